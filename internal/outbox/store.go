@@ -1,0 +1,69 @@
+package outbox
+
+import (
+	"time"
+
+	"rapport/internal/id"
+	"rapport/internal/message"
+)
+
+// Mail is one owed mail with where it stands.
+type Mail struct {
+	message.Intent
+	State     message.State
+	Attempts  int       // hand-overs that ended in a definite temporary refusal or never reached the wire
+	Token     int64     // fencing token: grows with each claim
+	LeaseEnds time.Time // machine time; zero when nobody holds it
+	NotBefore time.Time // business time of the next attempt
+	MessageID string    // RFC 5322 Message-ID, made with the first rendering
+	Duplicate bool      // sent again after an unknown end: the reader may have two
+}
+
+// Step is one row of a mail's story: append-only.
+type Step struct {
+	Seq    int
+	State  message.State
+	At     time.Time // business time
+	Reason string    // stable snake_case, or ""
+	Detail []byte    // JSON object, or nil: reply code, provider's id, gate values; no addresses
+}
+
+// Store keeps what is owed and its story. It is one accessor of a transaction
+// and is used by one goroutine at a time.
+type Store interface {
+	// Insert adds a mail that is owed, with its first Step, and tells whether
+	// its key was new; an old key changes nothing and gives the old id.
+	Insert(in message.Intent, at time.Time) (id.Message, bool, error)
+	// ByKey finds the mail of a key.
+	ByKey(key string) (id.Message, bool, error)
+	// Get reads one mail; false when there is none.
+	Get(m id.Message) (Mail, bool, error)
+	// Owed gives up to limit unfinished mails of a state (Pending and Deferred
+	// together) whose NotBefore is not after `until`, by class, then time.
+	Owed(until time.Time, limit int) ([]Mail, error)
+	// NextOwed gives the earliest NotBefore of all that is Pending or Deferred.
+	NextOwed() (time.Time, bool, error)
+	// InState gives up to limit mails in a state (Claimed, HandingOver, Uncertain), by id, after the given one.
+	InState(s message.State, after id.Message, limit int) ([]Mail, error)
+	// Move writes the mail's new standing and appends a Step. It fails with
+	// ErrStale when the stored token is not the mail's, so that a late result is never applied.
+	Move(m *Mail, s Step) error
+	// Note appends a Step without moving the mail (a late result, an open).
+	Note(m id.Message, s Step) error
+	// Story lists the steps, oldest first.
+	Story(m id.Message) ([]Step, error)
+	// OfPerson lists a person's mails, newest first.
+	OfPerson(who id.Person, limit int) ([]Mail, error)
+	// Reassign gives all mails of one person to another, after a merge.
+	Reassign(from, to id.Person) error
+	// Counts gives the number of mails in each state.
+	Counts() (map[message.State]int64, error)
+	// SaveParts keeps the rendered parts of a mail that was handed over; Parts reads them.
+	SaveParts(m id.Message, parts []byte) error
+	Parts(m id.Message) ([]byte, error)
+	// Reserve notes one use of a frequency cap at an instant; Release takes a
+	// mail's use back; Used counts a person's uses after an instant.
+	Reserve(who id.Person, m id.Message, at time.Time) error
+	Release(m id.Message) error
+	Used(who id.Person, after time.Time) (int, error)
+}

@@ -1,0 +1,76 @@
+// Package person is the row that the state store keeps for one person: a few
+// sections of bytes, each written and read by the room whose name it bears,
+// behind a header that says how the row is sealed. One row a person keeps a
+// walked event to one random page. It knows nothing of what the sections hold.
+package person
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"rapport/internal/id"
+)
+
+// Format is the version of the row's layout, its first byte.
+const Format = 1
+
+// Row is one person, taken apart. A section that is nil was never written.
+type Row struct {
+	ID       id.Person
+	Identity []byte
+	Profile  []byte
+	Segment  []byte
+	Journey  []byte
+}
+
+// Append writes the row's body behind dst: format, key id (0: not sealed), then
+// each section with its length.
+func (r *Row) Append(dst []byte) []byte {
+	dst = append(dst, Format)
+	dst = binary.AppendUvarint(dst, 0)
+	for _, s := range [...][]byte{r.Identity, r.Profile, r.Segment, r.Journey} {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+		dst = append(dst, s...)
+	}
+	return dst
+}
+
+// Decode takes a body apart. The sections point into body.
+func Decode(who id.Person, body []byte) (Row, error) {
+	r := Row{ID: who}
+	if len(body) < 2 || body[0] != Format {
+		return r, fmt.Errorf("row of %s: unknown format", who)
+	}
+	key, n := binary.Uvarint(body[1:])
+	if n <= 0 || key != 0 {
+		return r, fmt.Errorf("row of %s: sealed under an unknown key", who)
+	}
+	rest := body[1+n:]
+	for _, s := range [...]*[]byte{&r.Identity, &r.Profile, &r.Segment, &r.Journey} {
+		size, n := binary.Uvarint(rest)
+		if n <= 0 || size > uint64(len(rest)-n) {
+			return r, fmt.Errorf("row of %s: cut short", who)
+		}
+		*s = rest[n : n+int(size) : n+int(size)]
+		rest = rest[n+int(size):]
+	}
+	if len(rest) != 0 {
+		return r, fmt.Errorf("row of %s: %d bytes too many", who, len(rest))
+	}
+	return r, nil
+}
+
+// Store keeps rows. It is one accessor of a transaction and is used by one
+// goroutine at a time.
+type Store interface {
+	// Load calls fn for each of these persons that exists, in order of id. The
+	// body is valid only during the call. ids must be sorted.
+	Load(ids []id.Person, fn func(who id.Person, body []byte) error) error
+	// Insert writes a new row; Update replaces an existing one and fails when there is none.
+	Insert(who id.Person, body []byte) error
+	Update(who id.Person, body []byte) error
+	// After gives up to limit ids greater than who, in order.
+	After(who id.Person, limit int) ([]id.Person, error)
+	// Count gives the number of rows.
+	Count() (int64, error)
+}

@@ -1,0 +1,14 @@
+package profile
+
+// Store keeps history in packs: a row of a few kilobytes with entries of many
+// people, written once. It is one accessor of a transaction and is used by one
+// goroutine at a time.
+type Store interface {
+	// LastPack gives the highest pack number, zero when there is none.
+	LastPack() (int64, error)
+	// AppendPack writes a new pack under a number above all others.
+	AppendPack(pack int64, body []byte) error
+	// Pack reads one pack. The bytes are the caller's. A pack that retention
+	// took gives nil and no error.
+	Pack(pack int64) ([]byte, error)
+}

@@ -1,0 +1,67 @@
+// Package store is what a database must offer the house: transactions with one
+// accessor for each room. It imports rooms for their Store types only and holds
+// no logic.
+package store
+
+import (
+	"context"
+
+	"rapport/internal/access"
+	"rapport/internal/consent"
+	"rapport/internal/identity"
+	"rapport/internal/ingest"
+	"rapport/internal/outbox"
+	"rapport/internal/person"
+	"rapport/internal/processor"
+	"rapport/internal/profile"
+	"rapport/internal/project"
+	"rapport/internal/segment"
+	"rapport/internal/timer"
+)
+
+// Tx is one transaction. Accessors are valid until it ends and are used by one
+// goroutine at a time.
+type Tx interface {
+	Persons() person.Store
+	Identity() identity.Store
+	Profile() profile.Store
+	Segment() segment.Store
+	Timer() timer.Store
+	Consent() consent.Store
+	Outbox() outbox.Store
+	Processor() processor.Store
+	Access() access.Store
+	Ingest() ingest.Store
+	Project() project.Store
+}
+
+// Priority orders writers that wait for the one writing connection.
+type Priority uint8
+
+// The priorities, most urgent first.
+const (
+	Urgent Priority = iota // narrowing permission, handing over
+	Normal                 // the live walk
+	Idle                   // bulk walk, backfill, cleaning
+)
+
+// WriteOptions say how a write is to be done.
+type WriteOptions struct {
+	Priority Priority
+	// Durable makes the commit survive power loss before Write returns. Other
+	// commits may be lost at power loss, newest first, but never torn.
+	Durable bool
+}
+
+// State is the state store of one data folder. It is safe for concurrent use.
+type State interface {
+	// Write runs fn in a transaction that may write: there is one at a time. An
+	// error from fn rolls everything back and is returned as it is.
+	Write(ctx context.Context, o WriteOptions, fn func(Tx) error) error
+	// Read runs fn in a snapshot that other writers do not disturb. fn must be quick.
+	Read(ctx context.Context, fn func(Tx) error) error
+	// Meta reads and writes small named values: schema version, the workspace's keys.
+	Meta(ctx context.Context, key string) ([]byte, error)
+	SetMeta(ctx context.Context, key string, value []byte) error
+	Close() error
+}
