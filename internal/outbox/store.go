@@ -12,7 +12,7 @@ type Mail struct {
 	message.Intent
 	State     message.State
 	Attempts  int       // hand-overs that ended in a definite temporary refusal or never reached the wire
-	Token     int64     // fencing token: grows with each claim
+	Token     int64     // fencing token: grows with each Move, so whoever held the mail before holds an old one
 	LeaseEnds time.Time // machine time; zero when nobody holds it
 	NotBefore time.Time // business time of the next attempt
 	MessageID string    // RFC 5322 Message-ID, made with the first rendering
@@ -45,8 +45,11 @@ type Store interface {
 	NextOwed() (time.Time, bool, error)
 	// InState gives up to limit mails in a state (Claimed, HandingOver, Uncertain), by id, after the given one.
 	InState(s message.State, after id.Message, limit int) ([]Mail, error)
-	// Move writes the mail's new standing and appends a Step. It fails with
-	// ErrStale when the stored token is not the mail's, so that a late result is never applied.
+	// Move writes the mail's new standing and appends a Step; Step.Seq is given
+	// by the store. It fails with ErrStale, and changes nothing, when the stored
+	// token is not m.Token, so that a late result is never applied. Otherwise it
+	// stores m.Token+1 and sets m.Token to it: every move is a compare-and-set,
+	// and taking a mail away from its holder makes the holder's token old.
 	Move(m *Mail, s Step) error
 	// Note appends a Step without moving the mail (a late result, an open).
 	Note(m id.Message, s Step) error
@@ -61,8 +64,9 @@ type Store interface {
 	// SaveParts keeps the rendered parts of a mail that was handed over; Parts reads them.
 	SaveParts(m id.Message, parts []byte) error
 	Parts(m id.Message) ([]byte, error)
-	// Reserve notes one use of a frequency cap at an instant; Release takes a
-	// mail's use back; Used counts a person's uses after an instant.
+	// Reserve notes one use of a frequency cap at an instant, and moves the
+	// instant if the mail already has its use; Release takes a mail's use back
+	// and does not mind if there is none; Used counts a person's uses after an instant.
 	Reserve(who id.Person, m id.Message, at time.Time) error
 	Release(m id.Message) error
 	Used(who id.Person, after time.Time) (int, error)
