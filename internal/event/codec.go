@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
-	"unsafe"
+
+	"rapport/internal/wire"
 )
 
 // Format is the version of the canonical binary form, its first byte.
@@ -43,13 +44,13 @@ func (e *Event) Append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, received-e.Time.UnixMilli())
 	for _, s := range [...]string{e.MessageID, e.Source, e.Name, e.UserID, e.Anonymous, e.Previous, e.GroupID, e.Email} {
 		if s != "" {
-			dst = appendString(dst, s)
+			dst = wire.AppendString(dst, s)
 		}
 	}
 	if len(e.External) > 0 {
 		dst = binary.AppendUvarint(dst, uint64(len(e.External)))
 		for _, x := range e.External {
-			dst = appendString(appendString(dst, x.Type), x.Value)
+			dst = wire.AppendString(wire.AppendString(dst, x.Type), x.Value)
 		}
 	}
 	if e.Person != 0 {
@@ -63,8 +64,7 @@ func (e *Event) Append(dst []byte) []byte {
 	}
 	for _, b := range [...][]byte{e.Properties, e.Traits, e.Context} {
 		if len(b) > 0 {
-			dst = binary.AppendUvarint(dst, uint64(len(b)))
-			dst = append(dst, b...)
+			dst = wire.AppendBytes(dst, b)
 		}
 	}
 	return dst
@@ -101,10 +101,6 @@ func (e *Event) present() uint64 {
 	return bits
 }
 
-func appendString(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
-
 // Decode reads the canonical form into e, overwriting it but for the capacity
 // of External. Strings and raw fields point into b, which must not change while
 // e or anything copied from it is in use; clone what outlives it.
@@ -113,85 +109,40 @@ func (e *Event) Decode(b []byte) error {
 		return errors.New("event: unknown format")
 	}
 	*e = Event{Type: Type(b[1]), Flags: Flag(b[2]), External: e.External[:0]}
-	r := reader{rest: b[3:]}
-	bits := r.uvarint()
+	r := wire.Reader{Rest: b[3:]}
+	bits := r.Uvarint()
 	if bits&^uint64(knownBits) != 0 {
 		return errors.New("event: written by a newer version")
 	}
-	received := r.varint()
+	received := r.Varint()
 	e.Received = time.UnixMilli(received).UTC()
-	e.Time = time.UnixMilli(received - r.varint()).UTC()
+	e.Time = time.UnixMilli(received - r.Varint()).UTC()
 	for i, s := range [...]*string{&e.MessageID, &e.Source, &e.Name, &e.UserID, &e.Anonymous, &e.Previous, &e.GroupID, &e.Email} {
 		if bits&(1<<i) != 0 {
-			*s = r.string()
+			*s = r.Alias()
 		}
 	}
 	if bits&hasExternal != 0 {
-		for n := r.uvarint(); n > 0 && !r.bad; n-- {
-			e.External = append(e.External, ExternalID{Type: r.string(), Value: r.string()})
+		for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
+			e.External = append(e.External, ExternalID{Type: r.Alias(), Value: r.Alias()})
 		}
 	}
 	if bits&hasPerson != 0 {
-		e.Person = r.varint()
+		e.Person = r.Varint()
 	}
 	if bits&hasOriginal != 0 {
-		e.Original = time.UnixMilli(r.varint()).UTC()
+		e.Original = time.UnixMilli(r.Varint()).UTC()
 	}
 	if bits&hasDue != 0 {
-		e.Due = time.UnixMilli(r.varint()).UTC()
+		e.Due = time.UnixMilli(r.Varint()).UTC()
 	}
 	for i, p := range [...]*[]byte{&e.Properties, &e.Traits, &e.Context} {
 		if bits&(hasProperties<<i) != 0 {
-			*p = r.bytes()
+			*p = r.Bytes()
 		}
 	}
-	if r.bad || len(r.rest) != 0 {
+	if !r.Done() {
 		return errShort
 	}
 	return nil
-}
-
-// reader takes fields off the front of a slice and remembers the first failure.
-type reader struct {
-	rest []byte
-	bad  bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.bad, r.rest = true, nil
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.rest)
-	if n <= 0 {
-		r.bad, r.rest = true, nil
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		r.bad, r.rest = true, nil
-		return nil
-	}
-	b := r.rest[:n:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *reader) string() string {
-	b := r.bytes()
-	if len(b) == 0 {
-		return ""
-	}
-	return unsafe.String(&b[0], len(b)) // The walk reads every string once; copying each would double its allocations.
 }
