@@ -115,7 +115,8 @@ func kindCode(kind string) byte {
 	return 0
 }
 
-// Decode reads what Append wrote, reusing the capacity of r.
+// Decode reads what Append wrote, reusing the capacity of r. Strings point into
+// b, which must not change while r is in use.
 func (r *Record) Decode(b []byte) error {
 	*r = Record{Identifiers: r.Identifiers[:0]}
 	if len(b) == 0 {
@@ -130,13 +131,13 @@ func (r *Record) Decode(b []byte) error {
 	for n := d.Count(); n > 0 && !d.Bad; n-- {
 		var x Identifier
 		if code := d.Byte(); code == 0 {
-			x.Kind = d.String()
+			x.Kind = d.Alias()
 		} else if int(code) < len(codedKinds) {
 			x.Kind = codedKinds[code]
 		} else {
 			return errRecord
 		}
-		x.Value = d.String()
+		x.Value = d.Alias()
 		copy(x.Hash[:], d.Take(len(x.Hash)))
 		x.First = r.Created + d.Varint()
 		r.Identifiers = append(r.Identifiers, x)

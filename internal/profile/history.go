@@ -1,0 +1,188 @@
+package profile
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"rapport/internal/event"
+	"rapport/internal/wire"
+)
+
+// Pointer says where an entry of a person's history stands: the pack's number
+// and the place in it. Zero is nowhere.
+type Pointer int64
+
+func pointer(pack int64, index int) Pointer { return Pointer(pack<<8 | int64(index)) }
+
+func (p Pointer) pack() int64 { return int64(p) >> 8 }
+func (p Pointer) index() int  { return int(p & 0xff) }
+
+// Limits of a pack. A small pack is quick to read for one person; a bigger one
+// would not be written faster.
+const (
+	packBytes   = 3300
+	packEntries = 256
+	packFormat  = 1
+)
+
+// Packer collects entries of many people into packs, in the order of the walk.
+// It belongs to one transaction.
+type Packer struct {
+	store Store
+	next  int64 // number of the pack being filled
+	buf   []byte
+	n     int
+	crc   *crc32.Table
+}
+
+// NewPacker begins behind the last pack.
+func NewPacker(s Store) (*Packer, error) {
+	p := &Packer{crc: crc32.MakeTable(crc32.Castagnoli)}
+	return p, p.Begin(s)
+}
+
+// Begin points the packer at a new transaction's store and forgets what was
+// not flushed.
+func (p *Packer) Begin(s Store) error {
+	last, err := s.LastPack()
+	if err != nil {
+		return err
+	}
+	p.store, p.next, p.n, p.buf = s, last+1, 0, p.buf[:0]
+	return nil
+}
+
+// Add writes one entry of a person's history with the pointer to the entry
+// before it, and gives where it stands.
+func (p *Packer) Add(e *event.Event, prev Pointer) (Pointer, error) {
+	if p.n == packEntries || len(p.buf) >= packBytes {
+		if err := p.Flush(); err != nil {
+			return 0, err
+		}
+	}
+	if p.n == 0 {
+		p.buf = append(p.buf[:0], packFormat, 0, 0, 0, 0, 0) // format, key id, room for the checksum
+	}
+	at := pointer(p.next, p.n)
+	start := len(p.buf)
+	p.buf = append(p.buf, 0, 0, 0) // length, filled in below
+	p.buf = binary.AppendUvarint(p.buf, uint64(prev))
+	kept := *e
+	kept.Context = nil // the log has it for days; history keeps what rules and stories need
+	p.buf = kept.Append(p.buf)
+	size := len(p.buf) - start - 3
+	p.buf[start], p.buf[start+1], p.buf[start+2] = byte(size), byte(size>>8), byte(size>>16)
+	p.n++
+	return at, nil
+}
+
+// Flush writes what is collected as a pack.
+func (p *Packer) Flush() error {
+	if p.n == 0 {
+		return nil
+	}
+	binary.LittleEndian.PutUint32(p.buf[2:6], crc32.Checksum(p.buf[6:], p.crc))
+	if err := p.store.AppendPack(p.next, p.buf); err != nil {
+		return err
+	}
+	p.next, p.n, p.buf = p.next+1, 0, p.buf[:0]
+	return nil
+}
+
+// entryAt finds one entry in a pack and what stood before it in its person's history.
+func entryAt(pack []byte, number int64, index int) (body []byte, prev Pointer, err error) {
+	if len(pack) < 6 || pack[0] != packFormat || pack[1] != 0 {
+		return nil, 0, fmt.Errorf("history pack %d: unknown format", number)
+	}
+	if crc32.Checksum(pack[6:], crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(pack[2:6]) {
+		return nil, 0, fmt.Errorf("history pack %d: damaged: its checksum does not hold; restore the data folder from a backup", number)
+	}
+	rest := pack[6:]
+	for i := 0; ; i++ {
+		if len(rest) < 3 {
+			return nil, 0, fmt.Errorf("history pack %d: no entry %d", number, index)
+		}
+		size := int(rest[0]) | int(rest[1])<<8 | int(rest[2])<<16
+		if size > len(rest)-3 {
+			return nil, 0, fmt.Errorf("history pack %d: cut short", number)
+		}
+		if i == index {
+			r := wire.Reader{Rest: rest[3 : 3+size]}
+			prev = Pointer(r.Uvarint())
+			return r.Rest, prev, nil
+		}
+		rest = rest[3+size:]
+	}
+}
+
+// History walks a person's entries from the newest to the oldest in the order
+// in which they were walked. Where two histories were merged, both strands are
+// followed and the later received comes first.
+func History(s Store, heads []Pointer, fn func(at Pointer, e *event.Event) (more bool, err error)) error {
+	c := cursor{store: s}
+	for _, h := range heads {
+		if err := c.open(h); err != nil {
+			return err
+		}
+	}
+	for len(c.strands) > 0 {
+		newest := 0
+		for i := range c.strands {
+			if c.strands[i].e.Received.After(c.strands[newest].e.Received) ||
+				c.strands[i].e.Received.Equal(c.strands[newest].e.Received) && c.strands[i].at > c.strands[newest].at {
+				newest = i
+			}
+		}
+		st := c.strands[newest]
+		more, err := fn(st.at, &st.e)
+		if err != nil || !more {
+			return err
+		}
+		c.strands = append(c.strands[:newest], c.strands[newest+1:]...)
+		if err := c.open(st.prev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type strand struct {
+	at, prev Pointer
+	e        event.Event
+}
+
+type cursor struct {
+	store   Store
+	strands []strand
+	number  int64 // the pack read last
+	pack    []byte
+}
+
+// open puts the entry at p at the front of a strand. A pack that retention took
+// ends the strand.
+func (c *cursor) open(p Pointer) error {
+	if p == 0 {
+		return nil
+	}
+	if c.number != p.pack() || c.pack == nil {
+		pack, err := c.store.Pack(p.pack())
+		if err != nil {
+			return err
+		}
+		if pack == nil {
+			return nil
+		}
+		c.number, c.pack = p.pack(), pack
+	}
+	body, prev, err := entryAt(c.pack, c.number, p.index())
+	if err != nil {
+		return err
+	}
+	st := strand{at: p, prev: prev}
+	if err := st.e.Decode(body); err != nil {
+		return fmt.Errorf("history pack %d, entry %d: %w", p.pack(), p.index(), err)
+	}
+	c.strands = append(c.strands, st)
+	return nil
+}
