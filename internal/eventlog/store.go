@@ -2,6 +2,8 @@ package eventlog
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"time"
 )
 
@@ -13,7 +15,20 @@ type Lane uint8
 const (
 	Live Lane = 0
 	Bulk Lane = 1 // imports, backfill, expansion: never delays live
+
+	laneCount = 2
 )
+
+// String gives the lane's stable name.
+func (l Lane) String() string {
+	switch l {
+	case Live:
+		return "live"
+	case Bulk:
+		return "bulk"
+	}
+	return strconv.Itoa(int(l))
+}
 
 // Frame is one group commit: records First … First+Count-1 of a lane, compressed
 // and sealed by this room. At is the business time of the commit; it never goes
@@ -25,6 +40,10 @@ type Frame struct {
 	At    time.Time
 	Body  []byte
 }
+
+// ErrDamaged is wrapped by a Store's error when its file does not hold what was
+// written to it.
+var ErrDamaged = errors.New("the file is damaged")
 
 // Store keeps frames. Unlike the accessors of a transaction it is safe for
 // concurrent use: one appender and any number of readers.
@@ -40,7 +59,8 @@ type Store interface {
 	Tail(ctx context.Context, lane Lane) (pos int64, at time.Time, err error)
 	// First gives the first position still kept, zero when the lane is empty.
 	First(ctx context.Context, lane Lane) (int64, error)
-	// Drop deletes frames that end before the position and are older than the instant.
+	// Drop deletes frames that end before the position and are older than the
+	// instant, a few at a time so that appends hardly wait, and tells how many.
 	Drop(ctx context.Context, lane Lane, before int64, older time.Time) (int, error)
 	Close() error
 }
