@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"rapport/internal/id"
+	"rapport/internal/wire"
 )
 
 // Format is the version of the row's layout, its first byte.
@@ -17,17 +18,19 @@ const Format = 1
 // Row is one person, taken apart. A section that is nil was never written.
 type Row struct {
 	ID       id.Person
+	Alarm    int64 // the instant for which its alarm is armed, Unix milliseconds; 0: none
 	Identity []byte
 	Profile  []byte
 	Segment  []byte
 	Journey  []byte
 }
 
-// Append writes the row's body behind dst: format, key id (0: not sealed), then
-// each section with its length.
+// Append writes the row's body behind dst: format, key id (0: not sealed),
+// alarm, then each section with its length.
 func (r *Row) Append(dst []byte) []byte {
 	dst = append(dst, Format)
 	dst = binary.AppendUvarint(dst, 0)
+	dst = binary.AppendVarint(dst, r.Alarm)
 	for _, s := range [...][]byte{r.Identity, r.Profile, r.Segment, r.Journey} {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
@@ -41,21 +44,16 @@ func Decode(who id.Person, body []byte) (Row, error) {
 	if len(body) < 2 || body[0] != Format {
 		return r, fmt.Errorf("row of %s: unknown format", who)
 	}
-	key, n := binary.Uvarint(body[1:])
-	if n <= 0 || key != 0 {
+	f := wire.Reader{Rest: body[1:]}
+	if f.Uvarint() != 0 {
 		return r, fmt.Errorf("row of %s: sealed under an unknown key", who)
 	}
-	rest := body[1+n:]
+	r.Alarm = f.Varint()
 	for _, s := range [...]*[]byte{&r.Identity, &r.Profile, &r.Segment, &r.Journey} {
-		size, n := binary.Uvarint(rest)
-		if n <= 0 || size > uint64(len(rest)-n) {
-			return r, fmt.Errorf("row of %s: cut short", who)
-		}
-		*s = rest[n : n+int(size) : n+int(size)]
-		rest = rest[n+int(size):]
+		*s = f.Bytes()
 	}
-	if len(rest) != 0 {
-		return r, fmt.Errorf("row of %s: %d bytes too many", who, len(rest))
+	if !f.Done() {
+		return r, fmt.Errorf("row of %s: malformed", who)
 	}
 	return r, nil
 }

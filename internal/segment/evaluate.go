@@ -80,9 +80,9 @@ func (c *Catalog) Expire(s *State, who Subject, now int64, w *Work) []Transition
 	return w.out
 }
 
-// All evaluates every segment, as a backfill does; entries and exits are
-// initial. Memberships of segments that are no more are forgotten.
-func (c *Catalog) All(s *State, who Subject, now int64, w *Work) []Transition {
+// All evaluates every segment, as a backfill (initial) and a merge (not
+// initial) do. Memberships of segments that are no more are forgotten.
+func (c *Catalog) All(s *State, who Subject, now int64, initial bool, w *Work) []Transition {
 	w.reset(len(c.segs))
 	for i := range c.segs {
 		w.mark(i)
@@ -91,7 +91,7 @@ func (c *Catalog) All(s *State, who Subject, now int64, w *Work) []Transition {
 		_, known := c.byKey[e.key]
 		return !known
 	})
-	c.run(s, who, now, true, w)
+	c.run(s, who, now, initial, w)
 	return w.out
 }
 

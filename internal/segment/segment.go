@@ -77,8 +77,7 @@ type Catalog struct {
 
 type compiled struct {
 	Definition
-	key   uint32 // hash of the name: what the row keeps
-	print uint32 // hash of the rule's canonical text: another means a changed definition
+	key uint32 // hash of the name: what the row keeps
 }
 
 // Compile orders the definitions by what they read of each other.
@@ -92,7 +91,7 @@ func Compile(defs []Definition) (*Catalog, error) {
 	}
 	c := &Catalog{byKey: map[uint32]int{}, byName: map[string]int{}, byTally: map[uint32][]int{}, byTrait: map[string][]int{}, bySegment: map[int][]int{}}
 	for i, d := range ordered {
-		s := compiled{Definition: d, key: hash32(d.Name), print: hash32(d.Rule.String())}
+		s := compiled{Definition: d, key: hash32(d.Name)}
 		if other, taken := c.byKey[s.key]; taken {
 			return nil, fmt.Errorf("segments %q and %q have the same hash: rename one of them", ordered[other].Name, d.Name)
 		}
