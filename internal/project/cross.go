@@ -1,0 +1,197 @@
+package project
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"rapport/internal/purpose"
+)
+
+// cross holds the files against each other.
+func (l *loader) cross() {
+	l.crossSending()
+	l.crossSources()
+	l.crossSegments()
+	l.eventNames()
+}
+
+// crossSending checks that mails have a way out.
+func (l *loader) crossSending() {
+	f := l.parsed["rapport.yaml"]
+	if f == nil {
+		return
+	}
+	var names []string
+	for _, n := range l.in("providers") {
+		names = append(names, n.name)
+	}
+	s := &l.config.Workspace.Sending
+	switch {
+	case len(names) == 0:
+		l.report.add(Problem{File: "providers", Severity: Error, Message: "there is no provider: no mail can leave",
+			Hint: "write providers/inbox.yaml with the line `kind: devinbox` to begin with"})
+	case s.Provider == "" && len(names) == 1:
+		s.Provider = names[0]
+	case s.Provider == "":
+		f.errorf(f.find("sending"), "write `provider: "+names[0]+"`", "there are %d providers and none is the default", len(names))
+	case !slices.Contains(names, s.Provider):
+		f.errorf(f.find("sending", "provider"), didYouMean(s.Provider, names), "there is no provider %q", s.Provider)
+	}
+	for _, n := range l.in("providers") {
+		p, ok := l.config.Provider(n.name)
+		if back := p.Pacing.Fallback; ok && back != "" && (back == n.name || !slices.Contains(names, back)) {
+			others := slices.DeleteFunc(slices.Clone(names), func(o string) bool { return o == n.name })
+			n.file.errorf(n.file.find("pacing", "fallback"), didYouMean(back, others), "%q cannot take over from %q", back, n.name)
+		}
+		for i, d := range p.DKIM {
+			if s.Domain != "" && d.Domain != "" && d.Domain != s.Domain && !strings.HasSuffix(s.Domain, "."+d.Domain) {
+				n.file.warnf(n.file.find("dkim", fmt.Sprint(i)), "sign for the domain of the From address, or DMARC will not accept the signature",
+					"the signature is for %s, mails are from %s", d.Domain, s.Domain)
+			}
+		}
+	}
+}
+
+// crossSources checks that what comes in is permitted by a declared purpose.
+func (l *loader) crossSources() {
+	if len(l.in("sources")) == 0 {
+		l.report.add(Problem{File: "sources", Severity: Warning, Message: "there is no source: no event can come in", Hint: "write sources/website.yaml"})
+	}
+	if l.config.Policy == nil {
+		return
+	}
+	for _, n := range l.in("sources") {
+		s, _ := l.config.Source(n.name)
+		if s.Purpose == "" {
+			continue
+		}
+		d, ok := l.config.Policy.Purpose(s.Purpose)
+		if !ok {
+			n.file.errorf(n.file.find("purpose"), didYouMean(string(s.Purpose), l.purposes()), "purposes.yaml does not declare %q", s.Purpose)
+			continue
+		}
+		if s.Basis != "" && s.Basis != d.Basis {
+			n.file.warnf(n.file.find("basis"), "make both the same unless you mean it",
+				"the source collects for %q on the basis %s, purposes.yaml says %s", s.Purpose, s.Basis, d.Basis)
+		}
+	}
+}
+
+func (l *loader) purposes() []string {
+	var names []string
+	for _, d := range l.config.Policy.Purposes() {
+		names = append(names, string(d.Name))
+	}
+	return names
+}
+
+// hasPurpose checks that a purpose is declared and may be mailed for.
+func (l *loader) hasPurpose(f *file, n *yaml.Node, p purpose.Purpose) bool {
+	if l.config.Policy == nil || p == "" {
+		return false
+	}
+	if _, ok := l.config.Policy.Purpose(p); !ok {
+		f.errorf(n, didYouMean(string(p), l.purposes()), "purposes.yaml does not declare %q", p)
+		return false
+	}
+	if !l.config.Policy.Mailable(p) {
+		f.errorf(n, "use a purpose with scope address", "no mail can be sent for %q, which is about devices", p)
+		return false
+	}
+	return true
+}
+
+// crossSegments checks that segments read segments that exist, in no circle,
+// and that somebody can be in each.
+func (l *loader) crossSegments() {
+	names, reads := l.segmentNames(), map[string][]string{}
+	for _, d := range l.config.Segments {
+		reads[d.Name] = d.Rule.Segments()
+		f := l.parsed["segments/"+d.Name+".yaml"]
+		for _, other := range reads[d.Name] {
+			if !slices.Contains(names, other) {
+				f.errorf(findValue(f.root, "in_segment", other), didYouMean(other, names), "there is no segment %q", other)
+			}
+		}
+	}
+	for _, circle := range circles(reads) {
+		f := l.parsed["segments/"+circle[0]+".yaml"]
+		f.errorf(findValue(f.root, "in_segment", circle[1%len(circle)]), "take one of these conditions out",
+			"segments read each other in a circle: %s", strings.Join(append(circle, circle[0]), " → "))
+	}
+	for _, n := range l.in("segments") {
+		if r := child(n.file.root, "rule"); r != nil {
+			n.file.contradictions(r, "nobody can be in this segment")
+		}
+	}
+}
+
+// segmentNames lists the segments that have a file, readable or not, so that a
+// mistake in one does not make others look wrong.
+func (l *loader) segmentNames() []string {
+	var names []string
+	for p := range l.files {
+		if rest, ok := strings.CutPrefix(p, "segments/"); ok {
+			names = append(names, strings.TrimSuffix(rest, ".yaml"))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// circles finds each circle of names once, beginning with its smallest name.
+func circles(reads map[string][]string) [][]string {
+	var found [][]string
+	done := map[string]bool{}
+	var visit func(name string, path []string)
+	visit = func(name string, path []string) {
+		if i := slices.Index(path, name); i >= 0 {
+			circle := slices.Clone(path[i:])
+			least := slices.Index(circle, slices.Min(circle))
+			circle = append(circle[least:], circle[:least]...)
+			if !slices.ContainsFunc(found, func(c []string) bool { return slices.Equal(c, circle) }) {
+				found = append(found, circle)
+			}
+			return
+		}
+		if done[name] {
+			return
+		}
+		for _, next := range reads[name] {
+			visit(next, append(slices.Clip(path), name))
+		}
+		done[name] = true
+	}
+	var names []string
+	for n := range reads {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		visit(n, nil)
+	}
+	return found
+}
+
+// findValue finds the scalar with this value under this key, anywhere below.
+func findValue(n *yaml.Node, key, value string) *yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == key && n.Content[i+1].Value == value {
+				return n.Content[i+1]
+			}
+		}
+	}
+	for _, c := range n.Content {
+		if got := findValue(c, key, value); got != nil {
+			return got
+		}
+	}
+	return nil
+}

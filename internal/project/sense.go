@@ -1,0 +1,141 @@
+package project
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// contradictions warns of an `all` that asks for a thing and its opposite, or
+// for two different values of one trait.
+func (f *file) contradictions(n *yaml.Node, consequence string) {
+	list := n
+	if n.Kind == yaml.MappingNode {
+		list = child(n, "all")
+	}
+	if list != nil && list.Kind == yaml.SequenceNode {
+		f.contradict(list.Content, consequence)
+		for _, c := range list.Content {
+			f.contradictions(c, consequence)
+		}
+	}
+}
+
+func (f *file) contradict(conditions []*yaml.Node, consequence string) {
+	asked := map[string]*yaml.Node{} // canonical text → where it is asked for
+	is := map[string]*yaml.Node{}    // trait → where it is given a value
+	for _, c := range conditions {
+		if not := child(c, "not"); not == nil {
+			asked[flat(c)] = c
+		}
+		if name, value := child(c, "trait"), child(c, "is"); name != nil && value != nil {
+			if other, ok := is[name.Value]; ok && flat(other) != flat(value) {
+				f.warnf(c, "use `in` for one of several values, or `any`", "%s: %q cannot be %s and %s", consequence, name.Value, flat(other), flat(value))
+			}
+			is[name.Value] = value
+		}
+	}
+	for _, c := range conditions {
+		if not := child(c, "not"); not != nil {
+			if other, ok := asked[flat(not)]; ok {
+				f.warnf(c, fmt.Sprintf("line %d asks for the opposite", other.Line), "%s", consequence)
+			}
+		}
+	}
+}
+
+// flat writes a node so that equal conditions have equal text.
+func flat(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		var parts []string
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			parts = append(parts, n.Content[i].Value+": "+flat(n.Content[i+1]))
+		}
+		slices.Sort(parts)
+		return "{" + strings.Join(parts, ", ") + "}"
+	case yaml.SequenceNode:
+		var parts []string
+		for _, c := range n.Content {
+			parts = append(parts, flat(c))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	return n.Value
+}
+
+// specEvents are the names that Segment's spec gives to common events, and the
+// ones this house sends.
+var specEvents = []string{
+	"Products Searched", "Product List Viewed", "Product List Filtered", "Promotion Viewed", "Promotion Clicked", "Product Clicked", "Product Viewed",
+	"Product Added", "Product Removed", "Cart Viewed", "Checkout Started", "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
+	"Order Updated", "Order Completed", "Order Refunded", "Order Cancelled", "Coupon Entered", "Coupon Applied", "Coupon Denied", "Coupon Removed",
+	"Product Added to Wishlist", "Product Removed from Wishlist", "Wishlist Product Added to Cart", "Product Shared", "Cart Shared", "Product Reviewed",
+	"Email Sent", "Email Delivered", "Email Opened", "Email Link Clicked", "Email Bounced", "Email Skipped", "Email Marked as Spam", "Unsubscribed",
+	"Signed Up", "Signed In", "Signed Out", "Account Created", "Account Deleted", "Trial Started", "Trial Ended",
+	"Application Installed", "Application Opened", "Application Updated", "Audience Entered", "Audience Exited",
+}
+
+// eventNames warns of event names that differ by a slip from a well-known one,
+// or from one that is used elsewhere in the folder: an event that nobody sends
+// raises no error anywhere, it just never comes.
+func (l *loader) eventNames() {
+	type use struct {
+		file *file
+		node *yaml.Node
+	}
+	uses := map[string][]use{}
+	for p, f := range l.parsed {
+		if strings.HasPrefix(p, "segments/") || strings.HasPrefix(p, "journeys/") {
+			eachValue(f.root, []string{"did", "event"}, func(n *yaml.Node) { uses[n.Value] = append(uses[n.Value], use{f, n}) })
+		}
+	}
+	for name, at := range uses {
+		if slices.Contains(specEvents, name) {
+			continue
+		}
+		other, ok := slip(name, specEvents)
+		if !ok {
+			for more, elsewhere := range uses {
+				if _, near := slip(name, []string{more}); near && more != name && len(elsewhere) > len(at) {
+					other, ok = more, true
+				}
+			}
+		}
+		for _, u := range at {
+			if ok {
+				u.file.warnf(u.node, fmt.Sprintf("did you mean %q? If both are sent, leave it as it is", other), "the event %q may never come", name)
+			}
+		}
+	}
+}
+
+// slip finds the name that is meant when this one differs by case, spacing or
+// one letter.
+func slip(name string, names []string) (string, bool) {
+	plain := func(s string) string {
+		return strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(s))
+	}
+	for _, n := range names {
+		if n != name && (plain(n) == plain(name) || len(name) > 5 && edits(strings.ToLower(n), strings.ToLower(name)) == 1) {
+			return n, true
+		}
+	}
+	return "", false
+}
+
+// eachValue calls fn for every text under one of these keys, anywhere below.
+func eachValue(n *yaml.Node, keys []string, fn func(*yaml.Node)) {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if slices.Contains(keys, n.Content[i].Value) && n.Content[i+1].Kind == yaml.ScalarNode {
+				fn(n.Content[i+1])
+			}
+		}
+	}
+	for _, c := range n.Content {
+		eachValue(c, keys, fn)
+	}
+}
