@@ -1,0 +1,264 @@
+package consent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"rapport/internal/id"
+	"rapport/internal/purpose"
+)
+
+// Operation is what somebody is about to do with a person's data.
+type Operation string
+
+// The operations, in the order in which data meets them.
+const (
+	Collect     Operation = "collect"     // keep an event
+	Merge       Operation = "merge"       // join what is known under two names
+	Compute     Operation = "compute"     // let data decide about segments
+	Enter       Operation = "enter"       // enter a journey or decide a mail
+	Render      Operation = "render"      // make a mail
+	Personalise Operation = "personalise" // show attributes in something made for another purpose
+	HandOver    Operation = "hand_over"   // let the first byte leave
+	Sync        Operation = "sync"        // tell another system
+	Export      Operation = "export"      // read by the API, write to a file
+	Track       Operation = "track"       // notice an open or a click
+)
+
+// Question is what a gate asks.
+type Question struct {
+	Subjects  []id.Hash // every identifier of the person, addresses included
+	Address   id.Hash   // the address about to be mailed, if one is
+	Operation Operation
+	Purpose   purpose.Purpose
+	Channel   purpose.Channel
+	Basis     purpose.Basis // of a source that declares its own; "" means the policy's
+	Granted   bool          // the event itself carries the grant (Collect only)
+	At        time.Time
+}
+
+// Effect is what the gate must do.
+type Effect uint8
+
+// The effects. The zero value denies.
+const (
+	Deny   Effect = 0
+	Allow  Effect = 1
+	Redact Effect = 2 // go on, but without the person's data: serve the image and keep nothing, render without attributes
+)
+
+// String gives the stable name.
+func (e Effect) String() string { return [...]string{"deny", "allow", "redact"}[e] }
+
+// Decision answers a Question.
+type Decision struct {
+	Effect  Effect
+	Reason  string        // stable snake_case
+	Basis   purpose.Basis // that permits or would have had to
+	Record  string        // the ledger's record that decided, if one did
+	Version int64         // the newest row of the ledger when it was decided
+}
+
+// The reasons of decisions. A suppression's reason is "suppressed_" and its Reason.
+const (
+	ByBasis        = "legal_basis" // permitted: nobody objected
+	ByGrant        = "granted"     // permitted: a grant stands
+	ByEvent        = "granted_by_event"
+	UnknownPurpose = "purpose_unknown" // no such purpose is declared
+	WrongScope     = "purpose_is_no_mail"
+	NobodyAsked    = "no_subject"
+	NoConsent      = "no_consent" // needs a grant, and there is none
+	Expired        = "consent_expired"
+	IsRefused      = "refused"
+	IsWithdrawn    = "withdrawn"
+	IsObjected     = "objected"
+	Unreadable     = "permission_unreadable" // an error denies
+)
+
+var stateReasons = map[State]string{Refused: IsRefused, Withdrawn: IsWithdrawn, Objected: IsObjected}
+
+// deny gives the decision against an operation: where something is shown or
+// served anyway, only the person's data stay out.
+func deny(op Operation, reason string) Decision {
+	if op == Track || op == Personalise {
+		return Decision{Effect: Redact, Reason: reason}
+	}
+	return Decision{Effect: Deny, Reason: reason}
+}
+
+// mails tells whether the operation leads to a mail, so that suppressions count.
+func (q *Question) mails() bool {
+	return q.Channel == purpose.Email && q.Address != (id.Hash{}) &&
+		(q.Operation == Enter || q.Operation == Render || q.Operation == HandOver)
+}
+
+// Quick answers from memory alone, without a lock and without evidence; complete
+// is false where only the store can tell (a grant is needed).
+func (a *Authority) Quick(q *Question) (d Decision, complete bool) {
+	v := a.view.Load()
+	i, ok := v.policy.named[q.Purpose]
+	if !ok {
+		return deny(q.Operation, UnknownPurpose), true
+	}
+	basis := q.Basis
+	if basis == "" {
+		basis = v.policy.list[i].Basis
+	}
+	worst, against := v.ask(q, i)
+	switch {
+	case q.mails() && against>>i&1 != 0:
+		d = deny(q.Operation, suppressedReason(against))
+	case worst > Granted:
+		d = deny(q.Operation, stateReasons[worst])
+	case basis != purpose.Consent:
+		d = Decision{Effect: Allow, Reason: ByBasis}
+	case q.Granted && q.Operation == Collect:
+		d = Decision{Effect: Allow, Reason: ByEvent}
+	default:
+		return deny(q.Operation, NoConsent), false
+	}
+	d.Basis, d.Version = basis, a.version.Load()
+	return d, true
+}
+
+// ask finds the narrowest state over all subjects, and what stands against the address.
+func (v *view) ask(q *Question, i int) (worst State, against uint64) {
+	for k := range q.Subjects {
+		states, _ := v.picture.look(&q.Subjects[k])
+		worst = max(worst, State(states>>(2*i)&3))
+	}
+	if q.Address != (id.Hash{}) {
+		var states uint64
+		states, against = v.picture.look(&q.Address)
+		worst = max(worst, State(states>>(2*i)&3))
+	}
+	if worst > 0 {
+		worst += Granted
+	}
+	return worst, against
+}
+
+func suppressedReason(against uint64) string {
+	for _, r := range []Reason{Complaint, HardBounce, Unsubscribed, Manual} {
+		if against&reasonBits[r] != 0 {
+			return "suppressed_" + string(r)
+		}
+	}
+	return "suppressed"
+}
+
+// Decide answers at the gates outside a transaction: from memory where nothing
+// narrow stands and no grant is needed, else from the store, with evidence.
+func (a *Authority) Decide(ctx context.Context, q Question) Decision {
+	if d, complete := a.Quick(&q); complete && d.Effect == Allow {
+		return d
+	}
+	var d Decision
+	err := a.keeper.Read(ctx, func(st Store) error {
+		d = a.DecideIn(st, q)
+		return nil
+	})
+	if err != nil {
+		return deny(q.Operation, Unreadable)
+	}
+	return d
+}
+
+// DecideIn answers from the rows of the caller's own transaction: what it says
+// holds when that transaction commits.
+func (a *Authority) DecideIn(st Store, q Question) Decision {
+	p := a.Policy()
+	def, ok := p.Purpose(q.Purpose)
+	if !ok {
+		return deny(q.Operation, UnknownPurpose)
+	}
+	d, err := decideIn(st, def, &q)
+	if err != nil {
+		d = deny(q.Operation, Unreadable)
+	}
+	d.Basis = def.Basis
+	if q.Basis != "" {
+		d.Basis = q.Basis
+	}
+	if d.Version, err = st.Version(); err != nil {
+		return deny(q.Operation, Unreadable)
+	}
+	return d
+}
+
+func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
+	basis := def.Basis
+	if q.Basis != "" {
+		basis = q.Basis
+	}
+	if q.mails() {
+		if def.Scope != AddressScope {
+			return deny(q.Operation, WrongScope), nil
+		}
+		list, err := st.Suppressions(q.Address)
+		if err != nil {
+			return Decision{}, err
+		}
+		var against uint64
+		for _, s := range list {
+			if s.covers(def.Name) {
+				against |= reasonBits[s.Reason] | 1
+			}
+		}
+		if against != 0 {
+			return deny(q.Operation, suppressedReason(against)), nil
+		}
+	}
+	subjects := q.Subjects
+	if q.Address != (id.Hash{}) && !slices.Contains(subjects, q.Address) {
+		subjects = append(slices.Clone(subjects), q.Address)
+	}
+	said, err := merged(st, subjects, def.Name)
+	if err != nil {
+		return Decision{}, err
+	}
+	return judge(def, basis, q, len(subjects), said), nil
+}
+
+// judge weighs what was said against the basis.
+func judge(def *Definition, basis purpose.Basis, q *Question, subjects int, said Held) Decision {
+	d := Decision{Record: said.Record}
+	switch {
+	case said.State > Granted:
+		d = deny(q.Operation, stateReasons[said.State])
+		d.Record = said.Record
+	case basis != purpose.Consent:
+		d.Effect, d.Reason = Allow, ByBasis
+	case q.Granted && q.Operation == Collect:
+		d.Effect, d.Reason = Allow, ByEvent
+	case subjects == 0:
+		d = deny(q.Operation, NobodyAsked)
+	case said.State == Granted && def.ValidFor > 0 && !q.At.Before(said.At.Add(def.ValidFor)):
+		d = deny(q.Operation, Expired)
+		d.Record = said.Record
+	case said.State == Granted:
+		d.Effect, d.Reason = Allow, ByGrant
+	default:
+		d = deny(q.Operation, NoConsent)
+	}
+	return d
+}
+
+// merged finds what holds for a purpose over all identifiers of one person:
+// only recorded states compete, the narrowest wins, and silence never does. Of
+// several grants the newest counts.
+func merged(st Store, subjects []id.Hash, p purpose.Purpose) (Held, error) {
+	var out Held
+	for _, subject := range subjects {
+		held, err := st.Standing(subject)
+		if err != nil {
+			return Held{}, err
+		}
+		h, ok := standing(held, p)
+		if ok && (h.State > out.State || h.State == out.State && h.At.After(out.At)) {
+			out = h
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,385 @@
+package consent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	jsonx "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rapport/internal/event"
+	"rapport/internal/id"
+	"rapport/internal/purpose"
+)
+
+// Reserved names of track events that speak of permission.
+const (
+	PreferenceUpdated = "Segment Consent Preference Updated"
+	UnsubscribedEvent = "Unsubscribed"
+	SpamEvent         = "Email Marked as Spam"
+)
+
+// The methods by which a statement can arrive. Only what a person does herself
+// on a page that names her, or what an operator or a server vouches for, may
+// lift an unsubscribe; an import and a browser may not.
+const (
+	ByServer      = "event"       // an event with a server's key, or a browser's with a signed user hash
+	ByBrowser     = "browser"     // an event with a public key
+	ByImport      = "import"      // an event of the bulk lane
+	ByAPI         = "api"         // an operator
+	ByLink        = "link"        // the unsubscribe link or button
+	ByPreferences = "preferences" // the preference page
+	ByGPC         = "gpc"         // a Global Privacy Control signal
+	ByComplaint   = "complaint"   // the mail was marked as spam
+)
+
+// RecordOf names the record that an event is in the ledger, at the door and in
+// the walk alike.
+func RecordOf(ev *event.Event) string { return ev.Source + "/" + ev.MessageID }
+
+// Speaks tells at little cost whether an event may say anything of permission.
+func Speaks(ev *event.Event) bool {
+	switch ev.Name {
+	case PreferenceUpdated, UnsubscribedEvent, SpamEvent:
+		return true
+	}
+	return ev.Type == event.Consent || bytes.Contains(ev.Context, categoryKey)
+}
+
+var categoryKey = []byte(`"categoryPreferences"`)
+
+// FromEvent reads what an event says of permission, for the door: what narrows
+// must be given to Narrow before the sender hears 2xx; what widens holds once
+// the walk has given it to ApplyIn. gpc says that the request bore Sec-GPC: 1.
+// What changes nothing is left out.
+func (a *Authority) FromEvent(ev *event.Event, gpc bool) (narrow, widen []Entry) {
+	if !gpc && !Speaks(ev) {
+		return nil, nil
+	}
+	v := a.view.Load()
+	all := a.read(v.policy, ev, gpc)
+	for _, e := range all {
+		if e.State == Granted {
+			widen = append(widen, e)
+			a.expect(v, &e)
+			continue
+		}
+		if explicit(ev) || !a.stands(v, &e) {
+			narrow = append(narrow, e)
+		}
+	}
+	return narrow, widen
+}
+
+// WalkedEvent reads the same for the walk, which gives all of it to ApplyIn.
+func (a *Authority) WalkedEvent(ev *event.Event) []Entry {
+	if !Speaks(ev) {
+		return nil
+	}
+	return a.read(a.Policy(), ev, false)
+}
+
+// explicit tells whether an event exists only to speak of permission, so that
+// what it says is written down even where it changes nothing.
+func explicit(ev *event.Event) bool {
+	return ev.Type == event.Consent || ev.Name == UnsubscribedEvent || ev.Name == SpamEvent
+}
+
+// expect remembers a grant that would lift something narrow once it is walked:
+// until then a "no" to the same must be written down although it changes nothing.
+func (a *Authority) expect(v *view, e *Entry) {
+	i, ok := v.policy.named[e.Purpose]
+	states, _ := v.picture.look(&e.Subject)
+	if !ok || states>>(2*i)&3 == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.coming) >= maxComing { // Too many to remember: write everything down from now on.
+		a.settled.Store(false)
+		return
+	}
+	a.coming[statement{e.Subject, e.Purpose}] = e.At.UnixMilli()
+}
+
+const maxComing = 100_000
+
+// stands tells whether a "no" is already known, so that nothing need be written.
+func (a *Authority) stands(v *view, e *Entry) bool {
+	i, ok := v.policy.named[e.Purpose]
+	if !ok || !a.settled.Load() {
+		return false
+	}
+	states, _ := v.picture.look(&e.Subject)
+	if known := State(states >> (2 * i) & 3); known == 0 || !atLeast(known+Granted, e.State) {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, comes := a.coming[statement{e.Subject, e.Purpose}]
+	return !comes
+}
+
+// atLeast tells whether a state narrows as much as another; refused and
+// withdrawn are the same no.
+func atLeast(have, want State) bool { return have >= want || have > Granted && want < Objected }
+
+// read turns an event into statements, one for each identifier and purpose.
+func (a *Authority) read(p *Policy, ev *event.Event, gpc bool) []Entry {
+	if ev.Type == event.Consent {
+		return a.change(ev)
+	}
+	said := map[purpose.Purpose]word{}
+	switch {
+	case ev.Name == SpamEvent && tells(ev):
+		p.everyMail(said, word{method: ByComplaint})
+	case ev.Name == UnsubscribedEvent && tells(ev):
+		p.unsubscribe(said, ev.Properties)
+	}
+	prefs, signal := preferences(ev.Context)
+	p.categories(said, prefs)
+	if gpc || signal {
+		for _, d := range p.list {
+			if d.GPC {
+				said[d.Name] = word{method: ByGPC}
+			}
+		}
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	return a.entries(p, ev, said)
+}
+
+// tells tells whether an event's name is one that an event of this type can
+// have: a page called "Unsubscribed" says nothing.
+func tells(ev *event.Event) bool { return ev.Type == event.Track || ev.Type == event.Outcome }
+
+// word is what is said of one purpose.
+type word struct {
+	yes    bool
+	method string // "" for the method of the event
+}
+
+// everyMail says no to all mail that one can say no to.
+func (p *Policy) everyMail(said map[purpose.Purpose]word, w word) {
+	for _, d := range p.list {
+		if d.Scope == AddressScope && d.Objectable() {
+			said[d.Name] = w
+		}
+	}
+}
+
+// unsubscribe reads Unsubscribed: list_id names a purpose or a consent
+// category; without one, or with one nobody knows, all mail is meant.
+func (p *Policy) unsubscribe(said map[purpose.Purpose]word, properties []byte) {
+	var props struct {
+		List string `json:"list_id"`
+	}
+	_ = jsonx.Unmarshal(properties, &props, lax) // What cannot be read names no list: all mail is meant.
+	w := word{method: ByLink}
+	for _, d := range p.list {
+		named := within(d.Name, purpose.Purpose(props.List)) || slices.Contains(d.Categories, props.List)
+		if props.List != "" && named && d.Objectable() {
+			said[d.Name] = w
+		}
+	}
+	if len(said) == 0 {
+		p.everyMail(said, w)
+	}
+}
+
+// categories reads consent categories: one false says no to each purpose that
+// it means; a yes needs all of a purpose's categories. What is missing says nothing.
+func (p *Policy) categories(said map[purpose.Purpose]word, prefs map[string]bool) {
+	for cat := range prefs {
+		for _, d := range p.byCat[cat] {
+			if _, done := said[d.Name]; done || !d.Objectable() {
+				continue
+			}
+			yes, no := 0, false
+			for _, c := range d.Categories {
+				v, ok := prefs[c]
+				no = no || ok && !v
+				if v {
+					yes++
+				}
+			}
+			if no || yes == len(d.Categories) {
+				said[d.Name] = word{yes: !no}
+			}
+		}
+	}
+}
+
+var lax = jsonx.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// preferences reads context.consent. Only true and false are words; anything
+// else says nothing.
+func preferences(context []byte) (prefs map[string]bool, gpc bool) {
+	if !bytes.Contains(context, []byte(`"consent"`)) {
+		return nil, false
+	}
+	var c struct {
+		Consent struct {
+			Categories map[string]jsontext.Value `json:"categoryPreferences"`
+			GPC        jsontext.Value            `json:"globalPrivacyControl"`
+		} `json:"consent"`
+	}
+	if err := jsonx.Unmarshal(context, &c, lax); err != nil {
+		return nil, false
+	}
+	prefs = make(map[string]bool, len(c.Consent.Categories))
+	for name, v := range c.Consent.Categories {
+		switch string(v) {
+		case "true":
+			prefs[name] = true
+		case "false":
+			prefs[name] = false
+		}
+	}
+	return prefs, string(c.Consent.GPC) == "true"
+}
+
+// entries spreads what was said over the identifiers that the event bears.
+func (a *Authority) entries(p *Policy, ev *event.Event, said map[purpose.Purpose]word) []Entry {
+	method := ByServer
+	weak := ev.Flags&event.FromBrowser != 0 && ev.Flags&event.Verified == 0
+	switch {
+	case ev.Flags&event.Bulk != 0:
+		method = ByImport
+	case weak:
+		method = ByBrowser
+	}
+	names := a.identifiers(ev)
+	var out []Entry
+	for _, d := range p.list {
+		w, ok := said[d.Name]
+		if !ok {
+			continue
+		}
+		for _, n := range names {
+			if w.yes && weak && (d.Scope == AddressScope || n.kind != "anonymous_id") {
+				a.counts[GrantsRefused].Add(1) // A public key speaks for its own device at most.
+				continue
+			}
+			e := Entry{
+				Record: RecordOf(ev), Subject: n.hash, Kind: n.kind, Purpose: d.Name, State: Granted,
+				Said: ev.Time, At: arrival(ev.Received), Method: method, Source: ev.Source,
+			}
+			switch {
+			case w.yes:
+			case w.method == ByComplaint:
+				e.State = Objected
+			default:
+				e.State = d.no()
+			}
+			if w.method != "" {
+				e.Method = w.method
+			}
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+type name struct {
+	kind string
+	hash id.Hash
+}
+
+func (a *Authority) identifiers(ev *event.Event) []name {
+	var out []name
+	add := func(kind, value string) {
+		if value == "" {
+			return
+		}
+		h := a.hasher.Sum(kind, value)
+		if !slices.ContainsFunc(out, func(n name) bool { return n.hash == h }) {
+			out = append(out, name{kind, h})
+		}
+	}
+	add("user_id", ev.UserID)
+	add("email", ev.Email)
+	add("anonymous_id", ev.Anonymous)
+	for _, x := range ev.External {
+		add(x.Type, x.Value)
+	}
+	return out
+}
+
+// arrival rounds to what the log keeps, so that the door and the walk say the same instant.
+func arrival(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// Change is what a record of type event.Consent holds in its Properties.
+type Change struct {
+	Entries []Statement `json:"entries"`
+}
+
+// Statement is an Entry in a Change.
+type Statement struct {
+	Subject  string          `json:"subject"` // the keyed hash, 32 hexadecimal digits
+	Kind     string          `json:"kind"`
+	Purpose  purpose.Purpose `json:"purpose"`
+	State    string          `json:"state"`
+	Said     time.Time       `json:"said"`
+	Method   string          `json:"method"`
+	Evidence json.RawMessage `json:"evidence,omitempty"`
+}
+
+var stateNames = map[State]string{Granted: "granted", Refused: "refused", Withdrawn: "withdrawn", Objected: "objected"}
+
+// String gives the stable name.
+func (s State) String() string { return stateNames[s] }
+
+// ParseState reads what String gave.
+func ParseState(s string) (State, bool) {
+	for st, n := range stateNames {
+		if n == s {
+			return st, true
+		}
+	}
+	return 0, false
+}
+
+// changeEvent puts statements into a record for the log.
+func changeEvent(record, source string, at time.Time, entries []Entry) (*event.Event, error) {
+	c := Change{}
+	for _, e := range entries {
+		c.Entries = append(c.Entries, Statement{
+			Subject: e.Subject.String(), Kind: e.Kind, Purpose: e.Purpose, State: e.State.String(),
+			Said: e.Said.UTC(), Method: e.Method, Evidence: e.Evidence,
+		})
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encode change of permission: %w", err)
+	}
+	return &event.Event{
+		Type: event.Consent, MessageID: record, Source: source, Time: at, Original: at, Received: at, Properties: body,
+	}, nil
+}
+
+// change reads a record of the house's own. What cannot be read says nothing.
+func (a *Authority) change(ev *event.Event) []Entry {
+	var c Change
+	if err := json.Unmarshal(ev.Properties, &c); err != nil {
+		return nil
+	}
+	var out []Entry
+	for _, s := range c.Entries {
+		state, ok := ParseState(s.State)
+		subject, err := parseHash(s.Subject)
+		if !ok || err != nil {
+			continue
+		}
+		out = append(out, Entry{
+			Record: RecordOf(ev), Subject: subject, Kind: s.Kind, Purpose: s.Purpose, State: state,
+			Said: s.Said, At: arrival(ev.Received), Method: s.Method, Source: ev.Source, Evidence: s.Evidence,
+		})
+	}
+	return out
+}
