@@ -57,11 +57,12 @@ type Authority struct {
 	version atomic.Int64
 	tick    atomic.Int64 // orders what transactions did, drawn inside them
 
-	mu      sync.Mutex          // guards writing to the view
-	coming  map[statement]int64 // grants that stand in the log and are not yet walked, by arrival
-	unsaid  map[statement]int64 // walked words of the latest instant that changed nothing and were not written down
-	settled atomic.Bool         // the log has been walked up to where it stood at the start
-	counts  [countKinds]atomic.Uint64
+	mu       sync.Mutex          // guards writing to the view
+	coming   map[statement]int64 // grants that stand in the log and are not yet walked, by arrival
+	unsaid   map[statement]bool  // walked words of one instant that changed nothing and were not written down
+	unsaidAt int64               // that instant
+	settled  atomic.Bool         // the log has been walked up to where it stood at the start
+	counts   [countKinds]atomic.Uint64
 }
 
 // view is one policy with the picture made for it.
