@@ -125,4 +125,5 @@ type Outcome struct {
 	ProviderID string // the provider's id of the mail
 	RetryAfter time.Duration
 	Suppress   bool // the address is dead: never again
+	Counts     bool // a soft failure of the address: several in a row make it dead
 }

@@ -1,0 +1,271 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rapport/internal/id"
+	"rapport/internal/message"
+	"rapport/internal/outbox"
+	"rapport/internal/store"
+)
+
+// claimMost bounds how many mails one round claims.
+const claimMost = 256
+
+// clockCheck bounds how long a due time is slept towards: business time may jump.
+const clockCheck = time.Second
+
+// claimLoop claims mails as they are woken or become due, as far as the lanes
+// have room.
+func (d *Dispatcher) claimLoop(ctx context.Context) {
+	buf := make([]id.Message, 0, claimMost)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		free, all := d.room()
+		now := d.cfg.Now()
+		ids, scan := d.intake.begin(min(free, claimMost), now, buf)
+		// Under a backlog a round is worth its query only if it claims many.
+		if scan && free < all/4 && d.mails.count() > 0 {
+			ids, scan = nil, false
+		}
+		if len(ids) > 0 || scan {
+			more, err := d.claimRound(ids, scan, min(free, claimMost))
+			if err != nil {
+				d.cfg.Logger.Error("claiming failed", "error", err)
+				d.intake.due(now.Add(time.Second))
+			}
+			d.intake.end(more)
+			if err == nil && ctx.Err() == nil && !d.stopped() {
+				continue
+			}
+		}
+		sleep := time.Hour
+		if next, ok := d.intake.nextDue(); ok {
+			sleep = min(max(d.cfg.Until(next), time.Millisecond), clockCheck)
+		}
+		timer.Reset(sleep)
+		select {
+		case <-d.stop:
+			return
+		case <-ctx.Done():
+			return
+		case <-d.intake.signal:
+		case <-d.mails.freed:
+		case <-timer.C:
+		}
+	}
+}
+
+func (d *Dispatcher) stopped() bool {
+	select {
+	case <-d.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// room gives how many more mails may be claimed, and how many at most.
+func (d *Dispatcher) room() (free, all int) {
+	for _, l := range d.lanes {
+		free += max(l.free(), 0)
+		all += l.window
+	}
+	return free, all
+}
+
+// claims is what one round of claiming brings about.
+type claims struct {
+	d       *Dispatcher
+	jobs    []*job
+	waiting []time.Time // due times of mails that are not claimed
+	more    bool
+}
+
+// claimRound claims these mails, or with scan those that the outbox lists first,
+// and queues them at their providers. It tells whether more are owed.
+func (d *Dispatcher) claimRound(ids []id.Message, scan bool, limit int) (bool, error) {
+	c := claims{d: d}
+	if scan {
+		d.intake.scanned()
+	}
+	err := d.ledger.write(&entry{write: func(tx store.Tx) error {
+		c.undo()
+		if scan {
+			return c.scan(tx, limit)
+		}
+		return c.named(tx, ids)
+	}})
+	if err != nil {
+		c.undo()
+		if !scan {
+			d.intake.wake(nil)
+		}
+		return scan, fmt.Errorf("claim mails: %w", err)
+	}
+	for _, at := range c.waiting {
+		d.intake.due(at)
+	}
+	for _, j := range c.jobs {
+		if !d.mails.add(j) || !j.lane.queue.push(j) {
+			d.giveBack(j, "stopping")
+		}
+	}
+	return c.more, nil
+}
+
+// undo forgets what a transaction that did not commit had claimed.
+func (c *claims) undo() {
+	for _, j := range c.jobs {
+		j.lane.unclaim()
+	}
+	c.jobs, c.waiting, c.more = c.jobs[:0], c.waiting[:0], false
+}
+
+// named claims mails that were woken by id.
+func (c *claims) named(tx store.Tx, ids []id.Message) error {
+	now := c.d.cfg.Now()
+	for _, mid := range ids {
+		m, ok, err := tx.Outbox().Get(mid)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", mid, err)
+		}
+		if !ok || (m.State != message.Pending && m.State != message.Deferred) {
+			continue
+		}
+		if m.NotBefore.After(now) {
+			c.waiting = append(c.waiting, m.NotBefore)
+			continue
+		}
+		if err := c.take(tx, &m, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan claims what the outbox lists first, and learns when the next one is due.
+func (c *claims) scan(tx store.Tx, limit int) error {
+	now := c.d.cfg.Now()
+	owed, err := tx.Outbox().Owed(now, limit)
+	if err != nil {
+		return fmt.Errorf("list owed mails: %w", err)
+	}
+	for i := range owed {
+		if err := c.take(tx, &owed[i], now); err != nil {
+			return err
+		}
+	}
+	if c.more = len(owed) == limit; c.more {
+		return nil
+	}
+	next, ok, err := tx.Outbox().NextOwed()
+	if err != nil {
+		return fmt.Errorf("find the next owed mail: %w", err)
+	}
+	if ok {
+		c.waiting = append(c.waiting, next)
+	}
+	return nil
+}
+
+// take claims one mail, or moves it to where it belongs if there is no use in
+// claiming it: it has expired, or its provider cannot take it now.
+func (c *claims) take(tx store.Tx, m *outbox.Mail, now time.Time) error {
+	d := c.d
+	if d.mails.has(m.ID) {
+		return nil // on its way back; whoever brings it wakes us
+	}
+	if end, ok := d.cfg.Rules.End(m); ok && now.After(end) {
+		return ignoreStale(d.skip(tx, m, now, "expired", ruleDetail("valid until "+end.UTC().Format(time.RFC3339))))
+	}
+	if d.cfg.Rules.GaveUp(m, now) && m.Attempts > 0 {
+		return ignoreStale(d.fail(tx, m, now, "gave_up", &report{Bounce: "soft", Refusals: m.Attempts}))
+	}
+	l, ok := d.laneOf(m)
+	h := hold{wait: 5 * time.Minute, reason: "provider_missing"}
+	if ok {
+		h, ok = l.claim(d.cfg.Mono())
+	}
+	if !ok {
+		m.State, m.NotBefore = message.Deferred, now.Add(h.wait)
+		c.waiting = append(c.waiting, m.NotBefore)
+		return ignoreStale(tx.Outbox().Move(m, outbox.Step{State: message.Deferred, At: now, Reason: h.reason}))
+	}
+	m.State, m.LeaseEnds = message.Claimed, d.cfg.Mono().Add(d.cfg.Lease)
+	if err := tx.Outbox().Move(m, outbox.Step{State: message.Claimed, At: now}); err != nil {
+		l.unclaim()
+		return ignoreStale(err)
+	}
+	c.jobs = append(c.jobs, &job{mail: *m, lane: l})
+	return nil
+}
+
+// laneOf finds the provider of a mail, or the one that takes over for it while
+// it is held back. A held provider without an able substitute is given as it is.
+func (d *Dispatcher) laneOf(m *outbox.Mail) (*lane, bool) {
+	name := m.Provider
+	if name == "" {
+		name = d.cfg.Default
+	}
+	l, ok := d.lanes[name]
+	if !ok {
+		return nil, false
+	}
+	now := d.cfg.Mono()
+	for next, hops := l, 0; hops < len(d.lanes); hops++ {
+		if !next.held(now) {
+			return next, true
+		}
+		if next, ok = d.lanes[next.limits.Fallback]; !ok {
+			break
+		}
+	}
+	return l, true
+}
+
+// ignoreStale takes it as settled that somebody else has moved a mail.
+func ignoreStale(err error) error {
+	if errors.Is(err, outbox.ErrStale) {
+		return nil
+	}
+	return err
+}
+
+// giveBack returns a claimed mail to the outbox as it was.
+func (d *Dispatcher) giveBack(j *job, reason string) {
+	d.leave(j, func(tx store.Tx, m *outbox.Mail, now time.Time) error {
+		m.State, m.LeaseEnds = message.Pending, time.Time{}
+		return tx.Outbox().Move(m, outbox.Step{State: message.Pending, At: now, Reason: reason})
+	})
+}
+
+// leave writes the end of a job that was not handed over, and forgets it. A mail
+// that somebody else has moved meanwhile is theirs.
+func (d *Dispatcher) leave(j *job, move func(store.Tx, *outbox.Mail, time.Time) error) *entry {
+	var m outbox.Mail
+	e := &entry{insist: true}
+	e.write = func(tx store.Tx) error {
+		m = j.mail
+		return ignoreStale(move(tx, &m, d.cfg.Now()))
+	}
+	e.committed = func() { d.forget(j, &m) }
+	return d.ledger.submit(e)
+}
+
+// forget lets go of a job and has the mail looked at again when it is due.
+func (d *Dispatcher) forget(j *job, m *outbox.Mail) {
+	j.lane.unclaim()
+	d.mails.drop(j)
+	switch m.State {
+	case message.Deferred, message.Pending:
+		d.intake.due(m.NotBefore)
+	case message.Uncertain:
+		// The loop of unknown ends has it.
+	default:
+	}
+}
