@@ -1,0 +1,157 @@
+package rule
+
+import (
+	"encoding/json"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var journey = Context{Property: true, Since: true}
+
+// load parses YAML and then the rule in it.
+func load(t testing.TB, text string, ctx Context) (*Rule, []Problem) {
+	t.Helper()
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		t.Fatalf("the YAML itself is wrong: %v\n%s", err, text)
+	}
+	return Parse(&doc, ctx)
+}
+
+// must parses a rule that has no mistakes.
+func must(t testing.TB, text string) *Rule {
+	t.Helper()
+	r, problems := load(t, text, journey)
+	if len(problems) > 0 {
+		t.Fatalf("rule %s: %v", text, problems)
+	}
+	return r
+}
+
+// happening is one event of a history.
+type happening struct {
+	at    int64
+	name  string
+	props string
+}
+
+// world is a person as a rule sees one, with tallies counted from a history.
+type world struct {
+	traits, props Object
+	segments      map[string]bool
+	tallies       map[uint32]TallyState
+}
+
+var _ Subject = (*world)(nil)
+
+func (w *world) Trait(path string) ([]byte, bool)    { return w.traits.Get(path) }
+func (w *world) Property(path string) ([]byte, bool) { return w.props.Get(path) }
+func (w *world) Member(segment string) bool          { return w.segments[segment] }
+func (w *world) Tally(id uint32) (TallyState, bool)  { s, ok := w.tallies[id]; return s, ok }
+
+// count makes the tallies of a history, in the order in which it is given.
+func count(tallies []Tally, history []happening) map[uint32]TallyState {
+	states := map[uint32]TallyState{}
+	var props Object
+	for i := range tallies {
+		of := &tallies[i]
+		var s TallyState
+		for _, h := range history {
+			props.Reset([]byte(h.props))
+			if h.name == of.Event && of.Where.Match(&props) {
+				s.Add(h.at, of)
+			}
+		}
+		if s.Count > 0 {
+			states[of.ID] = s
+		}
+	}
+	return states
+}
+
+func TestProblemStands(t *testing.T) {
+	t.Parallel()
+	_, problems := load(t, "all:\n  - did: Order Completed\n    withn: 24h\n", Context{})
+	want := `3:5: "withn" is not known beside did (did you mean within?)`
+	if len(problems) != 1 || problems[0].String() != want {
+		t.Fatalf("got %v, want %s", problems, want)
+	}
+}
+
+func TestParseNothing(t *testing.T) {
+	t.Parallel()
+	for name, n := range map[string]*yaml.Node{"nil": nil, "zero": {}, "empty document": {Kind: yaml.DocumentNode}} {
+		r, problems := Parse(n, Context{})
+		if r != nil || len(problems) != 1 {
+			t.Errorf("%s: got %v and %v, want one problem", name, r, problems)
+		}
+	}
+}
+
+func TestWhatARuleReads(t *testing.T) {
+	t.Parallel()
+	r := must(t, `
+any:
+  - did: Order Completed
+    within: 7d
+    count: {exactly: 2}
+  - did: Order Completed
+    count: {min: 5}
+    since: trigger
+  - all:
+      - {trait: address.country, is: DE}
+      - {trait: plan, exists: true}
+      - {trait: address.country, is_not: FR}
+      - {in_segment: buyers}
+      - {property: value, gt: 5}
+      - not: {did: Cart Viewed, where: {value: {gt: 5}}}`)
+	type reads struct {
+		Traits, Properties, Segments, Events []string
+		UsesNow                              bool
+		Tallies                              []Tally
+	}
+	got := reads{r.Traits(), r.Properties(), r.Segments(), r.Events(), r.UsesNow(), r.Tallies()}
+	for i := range got.Tallies {
+		got.Tallies[i].ID = 0
+		got.Tallies[i].Where = nil
+	}
+	b, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`{"Traits":["address.country","plan"],"Properties":["value"],"Segments":["buyers"],"Events":["Cart Viewed","Order Completed"],"UsesNow":true,"Tallies":[`,
+		`{"ID":0,"Event":"Order Completed","Where":null,"Keep":5,"NeedFirst":false,"Oldest":0}`,
+		`{"ID":0,"Event":"Cart Viewed","Where":null,"Keep":0,"NeedFirst":true,"Oldest":0}`,
+	}
+	either := []string{want[0] + want[1] + "," + want[2] + "]}", want[0] + want[2] + "," + want[1] + "]}"}
+	if s := string(b); s != either[0] && s != either[1] {
+		t.Errorf("got  %s\nwant %s", s, either[0])
+	}
+	if r.Cost() < 8 {
+		t.Errorf("cost %d of a rule with eight conditions", r.Cost())
+	}
+	if must(t, "{trait: a, is: 1}").UsesNow() || must(t, "{did: A, count: 3}").UsesNow() {
+		t.Error("a timeless rule says that it uses now")
+	}
+}
+
+func TestTallyOfTheSameIsOne(t *testing.T) {
+	t.Parallel()
+	a := must(t, `{did: A, where: {x: {gt: 1, lt: 5}, y: Z}}`).Tallies()[0]
+	b := must(t, `{did: A, within: 1h, where: [{y: {is: "Z"}}, {x: {lt: 5}}, {x: {gt: 1}}]}`).Tallies()[0]
+	c := must(t, `{did: A, where: {x: {gt: 1, lt: 5}}}`).Tallies()[0]
+	if a.ID != b.ID || a.ID == c.ID || a.ID == 0 {
+		t.Fatalf("got %d and %d for the same, %d for another", a.ID, b.ID, c.ID)
+	}
+	set, err := Union(nil, a, b, c)
+	if err != nil || len(set) != 2 {
+		t.Fatalf("union: %v, %v", set, err)
+	}
+	forged := c
+	forged.ID = a.ID
+	if _, err := Union(set, forged); err == nil {
+		t.Fatal("two different tallies of one number were not noticed")
+	}
+}
