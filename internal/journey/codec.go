@@ -1,0 +1,296 @@
+package journey
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"rapport/internal/id"
+)
+
+// stateFormat is the version of the encoding, its first byte.
+const stateFormat = 1
+
+// errState says that the bytes are no state.
+var errState = errors.New("decode journeys: damaged")
+
+// Append writes the state behind dst: the format's version, the records, then
+// the places. A person who never met a journey takes no byte at all.
+func (s *State) Append(dst []byte) []byte {
+	if s.Empty() {
+		return dst
+	}
+	dst = append(dst, stateFormat)
+	dst = binary.AppendUvarint(dst, uint64(len(s.Records)))
+	for i := range s.Records {
+		dst = s.Records[i].append(dst)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.Places)))
+	for i := range s.Places {
+		dst = s.appendPlace(dst, &s.Places[i])
+	}
+	return dst
+}
+
+func (r *Record) append(dst []byte) []byte {
+	dst = appendText(dst, r.Journey)
+	dst = binary.AppendUvarint(dst, uint64(r.Count))
+	dst = binary.AppendVarint(dst, r.Entered)
+	dst = binary.AppendUvarint(dst, uint64(len(r.Keys)))
+	for _, k := range r.Keys {
+		dst = appendText(dst, k.Key)
+		dst = binary.AppendUvarint(dst, uint64(k.Count))
+		dst = binary.AppendVarint(dst, k.Entered-r.Entered)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(r.Stays)))
+	for i := range r.Stays {
+		dst = r.Stays[i].append(dst)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(r.Notes)))
+	last := r.Entered
+	for _, n := range r.Notes {
+		dst = binary.AppendVarint(dst, n.At-last)
+		last = n.At
+		dst = append(dst, byte(n.Kind))
+		dst = binary.AppendUvarint(dst, uint64(n.Occurrence))
+		dst = appendText(dst, n.Step)
+		dst = appendText(dst, n.Text)
+		dst = binary.AppendUvarint(dst, uint64(n.Times))
+	}
+	return dst
+}
+
+func (s *Stay) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(s.Origin))
+	dst = binary.AppendUvarint(dst, uint64(s.Occurrence))
+	dst = binary.AppendVarint(dst, s.Entered)
+	dst = append(dst, byte(s.End))
+	if s.End != 0 {
+		dst = binary.AppendVarint(dst, s.Ended-s.Entered)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.Sent)))
+	for _, m := range s.Sent {
+		dst = appendText(dst, m.Step)
+		dst = appendInstant(dst, m.Until, s.Entered)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.Also)))
+	for _, t := range s.Also {
+		dst = binary.AppendUvarint(dst, uint64(t.Origin))
+		dst = binary.AppendUvarint(dst, uint64(t.Occurrence))
+	}
+	return dst
+}
+
+func (s *State) appendPlace(dst []byte, p *Place) []byte {
+	at, _ := s.find(p.Journey)
+	dst = binary.AppendUvarint(dst, uint64(at))
+	dst = appendText(dst, p.Key)
+	dst = binary.AppendUvarint(dst, uint64(p.Version))
+	dst = p.Stay.append(dst)
+	dst = binary.AppendVarint(dst, p.Trigger-p.Entered)
+	dst = appendText(dst, p.Cause)
+	dst = appendText(dst, p.Data)
+	dst = binary.AppendUvarint(dst, uint64(p.Node))
+	flags := byte(0)
+	if p.Waiting {
+		flags |= 1
+	}
+	dst = append(dst, flags)
+	dst = appendInstant(dst, p.Until, p.Entered)
+	dst = appendInstant(dst, p.Check, p.Entered)
+	return binary.AppendUvarint(dst, p.Seen)
+}
+
+func appendText[T string | []byte](dst []byte, s T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+// appendInstant writes an instant as the distance from a base, Never as one byte.
+func appendInstant(dst []byte, at, base int64) []byte {
+	if at == Never {
+		return append(dst, 0)
+	}
+	return binary.AppendVarint(append(dst, 1), at-base)
+}
+
+// Decode reads what Append wrote. Nothing of b is kept; s is overwritten.
+func (s *State) Decode(b []byte) error {
+	*s = State{Places: s.Places[:0], Records: s.Records[:0]}
+	if len(b) == 0 {
+		return nil
+	}
+	if b[0] != stateFormat {
+		return fmt.Errorf("decode journeys: format %d is unknown", b[0])
+	}
+	r := reader{b: b[1:]}
+	for range r.length() {
+		s.Records = append(s.Records, r.record())
+		if n := len(s.Records); n > 1 && s.Records[n-2].Journey >= s.Records[n-1].Journey {
+			r.bad = true
+		}
+		if r.bad {
+			break
+		}
+	}
+	for range r.length() {
+		s.Places = append(s.Places, r.place(s.Records))
+		if r.bad {
+			break
+		}
+	}
+	if r.bad || len(r.b) != 0 || s.Empty() {
+		*s = State{}
+		return errState
+	}
+	return nil
+}
+
+// Decode reads what Append wrote.
+func Decode(b []byte) (State, error) {
+	var s State
+	err := s.Decode(b)
+	return s, err
+}
+
+// reader takes an encoding apart; once bad, it gives zeroes.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || r.bad {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) count() int64 {
+	v := r.uint()
+	if v > 1<<62 {
+		r.bad = true
+		return 0
+	}
+	return int64(v)
+}
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 || r.bad {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 || r.bad {
+		r.bad = true
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+// length reads the length of something whose parts take at least a byte each.
+func (r *reader) length() int {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) bytes() []byte {
+	n := r.length()
+	if r.bad || n == 0 {
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) text() string { return string(r.bytes()) }
+
+func (r *reader) instant(base int64) int64 {
+	switch r.byte() {
+	case 0:
+		return Never
+	case 1:
+		return base + r.int()
+	}
+	r.bad = true
+	return 0
+}
+
+func (r *reader) record() Record {
+	rec := Record{Journey: r.text(), Count: r.count(), Entered: r.int()}
+	for range r.length() {
+		rec.Keys = append(rec.Keys, KeyCount{Key: r.text(), Count: r.count(), Entered: rec.Entered + r.int()})
+		if r.bad {
+			return rec
+		}
+	}
+	for range r.length() {
+		rec.Stays = append(rec.Stays, r.stay())
+		if r.bad {
+			return rec
+		}
+	}
+	last := rec.Entered
+	for range r.length() {
+		n := Note{At: last + r.int(), Kind: NoteKind(r.byte()), Occurrence: r.count(), Step: r.text(), Text: r.text(), Times: r.count()}
+		last = n.At
+		rec.Notes = append(rec.Notes, n)
+		if r.bad {
+			return rec
+		}
+	}
+	return rec
+}
+
+func (r *reader) stay() Stay {
+	s := Stay{Origin: id.Person(r.count()), Occurrence: r.count(), Entered: r.int(), End: Ending(r.byte())}
+	if s.End != 0 {
+		s.Ended = s.Entered + r.int()
+	}
+	for range r.length() {
+		s.Sent = append(s.Sent, Sent{Step: r.text(), Until: r.instant(s.Entered)})
+		if r.bad {
+			return s
+		}
+	}
+	for range r.length() {
+		s.Also = append(s.Also, Twin{Origin: id.Person(r.count()), Occurrence: r.count()})
+		if r.bad {
+			return s
+		}
+	}
+	return s
+}
+
+func (r *reader) place(records []Record) Place {
+	at := r.uint()
+	if at >= uint64(len(records)) {
+		r.bad = true
+		return Place{}
+	}
+	p := Place{Journey: records[at].Journey, Key: r.text(), Version: int(r.count()), Stay: r.stay()}
+	p.Trigger = p.Entered + r.int()
+	p.Cause = r.text()
+	p.Data = append([]byte(nil), r.bytes()...)
+	p.Node = int(r.count())
+	p.Waiting = r.byte()&1 != 0
+	p.Until = r.instant(p.Entered)
+	p.Check = r.instant(p.Entered)
+	p.Seen = r.uint()
+	return p
+}

@@ -1,0 +1,335 @@
+package journey
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"rapport/internal/id"
+)
+
+// State is where one person stands in all journeys. The zero value is a person
+// who never met one.
+type State struct {
+	Places  []Place  // where the person is inside, in order of entry
+	Records []Record // what is remembered of each journey, sorted by name
+}
+
+// Place is one stay in a journey that has not ended.
+type Place struct {
+	Journey string
+	Key     string // the value that the journey is keyed by, or ""
+	Version int    // the version that was entered, to which the place keeps
+	Stay
+	Trigger int64  // event time of what began it
+	Cause   string // its message id
+	Data    []byte // its properties, a JSON object or nil
+	Node    int    // the step at which the place stands, in the order of its definition
+	Waiting bool   // the step was begun and waits; else it is yet to be done
+	Until   int64  // when the wait ends or the step is to be done
+	Check   int64  // when a condition must be asked again because time passed, or Never
+	Seen    uint64 // which wait_for steps an event has already come for
+}
+
+// Stay is one passage through a journey, running or ended.
+type Stay struct {
+	Origin     id.Person // who entered: after a merge not who holds the place
+	Occurrence int64     // the person's how-manieth entry
+	Entered    int64
+	Ended      int64  // zero while it lasts
+	End        Ending // zero while it lasts
+	Sent       []Sent // the mails it decided, in order
+	Also       []Twin // stays that a merge joined to this one
+}
+
+// Sent is a mail that was decided.
+type Sent struct {
+	Step  string
+	Until int64 // until when it may be handed over, Never for ever
+}
+
+// Twin names a stay.
+type Twin struct {
+	Origin     id.Person
+	Occurrence int64
+}
+
+// Record is what is remembered of one journey for one person.
+type Record struct {
+	Journey string
+	Count   int64      // entries ever
+	Entered int64      // the last of them
+	Keys    []KeyCount // the same for each key, oldest entry first
+	Stays   []Stay     // ended stays, in order of their end
+	Notes   []Note     // the last decisions, oldest first
+}
+
+// KeyCount is how often a key was entered.
+type KeyCount struct {
+	Key     string
+	Count   int64
+	Entered int64
+}
+
+// Ending says why a stay ended. Numbers are kept for ever: states hold them.
+type Ending uint8
+
+// The endings.
+const (
+	Completed   Ending = 1 // the last step was done
+	Stopped     Ending = 2 // a stop step
+	Exited      Ending = 3 // exit_when came true
+	Merged      Ending = 4 // another place in the same journey stayed
+	SendFailed  Ending = 5 // a mail failed whose step says on_failure: stop
+	StepFailed  Ending = 6 // another step failed that says on_failure: stop
+	SwitchedOff Ending = 7 // the journey was stopped by its definition
+	Lost        Ending = 8 // the version that was entered is no longer known
+)
+
+var endingNames = map[Ending]string{
+	Completed: "completed", Stopped: "stopped", Exited: "exited", Merged: "merged", SendFailed: "send_failed",
+	StepFailed: "step_failed", SwitchedOff: "switched_off", Lost: "version_lost",
+}
+
+// String gives the stable name.
+func (e Ending) String() string { return endingNames[e] }
+
+// revokes tells whether mails decided during the stay must no longer leave.
+func (e Ending) revokes() bool {
+	return e == Exited || e == SendFailed || e == StepFailed || e == SwitchedOff || e == Lost
+}
+
+// NoteKind says what a remembered decision was about. Numbers are kept for ever.
+type NoteKind uint8
+
+// The kinds of note.
+const (
+	NoteEntered NoteKind = 1  // text: what began it
+	NoteRefused NoteKind = 2  // step: the reason; text: what was seen
+	NoteWait    NoteKind = 3  // text: until when
+	NoteCame    NoteKind = 4  // wait_for: text is what came
+	NoteTimeout NoteKind = 5  // wait_for: nothing came
+	NoteBranch  NoteKind = 6  // if: text is which branch and what was seen
+	NoteSent    NoteKind = 7  // text: the template
+	NoteSkipped NoteKind = 8  // the step was not done; text says why
+	NoteSet     NoteKind = 9  // text: the traits
+	NoteEnded   NoteKind = 10 // text: the ending and what was seen
+	NoteOutcome NoteKind = 11 // text: what became of a mail
+	NoteMerged  NoteKind = 12 // another person's stay was joined
+)
+
+var noteNames = map[NoteKind]string{
+	NoteEntered: "entered", NoteRefused: "refused", NoteWait: "waits", NoteCame: "came", NoteTimeout: "timed_out",
+	NoteBranch: "branch", NoteSent: "sent", NoteSkipped: "skipped", NoteSet: "set", NoteEnded: "ended",
+	NoteOutcome: "outcome", NoteMerged: "merged",
+}
+
+// String gives the stable name.
+func (k NoteKind) String() string { return noteNames[k] }
+
+// Note is one remembered decision. Of equal ones in a row only the last is
+// kept, with their number.
+type Note struct {
+	At         int64
+	Kind       NoteKind
+	Occurrence int64  // of which stay, zero for a refusal
+	Step       string // which step, or the reason of a refusal
+	Text       string // what was seen, at most MaxNote bytes
+	Times      int64  // how often in a row
+}
+
+// Empty tells whether the person never met a journey.
+func (s *State) Empty() bool { return len(s.Places) == 0 && len(s.Records) == 0 }
+
+// NextDue gives the earliest instant at which OnTime has something to do, or Never.
+func (s *State) NextDue() int64 {
+	due := Never
+	for i := range s.Places {
+		due = min(due, s.Places[i].due())
+	}
+	return due
+}
+
+// NextDue gives the earliest instant at which OnTime has something to do, or Never.
+func NextDue(s *State) int64 { return s.NextDue() }
+
+func (p *Place) due() int64 { return min(p.Until, p.Check) }
+
+// ID names the place for the mails it decides: "<journey>/<person>/<occurrence>".
+func (p *Place) ID() string { return placeID(p.Journey, p.Twin()) }
+
+// Twin names the stay.
+func (s *Stay) Twin() Twin { return Twin{s.Origin, s.Occurrence} }
+
+// is tells whether the stay is the one named or was joined with it.
+func (s *Stay) is(t Twin) bool { return s.Twin() == t || slices.Contains(s.Also, t) }
+
+func (s *Stay) sent(step string) bool {
+	return slices.ContainsFunc(s.Sent, func(m Sent) bool { return m.Step == step })
+}
+
+func placeID(journey string, t Twin) string {
+	b := make([]byte, 0, len(journey)+32)
+	b = append(b, journey...)
+	b = append(b, "/per_"...)
+	b = strconv.AppendInt(b, int64(t.Origin), 10)
+	b = append(b, '/')
+	return string(strconv.AppendInt(b, t.Occurrence, 10))
+}
+
+func parsePlaceID(place string) (journey string, t Twin, ok bool) {
+	journey, rest, ok := strings.Cut(place, "/")
+	if !ok {
+		return "", t, false
+	}
+	who, occurrence, ok := strings.Cut(rest, "/")
+	if !ok {
+		return "", t, false
+	}
+	origin, err := id.ParsePerson(who)
+	if err != nil {
+		return "", t, false
+	}
+	n, err := strconv.ParseInt(occurrence, 10, 64)
+	return journey, Twin{origin, n}, err == nil && n > 0
+}
+
+// Live tells whether a mail that a place decided may still leave: the stay
+// lasts, or it ended in order. It is false once exit_when or a failure ended
+// the stay, and for a place that this person never held.
+func (s *State) Live(place string) bool {
+	journey, twin, ok := parsePlaceID(place)
+	if !ok {
+		return false
+	}
+	for i := range s.Places {
+		if p := &s.Places[i]; p.Journey == journey && p.is(twin) {
+			return true
+		}
+	}
+	r := s.Record(journey)
+	if r == nil {
+		return false
+	}
+	for i := len(r.Stays) - 1; i >= 0; i-- {
+		if r.Stays[i].is(twin) {
+			return !r.Stays[i].End.revokes()
+		}
+	}
+	return r.Count > 0
+}
+
+// Live tells whether a mail that a place decided may still leave.
+func Live(s *State, place string) bool { return s.Live(place) }
+
+// Record gives what is remembered of a journey, nil when nothing is.
+func (s *State) Record(journey string) *Record {
+	if i, ok := s.find(journey); ok {
+		return &s.Records[i]
+	}
+	return nil
+}
+
+func (s *State) find(journey string) (int, bool) {
+	return slices.BinarySearchFunc(s.Records, journey, func(r Record, name string) int { return strings.Compare(r.Journey, name) })
+}
+
+// record gives the record of a journey and makes it where there is none; nil at
+// the limit.
+func (s *State) record(journey string) *Record {
+	i, ok := s.find(journey)
+	if ok {
+		return &s.Records[i]
+	}
+	if len(s.Records) >= MaxRecords {
+		return nil
+	}
+	s.Records = slices.Insert(s.Records, i, Record{Journey: journey})
+	return &s.Records[i]
+}
+
+// inside finds the place in a journey and key.
+func (s *State) inside(journey, key string) *Place {
+	for i := range s.Places {
+		if p := &s.Places[i]; p.Journey == journey && p.Key == key && p.End == 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+// note remembers a decision. Equal ones in a row are counted.
+func (r *Record) note(n Note) {
+	n.Text, n.Step = cut(n.Text, MaxNote), cut(n.Step, MaxName)
+	n.Times = max(n.Times, 1)
+	if last := len(r.Notes) - 1; last >= 0 {
+		if l := &r.Notes[last]; l.Kind == NoteRefused && n.Kind == NoteRefused && l.Step == n.Step {
+			n.Times += l.Times
+			*l = n
+			return
+		}
+	}
+	if len(r.Notes) >= MaxNotes {
+		copy(r.Notes, r.Notes[len(r.Notes)-MaxNotes+1:])
+		r.Notes = r.Notes[:MaxNotes-1]
+	}
+	r.Notes = append(r.Notes, n)
+}
+
+// entered counts an entry of a key.
+func (r *Record) enter(key string, at int64) {
+	r.Count++
+	r.Entered = max(r.Entered, at)
+	if key == "" {
+		return
+	}
+	k := KeyCount{Key: key}
+	if i := r.key(key); i >= 0 {
+		k = r.Keys[i]
+		r.Keys = slices.Delete(r.Keys, i, i+1)
+	}
+	k.Count++
+	k.Entered = max(k.Entered, at)
+	if len(r.Keys) >= MaxKeys {
+		r.Keys = slices.Delete(r.Keys, 0, len(r.Keys)-MaxKeys+1)
+	}
+	r.Keys = append(r.Keys, k)
+}
+
+func (r *Record) key(key string) int {
+	return slices.IndexFunc(r.Keys, func(k KeyCount) bool { return k.Key == key })
+}
+
+// end remembers an ended stay for as long as something depends on it: the
+// newest few, and those whose mails were revoked and may still be pending.
+func (r *Record) end(s Stay, now int64) {
+	r.Stays = append(r.Stays, s)
+	r.prune(now)
+}
+
+func (r *Record) prune(now int64) {
+	kept := r.Stays[:0]
+	for i, s := range r.Stays {
+		pending := s.End.revokes() && slices.ContainsFunc(s.Sent, func(m Sent) bool { return m.Until > now })
+		if len(r.Stays)-i <= KeptStays || pending {
+			kept = append(kept, s)
+		}
+	}
+	if over := len(kept) - MaxStays; over > 0 {
+		kept = slices.Delete(kept, 0, over)
+	}
+	clear(r.Stays[len(kept):])
+	r.Stays = kept
+}
+
+// cut shortens a text without breaking a character.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	end := limit - len("…")
+	for end > 0 && s[end]&0xC0 == 0x80 {
+		end--
+	}
+	return s[:end] + "…"
+}
