@@ -121,14 +121,18 @@ type hashState struct {
 
 // Sum hashes a value of a kind ("user_id", "email", "message"); the kind keeps
 // equal values of different kinds apart.
-func (h *Hasher) Sum(kind, value string) Hash {
+func (h *Hasher) Sum(kind, value string) Hash { return sum(h, kind, value) }
+
+// SumBytes is Sum for a value that is in a buffer.
+func (h *Hasher) SumBytes(kind string, value []byte) Hash { return sum(h, kind, value) }
+
+func sum[T string | []byte](h *Hasher, kind string, value T) Hash {
 	s := h.pool.Get().(*hashState)
 	s.mac.Reset()
 	s.buf = append(append(append(s.buf[:0], kind...), 0), value...)
 	_, _ = s.mac.Write(s.buf) // A hash never fails to be written to.
-	sum := s.mac.Sum(s.sum[:0])
 	var out Hash
-	copy(out[:], sum)
+	copy(out[:], s.mac.Sum(s.sum[:0]))
 	h.pool.Put(s)
 	return out
 }

@@ -281,6 +281,7 @@ func (r *Resolver) join(e *event.Event, target, owner id.Person, x Identifier, d
 	}
 	m := Merge{Into: target, From: owner, Cause: strings.Clone(e.MessageID), Rule: ruleOf(e, x), Moved: from.Append(nil)}
 	for _, y := range from.Identifiers {
+		y.Kind, y.Value = kindName(y.Kind), strings.Clone(y.Value) // from's strings go with its row
 		into.insert(y)
 		dir.Bind(y.Hash, target)
 	}

@@ -1,10 +1,293 @@
 // Package processor walks each record of the log through identity, profile,
-// segment, journey and outbox in one transaction and moves its position. It
-// holds no rule of its own.
+// segment, journey and outbox in one transaction and moves its position. What
+// comes in are records in the order of a lane; what goes out are changed rows,
+// owed mails and derived events. It holds no rule of its own.
 package processor
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rapport/internal/consent"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/journey"
+	"rapport/internal/outbox"
+	"rapport/internal/person"
+	"rapport/internal/profile"
+	"rapport/internal/rule"
+	"rapport/internal/segment"
+	"rapport/internal/timer"
+)
 
 // ErrMoved says that another walker has moved the lane's position: this batch
 // must not commit.
 var ErrMoved = errors.New("another walker has moved the lane")
+
+// Books is what the walk's transaction touches.
+type Books struct {
+	Persons  person.Store
+	Identity identity.Store
+	History  profile.Store
+	Segment  segment.Store
+	Timer    timer.Store
+	Consent  consent.Store
+	Outbox   outbox.Store
+	Walk     Store
+}
+
+// Keeper runs functions over the books in one transaction. The roof joins it to
+// the state store.
+type Keeper interface {
+	// Write commits what fn did, or nothing. idle lets other writers go first.
+	Write(ctx context.Context, idle bool, fn func(Books) error) error
+	// Read runs fn in a snapshot.
+	Read(ctx context.Context, fn func(Books) error) error
+}
+
+// Version is what the walk needs of one configuration version. It is immutable.
+type Version struct {
+	Number   int
+	Schema   *profile.Schema
+	Segments *segment.Catalog
+	Journeys *journey.Catalog
+}
+
+// Clock is business time and how to wait for it.
+type Clock interface {
+	Now() time.Time
+	// After gives a channel that receives once business time has moved by d.
+	After(d time.Duration) <-chan time.Time
+}
+
+// Config is what a Walker needs.
+type Config struct {
+	Log      *eventlog.Log
+	Keeper   Keeper
+	Resolver *identity.Resolver
+	Hasher   *id.Hasher
+	Consent  *consent.Authority
+	Clock    Clock
+	Logger   *slog.Logger
+	Window   time.Duration // of duplicates; 24 h when zero
+	// Load compiles a configuration version. It is called when its record is walked.
+	Load func(ctx context.Context, number int) (*Version, error)
+	// Applied tells that a version is in effect; may be nil.
+	Applied func(*Version)
+	// Owed tells which mails a commit added; may be nil.
+	Owed func([]id.Message)
+}
+
+// Walker walks the lanes of one log into one state store. Run it once.
+type Walker struct {
+	Config
+
+	// The rest down to mu belongs to the goroutine that walks.
+	set          workingSet
+	packer       packer
+	seen         *seen
+	batchSeen    map[id.Hash]struct{} // hashes of the batch in hand
+	p            *pass
+	failure      error // of a call that cannot return one
+	now          int64 // instant of the record in hand
+	safe         int64 // instant up to which the live lane is known
+	instantFloor int64 // highest instant walked on the live lane
+	subject      subject
+	props        rule.Object
+	change       profile.Change
+	work         segment.Work
+	turn         journey.Turn
+	queue, round []derived
+	sequence     int
+	counts       map[string]int64
+	pending      segment.Backfill
+	relayedTo    int64
+
+	armed   chan struct{} // an alarm was armed
+	relayed chan struct{} // a relay row waits
+
+	mu       sync.Mutex
+	version  *Version
+	walked   [2]int64      // positions, by lane
+	moved    chan struct{} // closed and replaced at each commit
+	rung     timer.Alarm   // how far the scanner has come
+	backfill segment.Backfill
+	stats    Stats
+}
+
+// packer is a profile.Packer that is made with the first transaction.
+type packer struct{ *profile.Packer }
+
+func (p *packer) begin(s profile.Store) (err error) {
+	if p.Packer == nil {
+		p.Packer, err = profile.NewPacker(s)
+		return err
+	}
+	return p.Begin(s)
+}
+
+// Stats counts what a walker did since it was opened.
+type Stats struct {
+	Walked, Duplicates, SetAside, Derived, Mails, Merges, Refused int64
+	Batches                                                       int64
+}
+
+// New checks the configuration. Open must be called before anything else.
+func New(c Config) (*Walker, error) {
+	if c.Log == nil || c.Keeper == nil || c.Resolver == nil || c.Hasher == nil || c.Consent == nil || c.Clock == nil || c.Load == nil {
+		return nil, errors.New("processor: Log, Keeper, Resolver, Hasher, Consent, Clock and Load are required")
+	}
+	if c.Window == 0 {
+		c.Window = 24 * time.Hour
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	w := &Walker{
+		Config: c, seen: newSeen(c.Window), batchSeen: map[id.Hash]struct{}{}, counts: map[string]int64{},
+		moved: make(chan struct{}), armed: make(chan struct{}, 1), relayed: make(chan struct{}, 1),
+	}
+	w.subject.w = w
+	w.set.init(w)
+	return w, nil
+}
+
+// Open checks that log and state belong together and reads where the walk
+// stands and which configuration is in effect.
+func (w *Walker) Open(ctx context.Context) error {
+	var logID string
+	err := w.Keeper.Read(ctx, func(b Books) error {
+		var err error
+		if logID, err = b.Walk.LogID(); err != nil {
+			return err
+		}
+		for lane := range w.walked {
+			if w.walked[lane], err = b.Walk.Position(eventlog.Lane(lane)); err != nil {
+				return err
+			}
+		}
+		w.backfill, _, err = b.Segment.Backfill()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read where the walk stands: %w", err)
+	}
+	if err := w.checkLog(ctx, logID); err != nil {
+		return err
+	}
+	_, at := w.Log.Tail(eventlog.Live)
+	if pos, _ := w.Log.Tail(eventlog.Live); pos == w.walked[eventlog.Live] && !at.IsZero() {
+		w.instantFloor = at.UnixMilli()
+	}
+	if w.backfill.Version == 0 {
+		w.version = &Version{Schema: profile.NewSchema(nil), Segments: noSegments(), Journeys: noJourneys()}
+		return nil
+	}
+	if w.version, err = w.Load(ctx, w.backfill.Version); err != nil {
+		return fmt.Errorf("compile configuration %d: %w", w.backfill.Version, err)
+	}
+	if w.Applied != nil {
+		w.Applied(w.version)
+	}
+	return nil
+}
+
+// noSegments and noJourneys are the catalogs of an installation to which no
+// configuration was applied yet.
+func noSegments() *segment.Catalog {
+	c, err := segment.Compile(nil)
+	if err != nil {
+		panic(err) // Nothing at all always compiles.
+	}
+	return c
+}
+
+func noJourneys() *journey.Catalog {
+	c, err := journey.Compile(0, nil)
+	if err != nil {
+		panic(err) // Nothing at all always compiles.
+	}
+	return c
+}
+
+func (w *Walker) checkLog(ctx context.Context, known string) error {
+	own := w.Log.ID()
+	if known == "" {
+		return w.Keeper.Write(ctx, false, func(b Books) error { return b.Walk.SetLogID(own) })
+	}
+	if known != own {
+		return fault.New(fault.Conflict, "log_and_state_differ",
+			"the state belongs to log %s, the data folder holds log %s: restore both from one backup", known, own)
+	}
+	for lane, pos := range w.walked {
+		if tail, _ := w.Log.Tail(eventlog.Lane(lane)); tail < pos {
+			return fault.New(fault.Conflict, "log_too_short",
+				"the state has walked lane %d up to %d, the log ends at %d: restore both from one backup", lane, pos, tail)
+		}
+	}
+	return nil
+}
+
+// LoadSeen reads the duplicate window from the state store. It must be done
+// before the first batch is walked and takes as long as reading 16 bytes for
+// each event of the window.
+func (w *Walker) LoadSeen(ctx context.Context) error {
+	since := w.Clock.Now().Add(-w.Window)
+	return w.Keeper.Read(ctx, func(b Books) error {
+		return b.Walk.EachSeen(since, func(at time.Time, hashes []byte) error {
+			var h id.Hash
+			for ; len(hashes) >= len(h); hashes = hashes[len(h):] {
+				copy(h[:], hashes)
+				w.seen.add(h, at)
+			}
+			return nil
+		})
+	})
+}
+
+// Version gives the configuration in effect.
+func (w *Walker) Version() *Version {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.version
+}
+
+// Stats gives a copy of the counters.
+func (w *Walker) Stats() Stats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stats
+}
+
+// Walked gives how far a lane is walked.
+func (w *Walker) Walked(lane eventlog.Lane) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.walked[lane]
+}
+
+// Wait returns once a lane is walked up to a position, or with the context's error.
+func (w *Walker) Wait(ctx context.Context, lane eventlog.Lane, pos int64) error {
+	for {
+		w.mu.Lock()
+		done, moved := w.walked[lane] >= pos, w.moved
+		w.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// reserved is the source name under which the house's own records stand.
+const reserved = "rapport"

@@ -1,0 +1,111 @@
+package processor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+)
+
+// Sizes of a batch: what waits is taken, up to these. A bulk batch is small so
+// that it never holds the live walk up for long.
+const (
+	liveRecords = 1000
+	bulkRecords = 128
+	batchBytes  = 1 << 20
+)
+
+// batch is a run of records of one lane, decoded and hashed; making one needs
+// no transaction, so that it can be done ahead of the walk.
+type batch struct {
+	lane  eventlog.Lane
+	first int64 // position of the first record
+	items []item
+}
+
+// item is one record, ready to be walked.
+type item struct {
+	pos   int64
+	at    int64 // instant of its frame, Unix milliseconds
+	body  []byte
+	e     event.Event
+	ids   []identity.Identifier
+	hash  id.Hash // of source and message id
+	prev  identity.Identifier
+	alias bool // prev is set
+	err   error
+}
+
+func (b *batch) last() int64 { return b.first + int64(len(b.items)) - 1 }
+
+// prepare decodes records into b, reusing what it holds. It ends before a
+// configuration record, which becomes a batch of its own.
+func (w *Walker) prepare(b *batch, lane eventlog.Lane, recs []eventlog.Record) {
+	b.lane = lane
+	b.first = recs[0].Pos
+	if cap(b.items) < len(recs) {
+		b.items = slices.Grow(b.items[:0], len(recs))
+	}
+	b.items = b.items[:0]
+	for _, rec := range recs {
+		n := len(b.items)
+		b.items = b.items[:n+1]
+		it := &b.items[n]
+		it.pos, it.at, it.body = rec.Pos, rec.At.UnixMilli(), rec.Body
+		it.ids, it.alias = it.ids[:0], false
+		if it.err = it.e.Decode(rec.Body); it.err != nil {
+			it.hash = w.Hasher.Sum("damaged", fmt.Sprintf("%d/%d", lane, rec.Pos))
+			continue
+		}
+		if it.e.Type == event.Config && n > 0 {
+			b.items = b.items[:n]
+			return
+		}
+		it.hash = w.hashOf(&it.e)
+		it.ids = w.Resolver.Of(&it.e, it.ids)
+		it.prev, it.alias = w.Resolver.PreviousUser(&it.e)
+		if it.e.Type == event.Config {
+			return
+		}
+	}
+}
+
+// hashOf is what makes an event the same as another: its source and message id.
+func (w *Walker) hashOf(e *event.Event) id.Hash {
+	var buf [192]byte
+	key := append(append(append(buf[:0], e.Source...), 0), e.MessageID...)
+	return w.Hasher.SumBytes("message", key)
+}
+
+// hashes gives the distinct identifier hashes of a batch, sorted.
+func (b *batch) hashes(dst []id.Hash) []id.Hash {
+	for i := range b.items {
+		for _, x := range b.items[i].ids {
+			dst = append(dst, x.Hash)
+		}
+		if b.items[i].alias {
+			dst = append(dst, b.items[i].prev.Hash)
+		}
+	}
+	slices.SortFunc(dst, func(x, y id.Hash) int { return slices.Compare(x[:], y[:]) })
+	return slices.Compact(dst)
+}
+
+// persons gives the persons that the house's own records name.
+func (b *batch) persons(dst []id.Person) []id.Person {
+	for i := range b.items {
+		if p := b.items[i].e.Person; p > 0 {
+			dst = append(dst, id.Person(p))
+		}
+	}
+	return dst
+}
+
+func sortPersons(p []id.Person) []id.Person {
+	slices.SortFunc(p, func(a, b id.Person) int { return cmp.Compare(a, b) })
+	return slices.Compact(p)
+}

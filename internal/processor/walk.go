@@ -1,0 +1,467 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"rapport/internal/consent"
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/profile"
+	"rapport/internal/rule"
+	"rapport/internal/segment"
+)
+
+// recordError is a failure that one record caused.
+type recordError struct {
+	index int
+	err   error
+}
+
+func (e *recordError) Error() string { return e.err.Error() }
+func (e *recordError) Unwrap() error { return e.err }
+
+// pass is the state of one transaction over a batch.
+type pass struct {
+	books   *Books
+	owed    []id.Message
+	consent []consent.Applied
+	hashes  []byte
+	dups    int64
+	derived int64
+	merges  int64
+	refused int64
+	asides  int64
+	armed   int64 // the earliest instant armed in this pass
+}
+
+// walk commits one batch, setting aside what cannot be walked. It returns only
+// when the batch is done or the context ends.
+func (w *Walker) walk(ctx context.Context, b *batch) error {
+	aside := map[int]error{}
+	for wait := 5 * time.Millisecond; ; {
+		err := w.try(ctx, b, 0, len(b.items), aside)
+		var bad *recordError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrMoved):
+			return err
+		case errors.As(err, &bad) && !temporary(bad.err):
+			aside[bad.index] = bad.err
+			continue
+		case !temporary(err):
+			if err := w.bisect(ctx, b, 0, len(b.items), aside, err); err != nil {
+				return err
+			}
+			return nil
+		}
+		w.Logger.Warn("walking a batch failed, trying again", "lane", int(b.lane), "first", b.first, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait): // machine time: the store's trouble does not follow business time
+		}
+		wait = min(2*wait, time.Second)
+	}
+}
+
+// temporary tells whether the same batch may pass when it is tried again.
+func temporary(err error) bool {
+	return fault.Temporary(err) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// bisect finds the record that a whole batch fails for and sets it aside.
+func (w *Walker) bisect(ctx context.Context, b *batch, from, to int, aside map[int]error, cause error) error {
+	if to-from == 1 {
+		aside[from] = cause
+		return w.try(ctx, b, from, to, aside)
+	}
+	mid := (from + to) / 2
+	for _, half := range [][2]int{{from, mid}, {mid, to}} {
+		err := w.try(ctx, b, half[0], half[1], aside)
+		var bad *recordError
+		for errors.As(err, &bad) && !temporary(err) {
+			aside[bad.index] = bad.err
+			err = w.try(ctx, b, half[0], half[1], aside)
+		}
+		if err != nil && (temporary(err) || ctx.Err() != nil || errors.Is(err, ErrMoved)) {
+			return err
+		}
+		if err != nil {
+			if err := w.bisect(ctx, b, half[0], half[1], aside, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// try walks items [from, to) of a batch in one transaction.
+func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]error) error {
+	part := batch{lane: b.lane, first: b.items[from].pos, items: b.items[from:to]}
+	next, err := w.nextVersion(ctx, &part, aside, from)
+	if err != nil {
+		return &recordError{from, err}
+	}
+	p := pass{armed: rule.Never}
+	previous := w.version
+	if next != nil {
+		w.setVersion(next)
+	}
+	err = w.Keeper.Write(ctx, b.lane == eventlog.Bulk, func(books Books) error {
+		p = pass{books: &books, armed: rule.Never, hashes: p.hashes[:0], owed: p.owed[:0], consent: p.consent[:0]}
+		return w.inside(&p, &part, from, aside)
+	})
+	if err != nil {
+		w.setVersion(previous)
+		w.set.forget()
+		return err
+	}
+	w.committed(&p, &part, next)
+	return nil
+}
+
+func (w *Walker) setVersion(v *Version) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.version = v
+}
+
+// nextVersion compiles the configuration that a batch of one record brings.
+func (w *Walker) nextVersion(ctx context.Context, b *batch, aside map[int]error, from int) (*Version, error) {
+	it := &b.items[0]
+	if it.err != nil || it.e.Type != event.Config || aside[from] != nil {
+		return nil, nil
+	}
+	number, err := versionNumber(&it.e)
+	if err != nil {
+		return nil, err
+	}
+	if number <= w.version.Number {
+		return nil, nil
+	}
+	return w.Load(ctx, number)
+}
+
+// inside is the transaction: look up, walk each record, save.
+func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error {
+	w.p, w.failure = p, nil
+	if err := w.packer.begin(p.books.History); err != nil {
+		return err
+	}
+	if err := w.set.begin(p.books, b); err != nil {
+		return err
+	}
+	for i := range b.items {
+		it := &b.items[i]
+		if err := aside[from+i]; err != nil {
+			if err := w.setAside(b.lane, it, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.guarded(it, b.lane); err != nil {
+			return &recordError{from + i, err}
+		}
+	}
+	if w.failure != nil {
+		return w.failure
+	}
+	return w.save(b)
+}
+
+func (w *Walker) save(b *batch) error {
+	if err := w.packer.Flush(); err != nil {
+		return fmt.Errorf("write history: %w", err)
+	}
+	if err := w.set.save(); err != nil {
+		return err
+	}
+	if len(w.counts) > 0 {
+		if err := w.p.books.Segment.AddCounts(w.counts); err != nil {
+			return fmt.Errorf("count segments: %w", err)
+		}
+		clear(w.counts)
+	}
+	newest := time.UnixMilli(b.items[len(b.items)-1].at)
+	if len(w.p.hashes) > 0 {
+		if err := w.p.books.Walk.AppendSeen(newest, w.p.hashes); err != nil {
+			return fmt.Errorf("write the duplicate window: %w", err)
+		}
+	}
+	return w.p.books.Walk.Advance(b.lane, b.first-1, b.last())
+}
+
+// guarded walks one record and turns a panic into its error, so that a defect
+// in one record's way never stops the walk.
+func (w *Walker) guarded(it *item, lane eventlog.Lane) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			w.Logger.Error("walking a record panicked", "position", it.pos, "stack", string(debug.Stack()))
+			err = fault.New(fault.Internal, "walk_panicked", "the walk of this record panicked; the log has the stack")
+		}
+	}()
+	return w.one(it, lane)
+}
+
+func (w *Walker) setAside(lane eventlog.Lane, it *item, cause error) error {
+	w.p.asides++
+	w.Logger.Error("a record was set aside", "lane", int(lane), "position", it.pos, "code", fault.CodeOf(cause))
+	return w.p.books.Walk.SetAside(Aside{
+		Lane: lane, Pos: it.pos, At: time.UnixMilli(it.at).UTC(), Code: fault.CodeOf(cause), Error: cause.Error(), Body: it.body,
+	})
+}
+
+// one walks one record.
+func (w *Walker) one(it *item, lane eventlog.Lane) error {
+	if it.err != nil {
+		return fault.Wrap(it.err, fault.Internal, "record_damaged", "the record cannot be read")
+	}
+	if w.seen.has(it.hash) || w.inBatch(it.hash) {
+		w.p.dups++
+		return nil
+	}
+	w.p.hashes = append(w.p.hashes, it.hash[:]...)
+	w.batchSeen[it.hash] = struct{}{}
+	w.now = w.instantOf(it, lane)
+	e := &it.e
+	switch e.Type {
+	case event.Config:
+		return w.applyConfig(e)
+	case event.Alarm:
+		return w.ring(e)
+	case event.Consent:
+		return w.permission(e)
+	case event.Send:
+		return w.send(it)
+	}
+	if err := w.permission(e); err != nil {
+		return err
+	}
+	f, err := w.whom(it)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return nil
+	}
+	initial := e.Flags&event.Bulk != 0
+	if err := w.apply(f, e, w.now, initial); err != nil {
+		return err
+	}
+	return w.settle(f, e.MessageID, initial)
+}
+
+func (w *Walker) inBatch(h id.Hash) bool {
+	_, ok := w.batchSeen[h]
+	return ok
+}
+
+// instantOf is when a record holds: the commit of its frame; for bulk, whose
+// frames may be far older or newer than what the live lane has shown, the
+// instant up to which the live lane is known.
+func (w *Walker) instantOf(it *item, lane eventlog.Lane) int64 {
+	if lane == eventlog.Bulk {
+		return max(w.safe, 1)
+	}
+	return max(it.at, w.instantFloor)
+}
+
+// permission writes what an event says of consent, before anything is decided on it.
+func (w *Walker) permission(e *event.Event) error {
+	entries := w.Consent.WalkedEvent(e)
+	if len(entries) == 0 {
+		return nil
+	}
+	applied, err := w.Consent.ApplyIn(w.p.books.Consent, entries)
+	if err != nil {
+		return fmt.Errorf("apply permission: %w", err)
+	}
+	w.p.consent = append(w.p.consent, applied)
+	return nil
+}
+
+// whom resolves an event's person and brings them up to the instant.
+func (w *Walker) whom(it *item) (*figure, error) {
+	if it.e.Person != 0 {
+		f, err := w.set.figure(id.Person(it.e.Person))
+		if err != nil {
+			return nil, err
+		}
+		return f, w.ready(f, w.now)
+	}
+	if len(it.ids) == 0 {
+		return nil, fault.New(fault.Invalid, "no_user_anon_id", "the event carries no usable identifier")
+	}
+	ids := it.ids
+	if it.alias {
+		var err error
+		if ids, err = w.aliasOf(it); err != nil {
+			return nil, err
+		}
+	}
+	res, err := w.Resolver.Resolve(&it.e, ids, &w.set, w.now)
+	if err != nil {
+		return nil, err
+	}
+	w.p.refused += int64(len(res.Refused))
+	f, err := w.set.figure(res.Who)
+	if err != nil {
+		return nil, err
+	}
+	return f, w.ready(f, w.now)
+}
+
+// ready brings a person to the configuration in effect and does everything
+// that is due before the instant, each thing at its own.
+func (w *Walker) ready(f *figure, now int64) error {
+	if f.prof.Version < w.version.Number {
+		if err := w.bring(f, now); err != nil {
+			return err
+		}
+	}
+	return w.catchUp(f, now)
+}
+
+// bring recounts a person for rules they were not counted for yet. Entries that
+// come of it are initial: they happened when the rule was written, not now.
+func (w *Walker) bring(f *figure, now int64) error {
+	if err := w.packer.Flush(); err != nil { // entries of this very batch are history too
+		return fmt.Errorf("write history: %w", err)
+	}
+	if err := f.prof.Recount(w.p.books.History, w.version.Schema); err != nil {
+		return fmt.Errorf("recount %s: %w", f.id, err)
+	}
+	f.prof.Version = w.version.Number
+	w.set.touch(f)
+	w.subject.f, w.subject.props = f, nil
+	w.transitions(f, w.version.Segments.All(&f.seg, &w.subject, now, true, &w.work), "configuration")
+	return w.settle(f, fmt.Sprintf("version/%d/%d", w.version.Number, f.id), true)
+}
+
+// apply folds one event into a person and lets segments and journeys follow.
+func (w *Walker) apply(f *figure, e *event.Event, now int64, initial bool) error {
+	w.set.touch(f)
+	w.props.Reset(e.Properties)
+	w.subject.f, w.subject.props = f, &w.props
+	f.prof.Fold(e, &w.props, w.version.Schema, w.guard(f, e), &w.change)
+	if err := w.remember(f, e); err != nil {
+		return err
+	}
+	changed := segment.Changes{Tallies: w.change.Tallies, Traits: w.change.Traits}
+	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, changed, now, initial, &w.work), e.MessageID)
+	return w.journeyEvent(f, e, now, initial)
+}
+
+// remember writes the event into the person's history.
+func (w *Walker) remember(f *figure, e *event.Event) error {
+	var prev profile.Pointer
+	if len(f.prof.Heads) > 0 {
+		prev = f.prof.Heads[0]
+	}
+	at, err := w.packer.Add(e, prev)
+	if err != nil {
+		return fmt.Errorf("write history: %w", err)
+	}
+	if len(f.prof.Heads) == 0 {
+		f.prof.Heads = append(f.prof.Heads, at)
+	} else {
+		f.prof.Heads[0] = at
+	}
+	return nil
+}
+
+// guard keeps a public key that proves nothing from changing the address of
+// somebody who is known.
+func (w *Walker) guard(f *figure, e *event.Event) profile.Guard {
+	if e.Flags&event.FromBrowser == 0 || e.Flags&event.Verified != 0 || e.Type != event.Identify {
+		return nil
+	}
+	if _, has := f.prof.Trait("email"); !has || !f.ident.Known() {
+		return nil
+	}
+	return func(name string) bool { return name != "email" }
+}
+
+// transitions turns entries and exits into derived events of the person.
+func (w *Walker) transitions(f *figure, moved []segment.Transition, cause string) {
+	if len(moved) == 0 {
+		return
+	}
+	w.set.touch(f)
+	for _, t := range moved {
+		w.queue = append(w.queue, derivedAudience(t, cause))
+		if t.Entered {
+			w.counts[t.Segment]++
+		} else {
+			w.counts[t.Segment]--
+		}
+	}
+}
+
+// Bounds of what one record may set off (architecture: derived events).
+const (
+	maxRounds  = 16
+	maxDerived = 64
+)
+
+// settle works derived events off, round by round, until none is left.
+func (w *Walker) settle(f *figure, parent string, initial bool) error {
+	total := 0
+	for round := 0; len(w.queue) > 0; round++ {
+		batch := append(w.round[:0], w.queue...)
+		w.round, w.queue = batch, w.queue[:0]
+		total += len(batch)
+		if round >= maxRounds || total > maxDerived {
+			name := batch[0].event.Name + " " + batch[0].about
+			w.queue = w.queue[:0]
+			return fault.New(fault.Limited, "derived_loop",
+				"segments and journeys set each other off without end, last %q (at most %d rounds and %d events, max_derived)", name, maxRounds, maxDerived)
+		}
+		for i := range batch {
+			d := &batch[i]
+			w.p.derived++
+			w.sequence++
+			d.event.MessageID = fmt.Sprintf("%s/%d", parent, w.sequence)
+			d.event.Source = reserved
+			if err := w.apply(f, &d.event, d.event.Received.UnixMilli(), initial || d.initial); err != nil {
+				return err
+			}
+		}
+	}
+	w.sequence = 0
+	return nil
+}
+
+// catchUp does what the person has armed for instants before now, in order, at
+// those instants.
+func (w *Walker) catchUp(f *figure, now int64) error {
+	for range maxCatchUp {
+		due := min(f.seg.NextDue(), f.jour.NextDue())
+		if due >= now {
+			return nil
+		}
+		w.set.touch(f)
+		w.subject.f, w.subject.props = f, nil
+		cause := fmt.Sprintf("due/%d/%d", f.id, due)
+		if f.seg.NextDue() == due {
+			w.transitions(f, w.version.Segments.Expire(&f.seg, &w.subject, due, &w.work), cause)
+		} else if err := w.journeyTime(f, due); err != nil {
+			return err
+		}
+		if err := w.settle(f, cause, false); err != nil {
+			return err
+		}
+	}
+	return fault.New(fault.Limited, "catch_up", "more than %d things were due for one person at once (max_catch_up)", maxCatchUp)
+}
+
+const maxCatchUp = 20_000
