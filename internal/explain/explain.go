@@ -1,0 +1,416 @@
+// Package explain answers what there is to tell: about a person, why they are
+// in a segment or not, why a journey mailed them or not, and the whole story of
+// one mail. What comes in are names and identifiers; what goes out are plain
+// structures for the doors. It only reads, always in one snapshot, and shows a
+// person's attributes only through a view.
+package explain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"rapport/internal/consent"
+	"rapport/internal/event"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/journey"
+	"rapport/internal/person"
+	"rapport/internal/processor"
+	"rapport/internal/profile"
+	"rapport/internal/purpose"
+	"rapport/internal/rule"
+	"rapport/internal/segment"
+)
+
+// Config is what a Reader needs; all of it is required.
+type Config struct {
+	Keeper   processor.Keeper
+	Resolver *identity.Resolver
+	Consent  *consent.Authority
+	Version  func() *processor.Version
+	Now      func() time.Time // business time
+}
+
+// Reader answers questions. It is safe for concurrent use.
+type Reader struct{ Config }
+
+// New checks the configuration.
+func New(c Config) (*Reader, error) {
+	if c.Keeper == nil || c.Resolver == nil || c.Consent == nil || c.Version == nil || c.Now == nil {
+		return nil, errors.New("explain: Keeper, Resolver, Consent, Version and Now are required")
+	}
+	return &Reader{c}, nil
+}
+
+// Person is what is known of somebody.
+type Person struct {
+	ID          id.Person                  `json:"-"`
+	Name        string                     `json:"id"`
+	Identifiers []Identifier               `json:"identifiers"`
+	Traits      map[string]json.RawMessage `json:"traits"`
+	Segments    []Membership               `json:"segments"`
+	Journeys    []Place                    `json:"journeys"`
+	Consent     []Permission               `json:"consent"`
+	FirstSeen   *time.Time                 `json:"first_seen,omitempty"`
+	LastSeen    *time.Time                 `json:"last_seen,omitempty"`
+	EventsCount int64                      `json:"events_count"`
+	Merged      []string                   `json:"merged_from,omitempty"`
+	NextChange  *time.Time                 `json:"next_change,omitempty"` // when something changes merely because time passes
+}
+
+// Identifier is one name somebody goes by.
+type Identifier struct {
+	Kind  string    `json:"kind"`
+	Value string    `json:"value"`
+	Since time.Time `json:"since"`
+}
+
+// Membership is one segment somebody is in.
+type Membership struct {
+	Segment string     `json:"segment"`
+	Since   time.Time  `json:"since"`
+	Until   *time.Time `json:"until,omitempty"`
+}
+
+// Place is one stay in a journey.
+type Place struct {
+	Journey string     `json:"journey"`
+	Entered time.Time  `json:"entered"`
+	Version int        `json:"version"`
+	Waits   *time.Time `json:"waits_until,omitempty"`
+}
+
+// Permission is how one purpose stands.
+type Permission struct {
+	Purpose purpose.Purpose `json:"purpose"`
+	Allowed bool            `json:"allowed"`
+	Reason  string          `json:"reason"`
+	Since   *time.Time      `json:"since,omitempty"`
+	Method  string          `json:"method,omitempty"`
+}
+
+// figure is one person's row taken apart, for reading.
+type figure struct {
+	id    id.Person
+	alarm int64
+	ident identity.Record
+	prof  profile.Profile
+	seg   segment.State
+	jour  journey.State
+	body  []byte
+}
+
+// Find gives the person of an identifier: kind "id" takes a person's own id.
+func (r *Reader) Find(ctx context.Context, kind, value string) (id.Person, error) {
+	if kind == "id" {
+		who, err := id.ParsePerson(value)
+		if err != nil {
+			return 0, fault.Wrap(err, fault.Invalid, "bad_person", "a person's id is per_ and a number")
+		}
+		return who, nil
+	}
+	if kind == identity.Email {
+		value = strings.ToLower(strings.TrimSpace(value))
+	}
+	var out [1]id.Person
+	err := r.Keeper.Read(ctx, func(b processor.Books) error {
+		return b.Identity.Lookup([]id.Hash{r.Resolver.Hash(kind, value)}, out[:])
+	})
+	if err != nil {
+		return 0, fmt.Errorf("look up a person: %w", err)
+	}
+	if out[0] == 0 {
+		return 0, errNobody
+	}
+	return out[0], nil
+}
+
+var errNobody = fault.New(fault.NotFound, "no_such_person", "nobody is known by this identifier")
+
+// load reads a person, following merges.
+func load(b processor.Books, who id.Person) (*figure, error) {
+	for range 64 {
+		f := &figure{}
+		err := b.Persons.Load([]id.Person{who}, func(_ id.Person, body []byte) error {
+			f.body = append(f.body, body...)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if f.body == nil {
+			return nil, errNobody
+		}
+		if err := f.decode(who); err != nil {
+			return nil, err
+		}
+		if f.ident.MergedInto == 0 {
+			return f, nil
+		}
+		who = f.ident.MergedInto
+	}
+	return nil, fmt.Errorf("%s: merges go in a circle", who)
+}
+
+func (f *figure) decode(who id.Person) error {
+	row, err := person.Decode(who, f.body)
+	if err != nil {
+		return err
+	}
+	f.id, f.alarm = who, row.Alarm
+	if err := f.ident.Decode(row.Identity); err != nil {
+		return err
+	}
+	if err := f.prof.Decode(row.Profile); err != nil {
+		return err
+	}
+	if err := f.seg.Decode(row.Segment); err != nil {
+		return err
+	}
+	return f.jour.Decode(row.Journey)
+}
+
+// subjects gives the hashes under which permission is kept and the hash of the address.
+func (r *Reader) subjects(f *figure) (all []id.Hash, address id.Hash) {
+	for _, x := range f.ident.Identifiers {
+		all = append(all, x.Hash)
+	}
+	if email := f.prof.Text("email"); email != "" {
+		address = r.Resolver.Hash(identity.Email, email)
+		all = append(all, address)
+	}
+	return all, address
+}
+
+// Person tells what is known of somebody, as far as a purpose may see it; no
+// purpose sees all, for the operator.
+func (r *Reader) Person(ctx context.Context, who id.Person, why purpose.Purpose) (*Person, error) {
+	var f *figure
+	var merges []identity.Merge
+	err := r.Keeper.Read(ctx, func(b processor.Books) error {
+		var err error
+		if f, err = load(b, who); err != nil {
+			return err
+		}
+		merges, err = b.Identity.Merges(f.id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &Person{
+		ID: f.id, Name: f.id.String(), Traits: map[string]json.RawMessage{}, EventsCount: f.prof.Events,
+		Identifiers: []Identifier{}, Segments: []Membership{}, Journeys: []Place{}, Consent: []Permission{},
+		FirstSeen: instant(f.prof.First, f.prof.Events > 0), LastSeen: instant(f.prof.Last, f.prof.Events > 0),
+	}
+	for _, x := range f.ident.Identifiers {
+		out.Identifiers = append(out.Identifiers, Identifier{x.Kind, x.Value, utc(x.First)})
+	}
+	f.prof.View(why, nil).Each(func(name string, value []byte, _ int64) {
+		out.Traits[name] = append(json.RawMessage(nil), value...)
+	})
+	v := r.Version()
+	for _, m := range v.Segments.In(&f.seg) {
+		out.Segments = append(out.Segments, Membership{m.Segment, utc(m.Since), instant(m.Until, m.Until != rule.Never)})
+	}
+	for i := range f.jour.Places {
+		p := &f.jour.Places[i]
+		out.Journeys = append(out.Journeys, Place{p.Journey, utc(p.Entered), p.Version, instant(p.Until, p.Waiting && p.Until != rule.Never)})
+	}
+	due := min(f.seg.NextDue(), f.jour.NextDue())
+	out.NextChange = instant(due, due != rule.Never)
+	for _, m := range merges {
+		if m.Into == f.id {
+			out.Merged = append(out.Merged, m.From.String())
+		}
+	}
+	return out, r.permissions(ctx, f, out)
+}
+
+func (r *Reader) permissions(ctx context.Context, f *figure, out *Person) error {
+	subjects, address := r.subjects(f)
+	shown, err := r.Consent.Show(ctx, subjects, address)
+	if err != nil {
+		return err
+	}
+	for _, s := range shown {
+		p := Permission{Purpose: s.Definition.Name, Allowed: s.Decision.Effect == consent.Allow, Reason: s.Decision.Reason, Method: s.Method}
+		if !s.Since.IsZero() {
+			p.Since = &s.Since
+		}
+		out.Consent = append(out.Consent, p)
+	}
+	return nil
+}
+
+func utc(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func instant(ms int64, there bool) *time.Time {
+	if !there {
+		return nil
+	}
+	t := utc(ms)
+	return &t
+}
+
+// Event is one entry of a person's timeline.
+type Event struct {
+	Type        string            `json:"type"`
+	Name        string            `json:"event,omitempty"`
+	MessageID   string            `json:"message_id"`
+	Source      string            `json:"source"`
+	Time        time.Time         `json:"timestamp"`
+	Received    time.Time         `json:"received_at"`
+	Properties  json.RawMessage   `json:"properties,omitempty"`
+	Traits      json.RawMessage   `json:"traits,omitempty"`
+	Identifiers map[string]string `json:"identifiers,omitempty"`
+}
+
+// Events gives a page of a person's timeline, newest first by when it was
+// walked, and the cursor of the next page, "" at the end.
+func (r *Reader) Events(ctx context.Context, who id.Person, cursor string, limit int) ([]Event, string, error) {
+	skip := profile.Pointer(0)
+	if cursor != "" {
+		n, err := strconv.ParseInt(cursor, 36, 64)
+		if err != nil || n <= 0 {
+			return nil, "", fault.New(fault.Invalid, "bad_cursor", "the cursor is not one that this server gave")
+		}
+		skip = profile.Pointer(n)
+	}
+	out := []Event{}
+	next := ""
+	err := r.Keeper.Read(ctx, func(b processor.Books) error {
+		f, err := load(b, who)
+		if err != nil {
+			return err
+		}
+		return profile.History(b.History, f.prof.Heads, func(at profile.Pointer, e *event.Event) (bool, error) {
+			if skip != 0 {
+				if at == skip {
+					skip = 0
+				} else {
+					return true, nil
+				}
+			}
+			if len(out) == limit {
+				next = strconv.FormatInt(int64(at), 36)
+				return false, nil
+			}
+			out = append(out, eventOf(e))
+			return true, nil
+		})
+	})
+	return out, next, err
+}
+
+func eventOf(e *event.Event) Event {
+	out := Event{
+		Type: e.Type.String(), Name: strings.Clone(e.Name), MessageID: strings.Clone(e.MessageID), Source: strings.Clone(e.Source),
+		Time: e.Time, Received: e.Received,
+		Properties: append(json.RawMessage(nil), e.Properties...), Traits: append(json.RawMessage(nil), e.Traits...),
+	}
+	ids := map[string]string{}
+	for kind, v := range map[string]string{"user_id": e.UserID, "anonymous_id": e.Anonymous, "email": e.Email, "previous_id": e.Previous, "group_id": e.GroupID} {
+		if v != "" {
+			ids[kind] = strings.Clone(v)
+		}
+	}
+	for _, x := range e.External {
+		ids[strings.Clone(x.Type)] = strings.Clone(x.Value)
+	}
+	if len(ids) > 0 {
+		out.Identifiers = ids
+	}
+	return out
+}
+
+// subject lets rules ask a person who is only read.
+type subject struct {
+	f *figure
+	v *processor.Version
+}
+
+func (s *subject) ID() id.Person                          { return s.f.id }
+func (s *subject) Trait(path string) ([]byte, bool)       { return s.f.prof.Trait(path) }
+func (s *subject) Tally(t uint32) (rule.TallyState, bool) { return s.f.prof.Tally(t) }
+func (s *subject) Member(name string) bool                { return s.v.Segments.Member(&s.f.seg, name) }
+func (s *subject) Property(string) ([]byte, bool)         { return nil, false }
+
+var _ rule.Subject = (*subject)(nil)
+
+// Segment is why somebody is in a segment or not.
+type Segment struct {
+	Segment string           `json:"segment"`
+	Person  string           `json:"person"`
+	In      bool             `json:"in"`
+	Since   *time.Time       `json:"since,omitempty"`
+	Until   *time.Time       `json:"changes_at,omitempty"` // merely because time passes
+	At      time.Time        `json:"at"`
+	Rule    string           `json:"rule"`
+	Pending bool             `json:"backfill_pending,omitempty"` // the person is not yet counted for this configuration
+	Why     rule.Explanation `json:"why"`
+}
+
+// Segment explains a membership with the values seen now.
+func (r *Reader) Segment(ctx context.Context, name string, who id.Person) (*Segment, error) {
+	v := r.Version()
+	def, ok := v.Segments.Definition(name)
+	if !ok {
+		return nil, fault.New(fault.NotFound, "no_such_segment", "there is no segment %q in configuration %d", name, v.Number)
+	}
+	f, err := r.read(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	now := r.Now()
+	out := &Segment{Segment: name, Person: f.id.String(), At: now, Rule: def.Rule.String(), Pending: f.prof.Version < v.Number}
+	out.Why = def.Rule.Explain(&subject{f, v}, rule.At{Now: now.UnixMilli()})
+	_, until := def.Rule.Eval(&subject{f, v}, rule.At{Now: now.UnixMilli()})
+	out.Until = instant(until, until != rule.Never)
+	for _, m := range v.Segments.In(&f.seg) {
+		if m.Segment == name {
+			out.In, out.Since = true, instant(m.Since, true)
+		}
+	}
+	return out, nil
+}
+
+func (r *Reader) read(ctx context.Context, who id.Person) (f *figure, err error) {
+	err = r.Keeper.Read(ctx, func(b processor.Books) error {
+		f, err = load(b, who)
+		return err
+	})
+	return f, err
+}
+
+// Counts gives every segment with its size.
+func (r *Reader) Counts(ctx context.Context) ([]SegmentSize, error) {
+	v := r.Version()
+	var sizes map[string]int64
+	err := r.Keeper.Read(ctx, func(b processor.Books) (err error) {
+		sizes, err = b.Segment.Counts()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := []SegmentSize{}
+	for _, name := range v.Segments.Names() {
+		def, _ := v.Segments.Definition(name)
+		out = append(out, SegmentSize{Segment: name, Title: def.Title, People: sizes[name]})
+	}
+	return out, nil
+}
+
+// SegmentSize is how many people a segment holds.
+type SegmentSize struct {
+	Segment string `json:"segment"`
+	Title   string `json:"title,omitempty"`
+	People  int64  `json:"people"`
+}
