@@ -18,7 +18,16 @@ type Object struct {
 type member struct {
 	key, keyEnd     int
 	value, valueEnd int
+	mark            uint32 // of the key, to pass over others at a glance
 	escaped         bool
+}
+
+// markOf joins the length of a key with its first and last byte.
+func markOf[T string | []byte](key T) uint32 {
+	if len(key) == 0 {
+		return 0
+	}
+	return uint32(len(key))<<16 | uint32(key[0])<<8 | uint32(key[len(key)-1])
 }
 
 // Reset makes o the object in raw, which must stay unchanged while o is used.
@@ -39,9 +48,14 @@ func (o *Object) Get(path string) (raw []byte, ok bool) {
 		o.index()
 	}
 	step, rest, last, escaped := cutStep(path)
+	mark := markOf(step)
 	for i := len(o.members) - 1; i >= 0; i-- {
 		m := &o.members[i]
-		if !keyIs(o.raw[m.key:m.keyEnd], m.escaped, step, escaped) {
+		if m.escaped || escaped {
+			if !escapedKeyIs(o.raw[m.key:m.keyEnd], m.escaped, step) {
+				continue
+			}
+		} else if m.mark != mark || string(o.raw[m.key:m.keyEnd]) != step {
 			continue
 		}
 		value := o.raw[m.value:m.valueEnd]
@@ -65,6 +79,7 @@ func (o *Object) index() {
 		if !ok {
 			return
 		}
+		m.mark = markOf(o.raw[m.key:m.keyEnd])
 		o.members = append(o.members, m)
 	}
 }
@@ -91,7 +106,15 @@ func descend(value []byte, path string) ([]byte, bool) {
 					at, found = value[m.value:m.valueEnd], true
 					break
 				}
-			} else if keyIs(value[m.key:m.keyEnd], m.escaped, step, escaped) {
+				continue
+			}
+			is := false
+			if m.escaped || escaped {
+				is = escapedKeyIs(value[m.key:m.keyEnd], m.escaped, step)
+			} else {
+				is = string(value[m.key:m.keyEnd]) == step
+			}
+			if is {
 				at, found = value[m.value:m.valueEnd], true
 			}
 		}
@@ -158,12 +181,10 @@ func indexOf(step string) int {
 	return n
 }
 
-// keyIs compares a key as it stands in JSON with a step as it stands in a path.
-func keyIs(key []byte, keyEscaped bool, step string, stepEscaped bool) bool {
+// escapedKeyIs compares a key as it stands in JSON with a step as it stands in a
+// path, where either may hold backslashes.
+func escapedKeyIs(key []byte, keyEscaped bool, step string) bool {
 	if !keyEscaped {
-		if !stepEscaped {
-			return string(key) == step
-		}
 		return stepIs(key, step)
 	}
 	s := unescape(key)

@@ -44,6 +44,9 @@ func (p *parser) operand(c *comparison, e entry) bool {
 	case c.op >= opGt && c.op <= opLte && one.kind == isBool:
 		p.add(n, "write is: "+one.yaml, "%s orders numbers, dates and texts, not true and false", e.key)
 		return false
+	case c.op >= opGt && c.op <= opLte && one.kind == isText && json.Valid([]byte(one.text)):
+		p.add(n, "leave out the quotes", "%s would order the text %s by its letters, not as a number", e.key, show(one.text))
+		return false
 	case (c.op == opStarts || c.op == opEnds) && one.kind != isText:
 		p.add(n, fmt.Sprintf("write %s: %q", e.key, n.Value), "%s takes a text, not %s", e.key, n.Value)
 		return false
