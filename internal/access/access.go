@@ -1,5 +1,7 @@
 // Package access keeps the keys that callers show: ingest keys that may only
-// write, and management keys for everything else. It stores hashes only.
+// write, and management keys for everything else. What comes in are secrets;
+// what goes out is which key it is, or that it is none. It stores hashes only,
+// looks keys up in memory, and never shows a secret a second time.
 package access
 
 import "time"

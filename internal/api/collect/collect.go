@@ -1,0 +1,349 @@
+// Package collect is the door at which SDKs knock: the Segment wire. What comes
+// in are requests of the HTTP API, analytics.js and server SDKs; what goes out
+// is {"success":true} once the events are durable, or an error in the shape
+// that the SDKs read. It finds the key, reads the body within its limits and
+// hands it to ingest; it never looks into an event.
+package collect
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rapport/internal/access"
+	"rapport/internal/api"
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/ingest"
+	"rapport/internal/ratelimit"
+)
+
+// DefaultPerSecond and DefaultBurst are how many events each key may bring
+// where its source says nothing else.
+const (
+	DefaultPerSecond = 50_000
+	DefaultBurst     = 100_000
+)
+
+// Taker is ingest, as this door needs it.
+type Taker interface {
+	Take(ctx context.Context, c ingest.Call) (ingest.Receipt, error)
+	MaxBody(t event.Type) int
+}
+
+var _ Taker = (*ingest.Ingest)(nil)
+
+// Keys finds the key of a secret.
+type Keys interface {
+	Find(secret string) (access.Key, bool)
+}
+
+var _ Keys = (*access.Keys)(nil)
+
+// Waiter waits for the walk. It returns Processed or SetAside once the position
+// has been walked, or an error when ctx ends first.
+type Waiter interface {
+	WaitPosition(ctx context.Context, lane eventlog.Lane, pos int64) (state string, err error)
+}
+
+// What a Waiter says.
+const (
+	Processed = "processed"
+	SetAside  = "set_aside"
+)
+
+// Config is what a Handler needs.
+type Config struct {
+	Ingest  Taker
+	Keys    Keys
+	Sources func(name string) (ingest.Source, bool)
+	Origins func(source string) []string // web origins that may use a source's browser keys; nil or none: any
+	Limits  *ratelimit.Keyed             // events, by key id
+	Waiter  Waiter                       // nil: wait=processed answers as if time had run out
+
+	PublicURL      string         // where callers reach us; "": as the request says
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
+	Logger         *slog.Logger
+	Metrics        prometheus.Registerer
+}
+
+// Handler is the door. It is safe for concurrent use.
+type Handler struct {
+	ingest  Taker
+	keys    Keys
+	sources func(string) (ingest.Source, bool)
+	origins func(string) []string
+	limits  *ratelimit.Keyed
+	waiter  Waiter
+	public  string
+	proxies []netip.Prefix
+	logger  *slog.Logger
+	answers *prometheus.CounterVec
+	ok      prometheus.Counter
+}
+
+// New checks the configuration and makes a Handler.
+func New(c Config) (*Handler, error) {
+	if c.Ingest == nil || c.Keys == nil || c.Sources == nil || c.Limits == nil {
+		return nil, errors.New("collect: Config.Ingest, Keys, Sources and Limits are required")
+	}
+	h := &Handler{
+		ingest: c.Ingest, keys: c.Keys, sources: c.Sources, origins: c.Origins, limits: c.Limits, waiter: c.Waiter,
+		public: strings.TrimRight(c.PublicURL, "/"), proxies: c.TrustedProxies, logger: c.Logger,
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rapport_collect_answers_total", Help: "Answers given to SDKs, by code; ok is none.",
+		}, []string{"code"}),
+	}
+	if h.public != "" {
+		if u, err := url.Parse(h.public); err != nil || u.Host == "" {
+			return nil, errors.New("collect: Config.PublicURL is not an absolute URL")
+		}
+	}
+	if h.origins == nil {
+		h.origins = func(string) []string { return nil }
+	}
+	if h.logger == nil {
+		h.logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Metrics != nil {
+		c.Metrics.MustRegister(h.answers)
+	}
+	h.ok = h.answers.WithLabelValues("ok")
+	return h, nil
+}
+
+// steps are the last steps of the paths under /v1/ that take events.
+var steps = []string{
+	"track", "identify", "page", "screen", "group", "alias", "batch", "import",
+	"t", "i", "p", "s", "g", "a", "b",
+}
+
+// Register puts the door's paths on a mux, each with and without a slash at the
+// end.
+func (h *Handler) Register(mux *http.ServeMux) {
+	for _, s := range append([]string{"m"}, steps...) {
+		mux.Handle("/v1/"+s, h)
+		mux.Handle("/v1/"+s+"/{$}", h)
+	}
+	for _, p := range []string{"/v1/projects/{key}/settings", "/projects/{key}/settings"} {
+		mux.Handle(p, h)
+		mux.Handle(p+"/{$}", h)
+	}
+}
+
+// ServeHTTP implements http.Handler for all of the door's paths.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	for len(path) > 1 && path[len(path)-1] == '/' {
+		path = path[:len(path)-1]
+	}
+	allowOrigin(w.Header(), r)
+	if r.Method == http.MethodOptions {
+		preflight(w)
+		return
+	}
+	if key, ok := settingsKey(path); ok {
+		h.settings(w, r, key)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header()["Allow"] = []string{"POST, OPTIONS"}
+		h.fail(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method_not_allowed", "events are sent with POST"))
+		return
+	}
+	if path == "/v1/m" {
+		h.succeed(w) // Measurements of the SDK itself: they concern its maker, not us.
+		return
+	}
+	step, ok := strings.CutPrefix(path, "/v1/")
+	t, known := ingest.RouteType(step)
+	if !ok || !known || strings.Contains(step, "/") {
+		h.fail(w, r, http.StatusNotFound, fault.New(fault.NotFound, "no_such_path", "this path takes no events"))
+		return
+	}
+	h.take(w, r, path, t)
+}
+
+// take is the way of every event.
+func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t event.Type) {
+	q := query(r)
+	key, known := h.keyOf(r, q.writeKey)
+	if known {
+		if err := h.admit(r, key); err != nil {
+			h.fail(w, r, api.StatusOf(err), err)
+			return
+		}
+	}
+	b, err := readBody(w, r, h.ingest.MaxBody(t))
+	if err != nil {
+		h.failBody(w, r, err)
+		return
+	}
+	defer b.free()
+	if !known {
+		if key, known = h.keys.Find(ingest.WriteKey(b.bytes)); !known {
+			h.fail(w, r, http.StatusUnauthorized, fault.New(fault.Denied, ingest.CodeUnknownSource,
+				"the write key is missing or belongs to no source; create one with `rapport key create`"))
+			return
+		}
+		if err := h.admit(r, key); err != nil {
+			h.fail(w, r, api.StatusOf(err), err)
+			return
+		}
+	}
+	src, ok := h.sources(key.Source)
+	if !ok {
+		h.fail(w, r, http.StatusUnauthorized, fault.New(fault.Denied, ingest.CodeUnknownSource,
+			"the key's source is no longer configured"))
+		return
+	}
+	receipt, err := h.ingest.Take(r.Context(), ingest.Call{
+		Source: src, Browser: key.Kind == access.Browser, Path: path, Type: t, Body: b.bytes, Strict: q.strict,
+		GPC: header(r.Header, "Sec-Gpc") == "1", Remote: h.remote(r), Agent: header(r.Header, "User-Agent"),
+	})
+	if n := receipt.Accepted + receipt.Denied + len(receipt.Rejected) - 1; n > 0 {
+		h.limits.Charge(key.ID, float64(n))
+	}
+	switch {
+	case err != nil:
+		h.fail(w, r, api.StatusOf(err), err)
+	case q.wait:
+		h.answerWalked(w, r, receipt, q.timeout)
+	case len(receipt.Rejected) > 0:
+		h.answerRejected(w, receipt)
+	default:
+		h.succeed(w)
+	}
+}
+
+// keyOf looks for a key in header and query; where it is found counts for
+// nothing, only whether it is one.
+func (h *Handler) keyOf(r *http.Request, inQuery string) (access.Key, bool) {
+	if key, ok := h.keys.Find(api.Secret(r.Header)); ok {
+		return key, true
+	}
+	if v := header(r.Header, "X-Write-Key"); v != "" {
+		if key, ok := h.keys.Find(v); ok {
+			return key, true
+		}
+		v, _, _ = strings.Cut(v, ":")
+		if key, ok := h.keys.Find(v); ok {
+			return key, true
+		}
+	}
+	return h.keys.Find(inQuery)
+}
+
+// admit tells whether a key may write here and now. The rest of a batch is
+// charged when its size is known.
+func (h *Handler) admit(r *http.Request, key access.Key) error {
+	switch key.Kind {
+	case access.Ingest:
+	case access.Browser:
+		if !h.originAllowed(r, key.Source) {
+			return fault.New(fault.Denied, "origin_not_allowed", "this web origin may not use the source's browser keys; add it to the source's origins")
+		}
+	default:
+		return fault.New(fault.Denied, "key_cannot_write", "a management key writes no events; use an ingest key")
+	}
+	if ok, wait := h.limits.Allow(key.ID, 1); !ok {
+		e := fault.New(fault.Limited, ingest.CodeTooManyRequests, "the key's rate limit is reached; raise events_per_second in its source, or send more slowly")
+		e.RetryAfter, e.Temp = wait, true
+		return e
+	}
+	return nil
+}
+
+func (h *Handler) originAllowed(r *http.Request, source string) bool {
+	allowed := h.origins(source)
+	origin := header(r.Header, "Origin")
+	if len(allowed) == 0 || origin == "" {
+		return true
+	}
+	for _, o := range allowed {
+		if strings.EqualFold(o, origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// options are what a caller asks for in the query.
+type options struct {
+	writeKey     string
+	strict, wait bool
+	timeout      time.Duration
+}
+
+// The time that wait=processed waits.
+const (
+	defaultWait = 5 * time.Second
+	longestWait = 30 * time.Second
+)
+
+func query(r *http.Request) (o options) {
+	if r.URL.RawQuery == "" {
+		return o
+	}
+	v := r.URL.Query()
+	o.writeKey = v.Get("writeKey")
+	o.strict = v.Get("strict") == "true"
+	o.wait = v.Get("wait") == "processed"
+	o.timeout = defaultWait
+	if d, err := time.ParseDuration(v.Get("timeout")); err == nil && d > 0 {
+		o.timeout = min(d, longestWait)
+	} else if d, err := time.ParseDuration(v.Get("timeout") + "s"); err == nil && d > 0 {
+		o.timeout = min(d, longestWait) // A bare number is seconds.
+	}
+	return o
+}
+
+// remote gives the client's address: the connection's, or where that is a
+// trusted proxy the nearest address in X-Forwarded-For that is none.
+func (h *Handler) remote(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := peer.Addr().Unmap()
+	if len(h.proxies) == 0 || !h.trusted(addr) {
+		return addr
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = hop.Unmap()
+		if !h.trusted(addr) {
+			break
+		}
+	}
+	return addr
+}
+
+func (h *Handler) trusted(a netip.Addr) bool {
+	for _, p := range h.proxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// header gives a header's first value; the name must be canonical.
+func header(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}

@@ -1,0 +1,89 @@
+package ingest_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"rapport/internal/ingest"
+)
+
+// keeper holds rejects in memory.
+type keeper struct {
+	mu   sync.Mutex
+	rows []ingest.Reject
+	next int64
+	fail error
+}
+
+func newKeeper() *keeper { return &keeper{} }
+
+func (k *keeper) Write(_ context.Context, fn func(ingest.Store) error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fail != nil {
+		return k.fail
+	}
+	rows, next := slices.Clone(k.rows), k.next
+	if err := fn(k); err != nil {
+		k.rows, k.next = rows, next
+		return err
+	}
+	return nil
+}
+
+func (k *keeper) Read(_ context.Context, fn func(ingest.Store) error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return fn(k)
+}
+
+func (k *keeper) AppendReject(r ingest.Reject) (int64, error) {
+	k.next++
+	r.ID = k.next
+	k.rows = append(k.rows, r)
+	return r.ID, nil
+}
+
+func (k *keeper) Rejects(code, source string, before int64, limit int) ([]ingest.Reject, error) {
+	var out []ingest.Reject
+	for _, r := range slices.Backward(k.rows) {
+		if (code == "" || r.Code == code) && (source == "" || r.Source == source) && (before == 0 || r.ID < before) && len(out) < limit {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+func (k *keeper) Reject(id int64) (ingest.Reject, bool, error) {
+	for _, r := range k.rows {
+		if r.ID == id {
+			return r, true, nil
+		}
+	}
+	return ingest.Reject{}, false, nil
+}
+
+func (k *keeper) MarkResent(id int64) error {
+	for i := range k.rows {
+		if k.rows[i].ID == id {
+			k.rows[i].Sent = true
+		}
+	}
+	return nil
+}
+
+func (k *keeper) RejectCounts() (map[string]int64, error) {
+	out := map[string]int64{}
+	for _, r := range k.rows {
+		out[r.Code]++
+	}
+	return out, nil
+}
+
+func (k *keeper) DropRejects(keep int) error {
+	if len(k.rows) > keep {
+		k.rows = k.rows[len(k.rows)-keep:]
+	}
+	return nil
+}

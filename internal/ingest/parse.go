@@ -1,0 +1,270 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rapport/internal/event"
+)
+
+// item is one event as it came, still raw.
+type item struct {
+	typ, messageID, userID, anonymous, previous, group []byte
+	event, name, category                              []byte
+	timestamp, original, sentAt                        []byte
+	context, properties, traits                        []byte
+}
+
+// sound checks that one raw value is JSON that may be kept: within the limits,
+// every key once, every number a number. f is what measuring it has found. Text that is no text (invalid UTF-8,
+// lone surrogates, NUL) is mended once, here, into a copy; what comes back is
+// then valid for every later reader.
+func (in *Ingest) sound(raw []byte, f facts) (good []byte, mended bool, _ problem) {
+	if len(raw) > in.limits.EventBytes {
+		return raw, false, problem{CodeEventTooLarge, fmt.Sprintf("the event has more than %d bytes", in.limits.EventBytes)}
+	}
+	switch {
+	case f.depth > in.limits.Depth:
+		return raw, false, problem{CodeTooDeep, fmt.Sprintf("it is nested deeper than %d levels", in.limits.Depth)}
+	case f.keys > in.limits.Keys:
+		return raw, false, problem{CodeTooManyKeys, fmt.Sprintf("it has more than %d keys", in.limits.Keys)}
+	case f.beyond:
+		return raw, false, problem{CodeNumberRange, "a number is larger than can be kept"}
+	}
+	if f.nul {
+		raw, mended = mend(raw), true
+	}
+	if jsontext.Value(raw).IsValid() {
+		return raw, mended, problem{}
+	}
+	if other := mend(raw); !bytes.Equal(other, raw) {
+		if jsontext.Value(other).IsValid() {
+			return other, true, problem{}
+		}
+		raw = other
+	}
+	if !jsontext.Value(raw).IsValid(jsontext.AllowDuplicateNames(true)) {
+		return raw, false, problem{CodeJSON, "it is not valid JSON"}
+	}
+	return raw, false, problem{CodeDuplicateKey, "a key stands twice in one object"}
+}
+
+// errMessageID tells parse's caller that an id could not be made.
+var errMessageID = errors.New("make a message id")
+
+// parse reads one raw item. A problem is the sender's; an error is ours.
+func (in *Ingest) parse(w *work, raw []byte, f facts, e *event.Event) (problem, error) {
+	good, mended, p := in.sound(raw, f)
+	if !p.ok() {
+		return p, nil
+	}
+	if !isObject(good) {
+		return problem{CodeJSON, "it is not a JSON object"}, nil
+	}
+	if mended {
+		in.metrics.Mended.Inc()
+	}
+	it := w.item(good)
+	*e = event.Event{Type: w.call.Type, Source: w.call.Source.Name, Received: w.received}
+	if p := in.typeOf(it, e); !p.ok() {
+		return p, nil
+	}
+	if p := in.identifiers(it, e, mended); !p.ok() {
+		return p, nil
+	}
+	if p := in.shape(it, e); !p.ok() {
+		return p, nil
+	}
+	if p := in.readContext(w, it, e, mended); !p.ok() {
+		return p, nil
+	}
+	if e.UserID == "" && e.Anonymous == "" {
+		return problem{CodeNoUser, `neither "userId" nor "anonymousId" is there`}, nil
+	}
+	if p := in.times(w, it, e); !p.ok() {
+		return p, nil
+	}
+	if e.MessageID == "" && w.call.resent != 0 {
+		e.MessageID = fmt.Sprintf("resent-%d-%d", w.call.resent, len(w.events)-1)
+	}
+	if e.MessageID == "" {
+		id, err := in.messageID()
+		if err != nil {
+			return problem{}, fmt.Errorf("%w: %w", errMessageID, err)
+		}
+		e.MessageID = id
+	}
+	return problem{}, nil
+}
+
+// item notes where the members of an event stand.
+func (w *work) item(object []byte) (it item) {
+	for m := membersOf(object); ; {
+		key, value, ok := m.next()
+		if !ok {
+			break
+		}
+		switch string(key) {
+		case "type":
+			it.typ = value
+		case "messageId":
+			it.messageID = value
+		case "userId":
+			it.userID = value
+		case "anonymousId":
+			it.anonymous = value
+		case "previousId":
+			it.previous = value
+		case "groupId":
+			it.group = value
+		case "event":
+			it.event = value
+		case "name":
+			it.name = value
+		case "category":
+			it.category = value
+		case "timestamp":
+			it.timestamp = value
+		case "originalTimestamp":
+			it.original = value
+		case "sentAt":
+			it.sentAt = value
+		case "context":
+			it.context = value
+		case "properties":
+			it.properties = value
+		case "traits":
+			it.traits = value
+		}
+	}
+	if absent(it.sentAt) {
+		it.sentAt = w.sentAt
+	}
+	return it
+}
+
+// typeOf settles the type: the route's, else the item's own.
+func (in *Ingest) typeOf(it item, e *event.Event) problem {
+	if e.Type != event.Unknown {
+		return problem{}
+	}
+	name, ok := text(it.typ)
+	if !ok || name == "" {
+		return problem{CodeTypeUnknown, `"type" is missing or not a string`}
+	}
+	if e.Type, ok = event.ParseType(name); !ok {
+		return problem{CodeTypeUnknown, `"type" is none of track, identify, page, screen, group, alias`}
+	}
+	return problem{}
+}
+
+func (in *Ingest) identifiers(it item, e *event.Event, mended bool) (p problem) {
+	id, ok := text(it.messageID)
+	switch {
+	case !ok:
+		return problem{CodeIDNotString, `"messageId" is not a string`}
+	case utf8.RuneCountInString(id) > in.limits.MessageID:
+		return problem{CodeMessageIDLong, fmt.Sprintf(`"messageId" has more than %d characters`, in.limits.MessageID)}
+	case !cleanID(id, mended):
+		return problem{CodeIDText, `"messageId" holds control characters or unreadable text`}
+	}
+	e.MessageID = id
+	if e.UserID, p = in.identifier(it.userID, "userId", mended); !p.ok() {
+		return p
+	}
+	if e.Anonymous, p = in.identifier(it.anonymous, "anonymousId", mended); !p.ok() {
+		return p
+	}
+	if e.Type == event.Alias {
+		if e.Previous, p = in.identifier(it.previous, "previousId", mended); !p.ok() {
+			return p
+		}
+		if e.Previous == "" || e.UserID == "" {
+			return problem{CodeIDRequired, `an alias needs "previousId" and "userId"`}
+		}
+	}
+	if e.GroupID, p = in.identifier(it.group, "groupId", mended); !p.ok() {
+		return p
+	}
+	if e.Type == event.Group && e.GroupID == "" {
+		return problem{CodeIDRequired, `a group needs "groupId"`}
+	}
+	return problem{}
+}
+
+// shape checks what is particular to a type, and takes properties and traits.
+func (in *Ingest) shape(it item, e *event.Event) problem {
+	switch e.Type {
+	case event.Track:
+		name, ok := text(it.event)
+		switch {
+		case !ok:
+			return problem{CodeEventNotString, `"event" is not a string`}
+		case name == "":
+			return problem{CodeEventMissing, `a track needs "event"`}
+		}
+		e.Name = name
+	case event.Page, event.Screen:
+		name, ok := text(it.name)
+		if !ok {
+			return problem{CodeNameNotString, `"name" is not a string`}
+		}
+		if _, ok := text(it.category); !ok {
+			return problem{CodeCategory, `"category" is not a string`}
+		}
+		e.Name = name
+	}
+	if len(e.Name) > in.limits.Name {
+		return problem{CodeNameTooLong, fmt.Sprintf("the name has more than %d bytes", in.limits.Name)}
+	}
+	if !absent(it.properties) {
+		if !isObject(it.properties) {
+			return problem{CodeProperties, `"properties" is not an object`}
+		}
+		e.Properties = it.properties
+	}
+	if (e.Type == event.Page || e.Type == event.Screen) && !absent(it.category) {
+		e.Properties = withMember(e.Properties, "category", it.category)
+	}
+	if !absent(it.traits) {
+		if !isObject(it.traits) {
+			return problem{CodeTraits, `"traits" is not an object`}
+		}
+		if e.Type == event.Identify || e.Type == event.Group {
+			e.Traits = it.traits
+		}
+	}
+	return problem{}
+}
+
+// withMember adds a member to an object unless it is there.
+func withMember(object []byte, name string, value []byte) []byte {
+	if _, there := find(object, name); there {
+		return object
+	}
+	out := make([]byte, 0, len(object)+len(name)+len(value)+6)
+	return appendMember(append(out, openObject(object)...), name, value, '}')
+}
+
+// times corrects the sender's clock by ours.
+func (in *Ingest) times(w *work, it item, e *event.Event) problem {
+	raw := it.original
+	if absent(raw) {
+		raw = it.timestamp
+	}
+	original, ok := instant(raw)
+	if !ok {
+		return problem{CodeTimestamp, `"timestamp" is not a time in ISO 8601`}
+	}
+	sent, ok := instant(it.sentAt)
+	if !ok {
+		in.metrics.BadSentAt.Inc() // It only serves to correct; without it the sender's clock is trusted.
+	}
+	e.Original = original
+	e.Time = correct(w.arrived, sent, original)
+	return problem{}
+}

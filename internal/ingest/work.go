@@ -1,0 +1,297 @@
+package ingest
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"rapport/internal/event"
+	"rapport/internal/fault"
+)
+
+// work is the memory of one call. It is used again, so nothing in it may be
+// handed out.
+type work struct {
+	call     *Call
+	received time.Time // stamped on records
+	arrived  time.Time // when the sender's sentAt was true
+
+	items    [][]byte // raw items, parts of the body
+	facts    []facts  // what measuring each of them found
+	context  []byte   // the batch's own context, or nil
+	sentAt   []byte   // the batch's own sentAt, or nil
+	events   []event.Event
+	said     []Statement
+	prefs    []Preference
+	external []event.ExternalID
+	arena    []byte // contexts that were written anew
+	encoded  []byte
+	ends     []int
+	records  [][]byte
+	rejected []Rejection // handed out: made anew for each call
+	payloads [][]byte
+}
+
+func (w *work) begin(in *Ingest, c *Call) {
+	w.call = c
+	w.received = in.now().UTC().Truncate(time.Millisecond)
+	w.arrived = w.received
+	if !c.arrived.IsZero() && c.arrived.Before(w.received) {
+		w.arrived = c.arrived
+	}
+}
+
+// Memory that one exceptional call needed is not kept for all the others.
+const (
+	keepBytes = 1 << 20
+	keepItems = 4096
+)
+
+func (in *Ingest) release(w *work) {
+	if cap(w.encoded) > keepBytes || cap(w.arena) > keepBytes || cap(w.events) > keepItems || cap(w.prefs) > keepItems {
+		return
+	}
+	clear(w.items)
+	clear(w.events)
+	clear(w.said)
+	clear(w.records)
+	clear(w.payloads)
+	*w = work{
+		items: w.items[:0], facts: w.facts[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
+		arena: w.arena[:0], encoded: w.encoded[:0], ends: w.ends[:0], records: w.records[:0], payloads: w.payloads[:0],
+	}
+	in.pool.Put(w)
+}
+
+func (w *work) slices() [][]byte {
+	begin := 0
+	for _, end := range w.ends {
+		w.records = append(w.records, w.encoded[begin:end])
+		begin = end
+	}
+	return w.records
+}
+
+func (w *work) reject(index int, p problem, payload []byte) {
+	w.rejected = append(w.rejected, Rejection{Index: index, Code: p.code, Detail: p.detail})
+	w.payloads = append(w.payloads, payload)
+}
+
+// split finds the items of the call, without reading them.
+func (in *Ingest) split(w *work) problem {
+	body := w.call.Body
+	if len(body) >= 3 && string(body[:3]) == "\ufeff" {
+		body = body[3:]
+	}
+	if limit := in.MaxBody(w.call.Type); len(body) > limit {
+		code := CodeBatchTooLarge
+		if w.call.Type != event.Unknown {
+			code = CodeEventTooLarge
+		}
+		return problem{code, fmt.Sprintf("the body has more than %d bytes", limit)}
+	}
+	i := space(body, 0)
+	if i == len(body) {
+		return problem{CodeBadRequest, "the body is empty"}
+	}
+	if body[i] != '{' {
+		return problem{CodeBadRequest, "the body is not a JSON object"}
+	}
+	if w.call.Type != event.Unknown {
+		end, f, ok := measure(body, i, in.limits.Depth)
+		switch {
+		case f.depth > in.limits.Depth:
+			end = len(body) // What follows was not looked at.
+		case !ok || space(body, end) != len(body):
+			return problem{CodeJSON, "the body is not valid JSON"}
+		}
+		w.items, w.facts = append(w.items, body[i:end]), append(w.facts, f)
+		return problem{}
+	}
+	return in.splitBatch(w, body, i)
+}
+
+// splitBatch walks over the members of a batch. Only "batch" must be there.
+func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
+	broken := problem{CodeBadRequest, "the body is not valid JSON"}
+	found := false
+	for i++; ; {
+		i = space(body, i)
+		if i < len(body) && body[i] == '}' {
+			break
+		}
+		keyEnd, _, ok := measure(body, i, 1)
+		if !ok || body[i] != '"' {
+			return broken
+		}
+		key := body[i+1 : keyEnd-1]
+		i = space(body, keyEnd)
+		if i >= len(body) || body[i] != ':' {
+			return broken
+		}
+		i = space(body, i+1)
+		if string(key) == "batch" {
+			if i >= len(body) || body[i] != '[' || found {
+				return problem{CodeBadRequest, `"batch" must be one array`}
+			}
+			found = true
+			var p problem
+			if i, p = in.splitItems(w, body, i+1); !p.ok() {
+				return p
+			}
+		} else {
+			end, f, ok := measure(body, i, in.limits.Depth)
+			if !ok || f.keys > in.limits.Keys {
+				return broken
+			}
+			switch string(key) {
+			case "context":
+				w.context = body[i:end]
+			case "sentAt":
+				w.sentAt = body[i:end]
+			}
+			i = end
+		}
+		i = space(body, i)
+		if i < len(body) && body[i] == ',' {
+			i++
+		} else if i >= len(body) || body[i] != '}' {
+			return broken
+		}
+	}
+	switch {
+	case space(body, i+1) != len(body):
+		return broken
+	case !found:
+		return problem{CodeBadRequest, `the body has no "batch"`}
+	case len(w.items) == 0:
+		return problem{CodeEmptyBatch, "the batch holds no event"}
+	case !in.usableContext(w):
+		return problem{CodeContext, `the batch's "context" is not a valid object`}
+	}
+	return problem{}
+}
+
+// splitItems walks over the array of a batch and gives the place behind it.
+func (in *Ingest) splitItems(w *work, body []byte, i int) (int, problem) {
+	for {
+		i = space(body, i)
+		if i < len(body) && body[i] == ']' {
+			return i + 1, problem{}
+		}
+		end, f, ok := measure(body, i, len(body))
+		if !ok {
+			return i, problem{CodeBadRequest, "the body is not valid JSON"}
+		}
+		if len(w.items) == in.limits.BatchItems {
+			return i, problem{CodeBatchTooLong, fmt.Sprintf("the batch has more than %d events", in.limits.BatchItems)}
+		}
+		w.items, w.facts = append(w.items, body[i:end]), append(w.facts, f)
+		i = space(body, end)
+		if i < len(body) && body[i] == ',' {
+			i++
+		} else if i >= len(body) || body[i] != ']' {
+			return i, problem{CodeBadRequest, "the body is not valid JSON"}
+		}
+	}
+}
+
+// usableContext checks the batch's own context once, for it is merged into
+// items as it is.
+func (in *Ingest) usableContext(w *work) bool {
+	if absent(w.context) {
+		w.context = nil
+		return true
+	}
+	_, f, _ := measure(w.context, 0, in.limits.Depth)
+	sound, _, p := in.sound(w.context, f)
+	w.context = sound
+	return p.ok() && isObject(sound)
+}
+
+// parseAll reads the items into events and keeps apart what is malformed.
+func (in *Ingest) parseAll(w *work) error {
+	if cap(w.events) < len(w.items) {
+		w.events = make([]event.Event, 0, len(w.items))
+	}
+	for i, raw := range w.items {
+		w.events = w.events[:len(w.events)+1]
+		e := &w.events[len(w.events)-1]
+		prefs := len(w.prefs)
+		p, err := in.parse(w, raw, w.facts[i], e)
+		if err != nil {
+			return err
+		}
+		if !p.ok() {
+			*e = event.Event{}
+			w.events = w.events[:len(w.events)-1]
+			w.reject(i, p, raw)
+			continue
+		}
+		if mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]; len(mine) > 0 || w.call.GPC {
+			w.said = append(w.said, Statement{Event: e, Preferences: mine, GPC: w.call.GPC})
+		}
+	}
+	return nil
+}
+
+// messageID makes an id for an event that came without one.
+func (in *Ingest) messageID() (string, error) {
+	var raw [12]byte
+	in.randMu.Lock()
+	defer in.randMu.Unlock()
+	for i := range raw {
+		b, err := in.rand.ReadByte()
+		if err != nil {
+			return "", fault.Wrap(err, fault.Unavailable, "no_randomness", "no message id could be made; try again")
+		}
+		raw[i] = b
+	}
+	return "made-" + hex.EncodeToString(raw[:]), nil
+}
+
+// identifier reads a string that names somebody or something.
+func (in *Ingest) identifier(raw []byte, name string, mended bool) (string, problem) {
+	s, ok := text(raw)
+	switch {
+	case !ok:
+		return "", problem{CodeIDNotString, strconv.Quote(name) + " is not a string"}
+	case len(s) > in.limits.ID:
+		return "", problem{CodeIDTooLong, fmt.Sprintf("%q has more than %d bytes", name, in.limits.ID)}
+	case !cleanID(s, mended):
+		return "", problem{CodeIDText, strconv.Quote(name) + " holds control characters or unreadable text"}
+	}
+	return s, problem{}
+}
+
+// cleanID refuses what would let two identifiers look or become the same:
+// control characters, and places where text had to be mended.
+func cleanID(s string, mended bool) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	if mended {
+		for _, r := range s {
+			if r == utf8.RuneError {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func strictFault(rejected []Rejection) error {
+	f := fault.New(fault.Invalid, rejected[0].Code, "%d of the events are malformed; nothing was taken", len(rejected))
+	for _, r := range rejected {
+		pointer := ""
+		if r.Index >= 0 {
+			pointer = "/batch/" + strconv.Itoa(r.Index)
+		}
+		f.Fields = append(f.Fields, fault.Field{Pointer: pointer, Code: r.Code, Detail: r.Detail})
+	}
+	return f
+}
