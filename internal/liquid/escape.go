@@ -1,6 +1,9 @@
 package liquid
 
-import "strings"
+import (
+	"html"
+	"strings"
+)
 
 // place is where in an HTML part a value appears, as far as the text of the template shows.
 type place uint8
@@ -10,34 +13,59 @@ const (
 	placeText place = iota
 	// placeHTML is text or a quoted attribute.
 	placeHTML
-	// placeURL is the start of a URL attribute: the value may be a whole URL, or the path of one.
+	// placeBare is an attribute without quotes, or a place that cannot be made out.
+	placeBare
+	// placeURL is the start of a URL attribute: the value may be a whole URL.
 	placeURL
+	// placeURLPath is a URL attribute after its start and before its query.
+	placeURLPath
 	// placeQuery is a part of a URL after its ? or #: the value is one component.
 	placeQuery
-	// placeBare is an attribute without quotes.
-	placeBare
-	// placeScript is the inside of a script element.
+	// placeStyle is a style attribute or element.
+	placeStyle
+	// placeScript is the inside of a script element; the value is printed as JSON.
 	placeScript
+	// placeScriptText is inside the quotes of a script element.
+	placeScriptText
+	// placeHandler is an attribute that holds a script.
+	placeHandler
 )
 
 // append writes a text for the place.
 func (p place) append(dst []byte, v Value) []byte {
-	switch p {
-	case placeHTML:
+	if p == placeHTML {
 		if v.safe {
 			return append(dst, v.s...)
 		}
 		return appendEscaped(dst, v.s)
-	case placeURL:
-		return appendURL(dst, v.s)
-	case placeQuery:
-		return appendURLComponent(dst, v.s, false)
-	case placeBare:
-		return appendBare(dst, v.s)
-	case placeScript:
-		return appendJSONString(dst, v.s)
 	}
-	return append(dst, v.s...)
+	s := v.s
+	if v.safe {
+		// What is HTML already is read back first: each of these places has rules of its own.
+		s = html.UnescapeString(s)
+	}
+	switch p {
+	case placeURL:
+		if !safeScheme(s) {
+			return append(dst, "#blocked"...)
+		}
+		return appendURL(dst, s)
+	case placeURLPath:
+		return appendURL(dst, s)
+	case placeQuery:
+		return appendURLComponent(dst, s, false)
+	case placeBare:
+		return appendBare(dst, s)
+	case placeStyle:
+		return appendStyle(dst, s)
+	case placeScript:
+		return appendJSONString(dst, s)
+	case placeScriptText:
+		return appendScriptText(dst, s)
+	case placeHandler:
+		return appendEscaped(dst, string(appendJSONString(nil, s)))
+	}
+	return append(dst, s...)
 }
 
 func appendEscapedByte(dst []byte, c byte) []byte {
@@ -112,18 +140,17 @@ func appendURLComponent(dst []byte, s string, form bool) []byte {
 	return dst
 }
 
-// appendURL writes a whole URL or its beginning into an attribute: what may not stand in a URL is encoded, what ends
-// an attribute is escaped, and a URL of a scheme that could run code is replaced.
+// appendURL writes a URL or a part of one into an attribute: what may not stand in a URL is encoded, what would end
+// the attribute is escaped, and what is encoded already stays so.
 func appendURL(dst []byte, s string) []byte {
-	if !safeScheme(s) {
-		return append(dst, "#blocked"...)
-	}
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '&' || c == '\'':
 			dst = appendEscapedByte(dst, c)
 		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
 			dst = appendPercent(dst, c)
+		case c == '%' && (i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2])):
+			dst = append(dst, "%25"...)
 		default:
 			dst = append(dst, c)
 		}
@@ -133,16 +160,38 @@ func appendURL(dst []byte, s string) []byte {
 
 // safeScheme says whether a URL has no scheme or one that mail may hold.
 func safeScheme(s string) bool {
-	s = strings.TrimLeft(s, " \t\n\v\f\r\x00")
 	end := strings.IndexAny(s, ":/?#")
 	if end < 0 || s[end] != ':' {
 		return true
 	}
-	scheme := strings.ToLower(s[:end])
-	for _, ok := range [...]string{"http", "https", "mailto", "tel", "sms", "cid"} {
-		if scheme == ok {
+	for _, ok := range [...]string{"https", "http", "mailto", "tel", "sms", "cid"} {
+		if strings.EqualFold(s[:end], ok) {
 			return true
 		}
 	}
 	return false
+}
+
+// appendStyle writes a value of a style sheet. One that could end its declaration, or load something, is left out.
+func appendStyle(dst []byte, s string) []byte {
+	if strings.ContainsAny(s, ";{}<>\\@:\"'&\n") || strings.Contains(s, "/*") {
+		return dst
+	}
+	if open := strings.IndexByte(s, '('); open >= 0 {
+		switch strings.ToLower(strings.TrimSpace(s[:open])) {
+		case "rgb", "rgba", "hsl", "hsla":
+		default:
+			return dst
+		}
+	}
+	return append(dst, s...)
+}
+
+// appendScriptText writes the inside of a text in a script.
+func appendScriptText(dst []byte, s string) []byte {
+	n := len(dst)
+	dst = appendJSONString(dst, s)
+	// The quotes stand in the template; the other kind of quote is escaped as well.
+	inner := strings.ReplaceAll(string(dst[n+1:len(dst)-1]), "'", `\u0027`)
+	return append(dst[:n], inner...)
 }

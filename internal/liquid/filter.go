@@ -243,7 +243,7 @@ func contains(list []string, s string) bool {
 func containsText(s, sub string) bool { return strings.Contains(s, sub) }
 
 // filterTable is every filter by name. It is filled from the tables beside the filters and never changed.
-var filterTable = mergeFilters(textFilters, listFilters, mathFilters, dateFilters)
+var filterTable = mergeFilters(textFilters, listFilters, mathFilters, dateFilters, localeFilters, emailFilters)
 
 func mergeFilters(tables ...map[string]*filter) map[string]*filter {
 	out := map[string]*filter{}

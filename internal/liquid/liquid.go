@@ -55,7 +55,7 @@ type Template struct {
 // Compile checks and compiles a template and all partials that it uses. The error is an *Error, or Errors where there
 // is more than one.
 func Compile(text string, o Options) (*Template, error) {
-	p := &program{opts: o, partials: map[string]*partial{}}
+	p := &program{opts: o, partials: map[partialKey]*partial{}}
 	p.symbols.ids = map[string]symbol{}
 	t := &Template{prog: p, src: newSource(o.Name, text)}
 	u := &unit{prog: p, src: t.src, opts: &p.opts}
@@ -64,6 +64,7 @@ func Compile(text string, o Options) (*Template, error) {
 	if err := p.error(); err != nil {
 		return nil, err
 	}
+	t.analyze()
 	return t, nil
 }
 
@@ -143,6 +144,9 @@ func (st *state) begin(ctx context.Context, p *program, src *source, vars Value,
 	}
 }
 
+// maxScratch is the largest buffer that is kept for the next render.
+const maxScratch = 64 << 10
+
 func (st *state) report() Report {
 	return Report{Steps: st.steps, Missing: st.missing, Errors: st.errors}
 }
@@ -152,7 +156,12 @@ func (st *state) end() {
 	st.dropVars()
 	clear(st.scope[:cap(st.scope)])
 	clear(st.args[:cap(st.args)])
-	*st = state{scope: st.scope[:0], args: st.args[:0], loops: st.loops[:0], free: st.free, freeVars: st.freeVars}
+	if cap(st.scratch) > maxScratch {
+		st.scratch = nil
+	}
+	*st = state{
+		scope: st.scope[:0], args: st.args[:0], loops: st.loops[:0], free: st.free, freeVars: st.freeVars, scratch: st.scratch[:0],
+	}
 }
 
 // Expr is a compiled expression with filters, as it stands between {{ and }}.
@@ -165,7 +174,7 @@ type Expr struct {
 
 // CompileExpr compiles a single expression. Options are as for Compile.
 func CompileExpr(text string, o Options) (*Expr, error) {
-	p := &program{opts: o, partials: map[string]*partial{}}
+	p := &program{opts: o, partials: map[partialKey]*partial{}}
 	p.symbols.ids = map[string]symbol{}
 	x := &Expr{prog: p, src: newSource(o.Name, text)}
 	u := &unit{prog: p, src: x.src, opts: &p.opts}

@@ -18,14 +18,17 @@ func (c *unit) forTag(t tag, toks *tokens) (node, error) {
 		c.prog.continues = true
 	}
 	bodies := []*block{&n.body}
+	arms := c.arms()
 	err = c.block(t, toks, &n.body, func(tg tag) (*block, error) {
 		if tg.name != "else" || n.otherwise != nil {
 			return nil, nil
 		}
+		arms.next()
 		n.otherwise = &block{blank: true}
 		bodies = append(bodies, n.otherwise)
 		return n.otherwise, nil
 	})
+	arms.close(true)
 	n.blank = dropBlankBodies(bodies)
 	return n, err
 }
@@ -172,7 +175,11 @@ func (c *unit) tableTag(t tag, toks *tokens) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n, c.block(t, toks, &n.body, nil)
+	at := c.html
+	c.html = htmlState{} // A cell of the table.
+	err = c.block(t, toks, &n.body, nil)
+	c.html = at
+	return n, err
 }
 
 func (c *unit) partialTag(t tag) (node, error) {
@@ -215,19 +222,25 @@ func (c *unit) partialTag(t tag) (node, error) {
 		c.prog.symbols.intern(n.alias)
 	}
 	if l, ok := e.(*literal); ok {
-		if n.target, err = c.prog.partial(l.v.s, name.pos); err != nil {
+		if n.target, err = c.prog.partial(l.v.s, name.pos, c.html); err != nil {
 			return nil, err
+		}
+		c.html = c.html.join(n.target.end)
+		if !n.each {
+			c.html = n.target.end
 		}
 		return n, nil
 	}
 	n.nameExpr = e
-	c.prog.compileAll()
+	n.place = c.html
+	c.prog.compileAll(c.html)
 	return n, nil
 }
 
 // partial returns the partial called name, compiling it when it is met for the first time.
-func (p *program) partial(name string, pos int) (*partial, error) {
-	if known, ok := p.partials[name]; ok {
+func (p *program) partial(name string, pos int, at htmlState) (*partial, error) {
+	key := partialKey{name, at}
+	if known, ok := p.partials[key]; ok {
 		return known, nil
 	}
 	text, ok := p.opts.Partials[name]
@@ -238,20 +251,22 @@ func (p *program) partial(name string, pos int) (*partial, error) {
 		}
 		return nil, &syntaxError{pos: pos, msg: "there is no partial " + strings.ToValidUTF8(name, "?"), suggest: suggest(name, names)}
 	}
-	out := &partial{name: name, src: newSource(name, text)}
-	p.partials[name] = out
+	// A partial that renders itself is taken to end where it began.
+	out := &partial{name: name, src: newSource(name, text), end: at}
+	p.partials[key] = out
 	p.symbols.intern(name)
-	p.symbols.intern(lastPart(name))
-	u := &unit{prog: p, src: out.src, opts: &p.opts}
+	out.own = p.symbols.intern(lastPart(name))
+	u := &unit{prog: p, src: out.src, opts: &p.opts, html: at}
 	out.body = u.compile()
+	out.end = u.html
 	p.errs = append(p.errs, u.errs...)
 	return out, nil
 }
 
 // compileAll compiles every partial, because a computed name may ask for any.
-func (p *program) compileAll() {
+func (p *program) compileAll(at htmlState) {
 	for _, name := range sortedKeys(p.opts.Partials) {
 		// The name is in the set, so there is no error to return; those inside the partial are collected.
-		_, _ = p.partial(name, 0)
+		_, _ = p.partial(name, 0, at)
 	}
 }

@@ -137,6 +137,11 @@ func (st *state) noteMissing(n *outputNode, v Value) {
 
 // print writes a value; a list is written item by item.
 func (st *state) print(v Value, n *outputNode) {
+	if n.place == placeScript && !n.raw {
+		st.out = appendJSON(st.out, v, 0, st.room)
+		st.wrote()
+		return
+	}
 	switch v.kind {
 	case KindNil, kindLiteral:
 		return
@@ -152,25 +157,17 @@ func (st *state) print(v Value, n *outputNode) {
 		}
 		st.nesting--
 		return
-	case KindString:
+	case KindString, KindObject, KindTime:
+		if v.kind != KindString {
+			v = String(st.text(v))
+		}
 		if n.place == placeText || n.raw {
 			st.write(v.s)
 			return
 		}
 		st.out = n.place.append(st.out, v)
-	case KindObject:
-		s := String(st.text(v))
-		if n.place == placeText || n.raw {
-			st.write(s.s)
-			return
-		}
-		st.out = n.place.append(st.out, s)
 	default:
-		if n.place <= placeHTML || n.raw {
-			st.out = appendText(st.out, v)
-		} else {
-			st.out = n.place.append(st.out, String(st.text(v)))
-		}
+		st.out = appendText(st.out, v) // Nothing in a number or a range needs escaping anywhere.
 	}
 	st.wrote()
 }

@@ -35,7 +35,7 @@ func (s *symbols) len() int { return len(s.ids) }
 type program struct {
 	opts     Options
 	symbols  symbols
-	partials map[string]*partial
+	partials map[partialKey]*partial
 	// continues is set when a loop begins where another ended.
 	continues bool
 	warnings  Errors
@@ -55,6 +55,8 @@ type unit struct {
 	trim bool
 	// liquidDepth counts liquid tags inside liquid tags.
 	liquidDepth int
+	// html is the place in an HTML part that the template has led to.
+	html htmlState
 }
 
 // maxErrors is how many errors of one template are listed.
@@ -175,6 +177,7 @@ func (c *unit) text(t token, b *block) {
 		s = strings.TrimLeft(s, " \t\r\n\v\f\x00")
 		c.trim = false
 	}
+	c.html.walk(s)
 	b.nodes = append(b.nodes, &textNode{text: s, pos: t.pos})
 	b.blank = b.blank && strings.Trim(s, " \t\r\n\v\f") == ""
 }
@@ -211,6 +214,9 @@ func (c *unit) output(markup sub, pos int, b *block) error {
 
 func (c *unit) outputNode(e expr, pos int) *outputNode {
 	n := &outputNode{pos: pos, e: e}
+	if c.opts.Escape == HTML {
+		c.placeOutput(n)
+	}
 	base := e
 	if f, ok := e.(*filtered); ok {
 		base = f.base
@@ -223,6 +229,24 @@ func (c *unit) outputNode(e expr, pos int) *outputNode {
 		n.bare = p
 	}
 	return n
+}
+
+// placeOutput finds out where in the HTML a value stands.
+func (c *unit) placeOutput(n *outputNode) {
+	inName := c.html.inName()
+	n.place = c.html.value()
+	f, _ := n.e.(*filtered)
+	if f == nil {
+		if inName {
+			c.prog.warn(c.src.errorAt(n.pos, "a value inside a tag, outside of an attribute, is escaped so that it cannot become one"))
+		}
+		return
+	}
+	last := f.calls[len(f.calls)-1]
+	if last.name == "url_encode" && (n.place == placeQuery || n.place == placeURLPath || n.place == placeURL) {
+		// The author has encoded it; only letters, digits, %, + and -_.~ are left.
+		n.place = placeHTML
+	}
 }
 
 // filtered parses a value with filters: strictly first and, where that is allowed, laxly after.

@@ -5,9 +5,18 @@ import "strings"
 // partial is another template of the set, compiled once for all that use it.
 type partial struct {
 	name string
+	// own is the last part of the name, under which a partial is given its value.
+	own  symbol
 	src  *source
 	body block
-	err  error
+	// end is the place in the HTML that the partial leads to.
+	end htmlState
+}
+
+// partialKey tells the compiled forms of a partial apart: where it stands in the HTML decides how it escapes.
+type partialKey struct {
+	name  string
+	place htmlState
 }
 
 // argument is a name given to a partial.
@@ -28,6 +37,7 @@ type partialNode struct {
 	alias    string
 	args     []argument
 	loopSym  symbol
+	place    htmlState
 }
 
 func (n *partialNode) render(st *state) flow {
@@ -70,19 +80,19 @@ func (n *partialNode) find(st *state) *partial {
 		st.fail(st.src, n.pos, "error in tag 'include': the name of a template is needed")
 		return nil
 	}
-	p := st.prog.partials[v.s]
+	p := st.prog.partials[partialKey{v.s, n.place}]
 	if p == nil {
 		st.fail(st.src, n.pos, "there is no template of that name")
 	}
 	return p
 }
 
-// bound is the name under which `with` and `for` give their value.
-func (n *partialNode) bound(st *state, p *partial) symbol {
+// boundName is the name under which `with` and `for` give their value.
+func (n *partialNode) boundName(prog *program, p *partial) symbol {
 	if n.alias != "" {
-		return st.prog.symbols.find(n.alias)
+		return prog.symbols.find(n.alias)
 	}
-	return st.prog.symbols.find(lastPart(p.name))
+	return p.own
 }
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
@@ -104,7 +114,7 @@ func (n *partialNode) renderIncluded(st *state, p *partial) flow {
 	src := st.src
 	st.src = p.src
 	f := flowOn
-	sym := n.bound(st, p)
+	sym := n.boundName(st.prog, p)
 	if v.kind == KindArray {
 		slot := st.bind(sym, Nil)
 		for _, e := range v.items() {
@@ -179,7 +189,7 @@ func (n *partialNode) renderOnce(st *state, p *partial, v Value, l *loop, mark i
 	}
 	st.scope = append(st.scope, st.scope[mark:mark+len(n.args)]...)
 	if v.kind != KindNil {
-		st.bind(n.bound(st, p), v)
+		st.bind(n.boundName(st.prog, p), v)
 	}
 	st.floor = len(st.scope)
 	f := p.body.render(st)

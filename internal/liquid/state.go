@@ -3,6 +3,7 @@ package liquid
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -102,7 +103,8 @@ type state struct {
 	includesOff       bool
 	zone              *time.Location
 	limits            Limits
-	scratch           []byte
+	scratch           []byte          // room for one filter at a time
+	texts             strings.Builder // the short texts that filters have made
 }
 
 // registers is what tags keep between their turns; an isolated partial has its own.

@@ -171,6 +171,7 @@ func (c *unit) rawText(t tag, toks *tokens, b *block) error {
 	}
 	if text.Len() > 0 {
 		b.blank = false
+		c.html.walk(text.String())
 		b.nodes = append(b.nodes, &rawNode{textNode{text: text.String(), pos: t.pos}})
 	}
 	return nil
@@ -213,12 +214,17 @@ func (c *unit) captureTag(t tag, toks *tokens) (node, error) {
 	}
 	n := &captureNode{pos: t.pos, sym: c.prog.symbols.intern(name), html: c.opts.Escape == HTML}
 	n.body.blank = true
-	return n, c.block(t, toks, &n.body, nil)
+	at := c.html
+	c.html = htmlState{} // What is captured is text until it is printed.
+	err := c.block(t, toks, &n.body, nil)
+	c.html = at
+	return n, err
 }
 
 func (c *unit) ifTag(t tag, toks *tokens) (node, error) {
 	n := &ifNode{pos: t.pos}
 	bodies := []*block{}
+	arms := c.arms()
 	add := func(tg tag) (*block, error) {
 		br := branch{pos: tg.pos, body: &block{blank: true}, negate: tg.name == "unless"}
 		if tg.name != "else" {
@@ -242,10 +248,40 @@ func (c *unit) ifTag(t tag, toks *tokens) (node, error) {
 		if tg.name != "elsif" && tg.name != "else" {
 			return nil, nil
 		}
+		arms.next()
 		return add(tg)
 	})
+	arms.close(n.branches[len(n.branches)-1].test != nil)
 	n.blank = dropBlankBodies(bodies)
 	return n, err
+}
+
+// arms follows the branches of a tag through the HTML: each begins where the tag does.
+type arms struct {
+	c          *unit
+	start, end htmlState
+	joined     bool
+}
+
+func (c *unit) arms() *arms { return &arms{c: c, start: c.html} }
+
+// next ends a branch.
+func (a *arms) next() {
+	if a.joined {
+		a.end = a.end.join(a.c.html)
+	} else {
+		a.end, a.joined = a.c.html, true
+	}
+	a.c.html = a.start
+}
+
+// close ends the last branch; skip says that all of them may be passed over.
+func (a *arms) close(skip bool) {
+	a.next()
+	if skip {
+		a.end = a.end.join(a.start)
+	}
+	a.c.html = a.end
 }
 
 // dropBlankBodies takes the white space out of a block tag in which nothing can be seen.
@@ -288,7 +324,14 @@ func (c *unit) caseTag(t tag, toks *tokens) (node, error) {
 	}
 	lead := &block{blank: true}
 	bodies := []*block{lead}
+	arms := c.arms()
+	whole := false
 	err = c.block(t, toks, lead, func(tg tag) (*block, error) {
+		if len(bodies) > 1 {
+			arms.next()
+		} else {
+			c.html = arms.start // What stands before the first when is never shown.
+		}
 		body := &block{blank: true}
 		switch tg.name {
 		case "when":
@@ -304,12 +347,14 @@ func (c *unit) caseTag(t tag, toks *tokens) (node, error) {
 				return nil, syntaxErrorf(tg.at, "else takes nothing")
 			}
 			n.branches = append(n.branches, caseBranch{pos: tg.pos, body: body})
+			whole = true
 		default:
 			return nil, nil
 		}
 		bodies = append(bodies, body)
 		return body, nil
 	})
+	arms.close(!whole)
 	n.blank = dropBlankBodies(bodies)
 	return n, err
 }
@@ -400,11 +445,17 @@ func (c *unit) countTag(t tag) node {
 
 func (c *unit) changedTag(t tag, toks *tokens) (node, error) {
 	n := &changedNode{pos: t.pos, body: block{blank: true}}
-	return n, c.block(t, toks, &n.body, nil)
+	arms := c.arms()
+	err := c.block(t, toks, &n.body, nil)
+	arms.close(true)
+	return n, err
 }
 
 func (c *unit) cycleTag(t tag) (node, error) {
 	n := &cycleNode{pos: t.pos, out: outputNode{pos: t.pos}}
+	if c.opts.Escape == HTML {
+		n.out.place = c.html.value()
+	}
 	s := sub{t.markup, t.at}
 	if m := cycleNamed.FindStringSubmatchIndex(t.markup); m != nil {
 		name, _ := s.group(m, 1)
