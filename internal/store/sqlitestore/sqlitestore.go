@@ -18,6 +18,7 @@ import (
 
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/id"
 )
 
 // minVersion is the oldest SQLite this package is right with: 3.51 brought
@@ -30,6 +31,10 @@ type conn struct {
 	db    *sqlite3.Conn
 	stmts map[string]*sqlite3.Stmt
 	file  string // base name, for errors
+	tx    *tx    // of a reader, made with its first transaction
+
+	inTx   bool  // the writer is in a transaction
+	broken error // why SQLite rolled it back by itself; nothing more may run in it
 }
 
 // connConfig says how to open a connection.
@@ -113,6 +118,9 @@ type query struct {
 
 // query prepares a statement once for each connection.
 func (c *conn) query(sql string) query {
+	if c.broken != nil {
+		return query{c: c, err: c.broken}
+	}
 	s := c.stmts[sql]
 	if s == nil {
 		var err error
@@ -135,6 +143,14 @@ func (q *query) text(v string) {
 	q.n++
 	if q.err == nil {
 		q.err = q.s.BindText(q.n, v)
+	}
+}
+
+func (q *query) bool(v bool) {
+	if v {
+		q.int(1)
+	} else {
+		q.int(0)
 	}
 }
 
@@ -167,10 +183,16 @@ func (q *query) colText(i int) string { return q.s.ColumnText(i) }
 // colBlob gives a copy that is the caller's, nil for NULL.
 func (q *query) colBlob(i int) []byte {
 	raw := q.s.ColumnRawBlob(i)
-	if raw == nil {
+	if len(raw) == 0 && q.s.ColumnType(i) == sqlite3.NULL {
 		return nil
 	}
 	return append(make([]byte, 0, len(raw)), raw...)
+}
+
+// colHash reads an identifier's hash, or part of it.
+func (q *query) colHash(i int) (h id.Hash) {
+	copy(h[:], q.s.ColumnRawBlob(i))
+	return h
 }
 
 // colRaw gives bytes that are valid until the next call.
@@ -225,6 +247,7 @@ func (c *conn) rollback() error {
 	if c.db.GetAutocommit() {
 		return nil
 	}
+	c.broken = nil
 	return c.run("ROLLBACK")
 }
 
@@ -233,6 +256,14 @@ func (c *conn) fail(err error) error {
 	if err == nil {
 		return nil
 	}
+	err = c.kind(err)
+	if c.inTx && c.broken == nil && c.db.GetAutocommit() {
+		c.broken = err
+	}
+	return err
+}
+
+func (c *conn) kind(err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) {
 		return err
@@ -249,6 +280,8 @@ func (c *conn) fail(err error) error {
 		return fmt.Errorf("%s: %w", c.file, context.Canceled)
 	case errors.Is(err, sqlite3.BUSY):
 		return fault.Wrap(err, fault.Unavailable, "database_busy", "%s is held by somebody else", c.file)
+	case errors.Is(err, sqlite3.CONSTRAINT):
+		return fault.Wrap(err, fault.Conflict, "already_there", "%s has such a row already", c.file)
 	case errors.Is(err, sqlite3.CORRUPT), errors.Is(err, sqlite3.NOTADB),
 		code == sqlite3.IOERR_DATA, code == sqlite3.IOERR_SHORT_READ, code == sqlite3.IOERR_CORRUPTFS:
 		return damagedFile(c.file, "", err)

@@ -1,0 +1,88 @@
+package sqlitestore
+
+import (
+	"math"
+
+	"rapport/internal/fault"
+	"rapport/internal/ingest"
+)
+
+type rejects tx
+
+var _ ingest.Store = (*rejects)(nil)
+
+func (s *rejects) AppendReject(r ingest.Reject) (int64, error) {
+	q := s.c.query("INSERT INTO reject(at, source, path, code, detail, payload, sent) VALUES(?, ?, ?, ?, ?, ?, ?)")
+	q.time(r.At)
+	q.text(r.Source)
+	q.text(r.Path)
+	q.text(r.Code)
+	q.text(r.Detail)
+	q.blob(r.Payload)
+	q.bool(r.Sent)
+	if err := q.exec(); err != nil {
+		return 0, err
+	}
+	return s.c.db.LastInsertRowID(), nil
+}
+
+// Rejects lists newest first; an empty code or source stands for all, and so
+// does a number of zero to begin before.
+func (s *rejects) Rejects(code, source string, before int64, limit int) ([]ingest.Reject, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	q := s.c.query(`SELECT id, at, source, path, code, detail, payload, sent FROM reject
+		WHERE id < ?1 AND (?2 = '' OR code = ?2) AND (?3 = '' OR source = ?3) ORDER BY id DESC LIMIT ?4`)
+	q.int(before)
+	q.text(code)
+	q.text(source)
+	q.int(int64(limit))
+	var out []ingest.Reject
+	for q.step() {
+		out = append(out, readReject(&q))
+	}
+	return out, q.done()
+}
+
+func (s *rejects) Reject(number int64) (r ingest.Reject, found bool, err error) {
+	q := s.c.query("SELECT id, at, source, path, code, detail, payload, sent FROM reject WHERE id = ?")
+	q.int(number)
+	if q.step() {
+		r, found = readReject(&q), true
+	}
+	return r, found, q.done()
+}
+
+func readReject(q *query) ingest.Reject {
+	return ingest.Reject{
+		ID: q.colInt(0), At: q.colTime(1), Source: q.colText(2), Path: q.colText(3),
+		Code: q.colText(4), Detail: q.colText(5), Payload: q.colBlob(6), Sent: q.colInt(7) != 0,
+	}
+}
+
+func (s *rejects) MarkResent(number int64) error {
+	q := s.c.query("UPDATE reject SET sent = 1 WHERE id = ?")
+	q.int(number)
+	changed, err := q.execOne()
+	if err == nil && !changed {
+		return fault.New(fault.NotFound, "reject_unknown", "there is no rejected event %d", number)
+	}
+	return err
+}
+
+func (s *rejects) RejectCounts() (map[string]int64, error) {
+	q := s.c.query("SELECT code, count(*) FROM reject GROUP BY code")
+	out := make(map[string]int64)
+	for q.step() {
+		out[q.colText(0)] = q.colInt(1)
+	}
+	return out, q.done()
+}
+
+// DropRejects keeps at least the newest, so that its number is never given again.
+func (s *rejects) DropRejects(keep int) error {
+	q := s.c.query("DELETE FROM reject WHERE id <= (SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET ?)")
+	q.int(int64(max(keep, 1)))
+	return q.exec()
+}

@@ -1,0 +1,368 @@
+package sqlitestore
+
+import (
+	"crypto/sha256"
+	"math"
+	"time"
+
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/message"
+	"rapport/internal/outbox"
+)
+
+// mails keeps where each mail stands in narrow rows that many share a page, in
+// order of their ids and so of time; what it is stands apart, written once.
+type mails tx
+
+var _ outbox.Store = (*mails)(nil)
+
+var errReadOnly = fault.New(fault.Internal, "read_only", "this transaction may only read")
+
+// keyHash is what a mail's key is found by.
+func keyHash(key string) (h id.Hash) {
+	sum := sha256.Sum256([]byte(key))
+	copy(h[:], sum[:])
+	return h
+}
+
+// dueMillis orders mails by time; one without a time comes first.
+func dueMillis(t time.Time) int64 {
+	if t.IsZero() {
+		return math.MinInt64
+	}
+	return t.UnixMilli()
+}
+
+func dueTime(ms int64) time.Time {
+	if ms == math.MinInt64 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error) {
+	if s.s == nil {
+		return id.Message{}, false, errReadOnly
+	}
+	if in.Class < message.Transactional || in.Class > message.Broadcast || in.ID.IsZero() {
+		return id.Message{}, false, fault.New(fault.Invalid, "malformed_intent", "a mail needs an id and a known class")
+	}
+	h := keyHash(in.Key)
+	q := s.c.query("INSERT INTO mail_key(h, id) VALUES(?, ?) ON CONFLICT DO NOTHING")
+	q.blob(h[:])
+	q.blob(in.ID[:])
+	added, err := q.execOne()
+	if err != nil {
+		return id.Message{}, false, err
+	}
+	if !added {
+		old, _, err := s.ByKey(in.Key)
+		return old, false, err
+	}
+	s.s.mailSeq++
+	seq := s.s.mailSeq
+	s.buf = appendIntent(s.buf[:0], &in)
+	s.buf = appendSum(s.buf, seq)
+	q = s.c.query("INSERT INTO intent(seq, body) VALUES(?, ?)")
+	q.int(seq)
+	q.blob(s.buf)
+	if err := q.exec(); err != nil {
+		return id.Message{}, false, err
+	}
+	q = s.c.query(`INSERT INTO mail(id, seq, person, class, state, attempts, token, lease, due, message_id, duplicate)
+		VALUES(?, ?, ?, ?, 1, 0, 0, NULL, ?, '', 0)`)
+	q.blob(in.ID[:])
+	q.int(seq)
+	q.int(int64(in.Person))
+	q.int(int64(in.Class))
+	q.int(dueMillis(in.Due))
+	if err := q.exec(); err != nil {
+		return id.Message{}, false, err
+	}
+	s.counts[message.Pending]++
+	return in.ID, true, s.step(in.ID, outbox.Step{State: message.Pending, At: at})
+}
+
+func (s *mails) ByKey(key string) (m id.Message, found bool, err error) {
+	h := keyHash(key)
+	q := s.c.query("SELECT id FROM mail_key WHERE h = ?")
+	q.blob(h[:])
+	if q.step() {
+		m, found = id.Message(q.colHash(0)), true
+	}
+	return m, found, q.done()
+}
+
+// mailColumns are what readMail reads.
+const mailColumns = `m.id, m.seq, m.person, m.state, m.attempts, m.token, m.lease, m.due, m.message_id, m.duplicate, i.body
+	FROM mail m JOIN intent i ON i.seq = m.seq `
+
+func (s *mails) Get(m id.Message) (outbox.Mail, bool, error) {
+	q := s.c.query("SELECT " + mailColumns + "WHERE m.id = ?")
+	q.blob(m[:])
+	out, err := s.collect(q, nil)
+	if err != nil || len(out) == 0 {
+		return outbox.Mail{}, false, err
+	}
+	return out[0], true, nil
+}
+
+func (s *mails) collect(q query, out []outbox.Mail) ([]outbox.Mail, error) {
+	for q.step() {
+		m, err := s.read(&q)
+		if err != nil {
+			_ = q.done() // The first error is the one that counts.
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, q.done()
+}
+
+func (s *mails) read(q *query) (m outbox.Mail, err error) {
+	seq := q.colInt(1)
+	body, err := s.c.checked("intent", seq, q.colRaw(10))
+	if err != nil {
+		return m, err
+	}
+	if m.Intent, err = readIntent(body); err != nil {
+		return m, damagedFile(s.c.file, "a mail", err)
+	}
+	m.Intent.ID = id.Message(q.colHash(0))
+	m.Intent.Person = id.Person(q.colInt(2)) // It may have been given to another since.
+	m.State = message.State(q.colInt(3))
+	m.Attempts = int(q.colInt(4))
+	m.Token = q.colInt(5)
+	m.LeaseEnds = q.colTime(6)
+	m.NotBefore = dueTime(q.colInt(7))
+	m.MessageID = q.colText(8)
+	m.Duplicate = q.colInt(9) != 0
+	return m, nil
+}
+
+// Owed reads class by class along the index of unfinished mails.
+func (s *mails) Owed(until time.Time, limit int) (out []outbox.Mail, err error) {
+	for class := message.Transactional; class <= message.Broadcast && len(out) < limit; class++ {
+		q := s.c.query("SELECT " + mailColumns + `WHERE m.state IN (1, 5) AND m.class = ? AND m.due <= ? ORDER BY m.due, m.id LIMIT ?`)
+		q.int(int64(class))
+		q.int(until.UnixMilli())
+		q.int(int64(limit - len(out)))
+		if out, err = s.collect(q, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s *mails) NextOwed() (time.Time, bool, error) {
+	least, found := int64(math.MaxInt64), false
+	for class := message.Transactional; class <= message.Broadcast; class++ {
+		q := s.c.query("SELECT due FROM mail WHERE state IN (1, 5) AND class = ? ORDER BY due LIMIT 1")
+		q.int(int64(class))
+		if q.step() {
+			least, found = min(least, q.colInt(0)), true
+		}
+		if err := q.done(); err != nil {
+			return time.Time{}, false, err
+		}
+	}
+	if !found {
+		return time.Time{}, false, nil
+	}
+	return dueTime(least), true, nil
+}
+
+func (s *mails) InState(state message.State, after id.Message, limit int) ([]outbox.Mail, error) {
+	sql := "SELECT " + mailColumns + "WHERE m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+	switch state {
+	case message.Claimed, message.HandingOver, message.Uncertain:
+		sql = "SELECT " + mailColumns + "WHERE m.state IN (2, 3, 8) AND m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+	}
+	q := s.c.query(sql)
+	q.int(int64(state))
+	q.blob(after[:])
+	q.int(int64(limit))
+	return s.collect(q, nil)
+}
+
+func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
+	q := s.c.query("SELECT state, token FROM mail WHERE id = ?")
+	q.blob(m.ID[:])
+	found, old, token := q.step(), message.State(0), int64(0)
+	if found {
+		old, token = message.State(q.colInt(0)), q.colInt(1)
+	}
+	if err := q.done(); err != nil {
+		return err
+	}
+	if !found {
+		return errNoMail(m.ID)
+	}
+	if token != m.Token {
+		return outbox.ErrStale
+	}
+	q = s.c.query(`UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, due = ?6, message_id = ?7, duplicate = ?8
+		WHERE id = ?1`)
+	q.blob(m.ID[:])
+	q.int(int64(m.State))
+	q.int(int64(m.Attempts))
+	q.int(token + 1)
+	q.time(m.LeaseEnds)
+	q.int(dueMillis(m.NotBefore))
+	q.text(m.MessageID)
+	q.bool(m.Duplicate)
+	if err := q.exec(); err != nil {
+		return err
+	}
+	if err := s.step(m.ID, step); err != nil {
+		return err
+	}
+	s.counts[old%counters]--
+	s.counts[m.State%counters]++
+	m.Token = token + 1
+	return nil
+}
+
+func errNoMail(m id.Message) error {
+	return fault.New(fault.NotFound, "mail_unknown", "there is no mail %s", m)
+}
+
+// step appends a row to a mail's story; the number goes on from its last.
+func (s *mails) step(m id.Message, step outbox.Step) error {
+	q := s.c.query(`INSERT INTO step(id, n, state, at, reason, detail)
+		VALUES(?1, 1 + coalesce((SELECT max(n) FROM step WHERE id = ?1), 0), ?2, ?3, ?4, ?5)`)
+	q.blob(m[:])
+	q.int(int64(step.State))
+	q.time(step.At)
+	q.text(step.Reason)
+	q.blob(step.Detail)
+	return q.exec()
+}
+
+func (s *mails) Note(m id.Message, step outbox.Step) error {
+	q := s.c.query("SELECT 1 FROM mail WHERE id = ?")
+	q.blob(m[:])
+	found := q.step()
+	if err := q.done(); err != nil {
+		return err
+	}
+	if !found {
+		return errNoMail(m)
+	}
+	return s.step(m, step)
+}
+
+func (s *mails) Story(m id.Message) ([]outbox.Step, error) {
+	q := s.c.query("SELECT n, state, at, reason, detail FROM step WHERE id = ? ORDER BY n")
+	q.blob(m[:])
+	var out []outbox.Step
+	for q.step() {
+		out = append(out, outbox.Step{
+			Seq: int(q.colInt(0)), State: message.State(q.colInt(1)), At: q.colTime(2),
+			Reason: q.colText(3), Detail: q.colBlob(4),
+		})
+	}
+	return out, q.done()
+}
+
+func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
+	q := s.c.query("SELECT " + mailColumns + "WHERE m.person = ? ORDER BY m.id DESC LIMIT ?")
+	q.int(int64(who))
+	q.int(int64(limit))
+	return s.collect(q, nil)
+}
+
+func (s *mails) Reassign(from, to id.Person) error {
+	for _, sql := range [...]string{
+		"UPDATE mail SET person = ?2 WHERE person = ?1",
+		"UPDATE cap SET person = ?2 WHERE person = ?1",
+	} {
+		q := s.c.query(sql)
+		q.int(int64(from))
+		q.int(int64(to))
+		if err := q.exec(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *mails) Counts() (map[message.State]int64, error) {
+	out := make(map[message.State]int64)
+	for state := message.Pending; state <= message.Resolved; state++ {
+		n, err := (*tx)(s).counted(int(state))
+		if err != nil {
+			return nil, err
+		}
+		if n != 0 {
+			out[state] = n
+		}
+	}
+	return out, nil
+}
+
+func (s *mails) SaveParts(m id.Message, parts []byte) error {
+	seq, err := s.seq(m)
+	if err != nil {
+		return err
+	}
+	s.buf = appendSummed(s.buf[:0], seq, parts)
+	q := s.c.query("INSERT INTO parts(seq, body) VALUES(?, ?) ON CONFLICT(seq) DO UPDATE SET body = excluded.body")
+	q.int(seq)
+	q.blob(s.buf)
+	return q.exec()
+}
+
+func (s *mails) Parts(m id.Message) ([]byte, error) {
+	q := s.c.query("SELECT seq, body FROM parts WHERE seq = (SELECT seq FROM mail WHERE id = ?)")
+	q.blob(m[:])
+	var seq int64
+	var raw []byte
+	if q.step() {
+		seq, raw = q.colInt(0), q.colBlob(1)
+	}
+	if err := q.done(); err != nil || raw == nil {
+		return nil, err
+	}
+	return s.c.checked("parts", seq, raw)
+}
+
+func (s *mails) seq(m id.Message) (seq int64, err error) {
+	q := s.c.query("SELECT seq FROM mail WHERE id = ?")
+	q.blob(m[:])
+	found := q.step()
+	if found {
+		seq = q.colInt(0)
+	}
+	if err = q.done(); err == nil && !found {
+		err = errNoMail(m)
+	}
+	return seq, err
+}
+
+func (s *mails) Reserve(who id.Person, m id.Message, at time.Time) error {
+	q := s.c.query(`INSERT INTO cap(id, person, at) VALUES(?, ?, ?)
+		ON CONFLICT(id) DO UPDATE SET person = excluded.person, at = excluded.at`)
+	q.blob(m[:])
+	q.int(int64(who))
+	q.int(at.UnixMilli())
+	return q.exec()
+}
+
+func (s *mails) Release(m id.Message) error {
+	q := s.c.query("DELETE FROM cap WHERE id = ?")
+	q.blob(m[:])
+	return q.exec()
+}
+
+func (s *mails) Used(who id.Person, after time.Time) (int, error) {
+	q := s.c.query("SELECT count(*) FROM cap WHERE person = ? AND at > ?")
+	q.int(int64(who))
+	q.int(after.UnixMilli())
+	var n int64
+	if q.step() {
+		n = q.colInt(0)
+	}
+	return int(n), q.done()
+}

@@ -1,0 +1,103 @@
+package sqlitestore
+
+import (
+	"errors"
+	"fmt"
+)
+
+// migrations bring state.db forward, one number after the other. They are never
+// changed once released: what changes gets a new number. docs/format/state.md
+// draws the tables.
+var migrations = []string{`
+CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+-- counter spares counting tables: 0 is persons, others are mails in that state.
+CREATE TABLE counter(what INTEGER PRIMARY KEY, n INTEGER NOT NULL);
+
+-- identity: who answers to which identifier; the merge log is append-only.
+CREATE TABLE ident(h BLOB PRIMARY KEY, person INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE merge(seq INTEGER PRIMARY KEY, into_person INTEGER NOT NULL, from_person INTEGER NOT NULL,
+	at INTEGER NOT NULL, cause TEXT NOT NULL, rule TEXT NOT NULL, moved BLOB);
+CREATE INDEX merge_into ON merge(into_person);
+CREATE INDEX merge_from ON merge(from_person);
+
+-- person: one row a person, in order of creation; timeline: packs of history, written once.
+CREATE TABLE person(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE timeline(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- segment
+CREATE TABLE segment_count(segment TEXT PRIMARY KEY, members INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE backfill(one INTEGER PRIMARY KEY CHECK(one = 1), version INTEGER NOT NULL, next INTEGER NOT NULL,
+	last INTEGER NOT NULL, done INTEGER NOT NULL);
+
+-- timer
+CREATE TABLE alarm(due INTEGER NOT NULL, person INTEGER NOT NULL, PRIMARY KEY(due, person)) WITHOUT ROWID;
+
+-- consent: the ledger is append-only, held is what stands.
+CREATE TABLE ledger(seq INTEGER PRIMARY KEY, record TEXT NOT NULL, subject BLOB NOT NULL, kind TEXT NOT NULL,
+	purpose TEXT NOT NULL, state INTEGER NOT NULL, said INTEGER, at INTEGER, method TEXT NOT NULL,
+	source TEXT NOT NULL, evidence BLOB);
+CREATE UNIQUE INDEX ledger_record ON ledger(subject, record, purpose);
+CREATE TABLE held(subject BLOB NOT NULL, purpose TEXT NOT NULL, state INTEGER NOT NULL, seq INTEGER NOT NULL,
+	record TEXT NOT NULL, at INTEGER, PRIMARY KEY(subject, purpose)) WITHOUT ROWID;
+CREATE INDEX held_narrow ON held(subject) WHERE state > 1;
+CREATE TABLE suppression(address BLOB NOT NULL, purpose TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER,
+	source TEXT NOT NULL, PRIMARY KEY(address, purpose, reason)) WITHOUT ROWID;
+
+-- outbox: mail is where each stands, intent what it is, step its story (append-only).
+CREATE TABLE mail(id BLOB PRIMARY KEY, seq INTEGER NOT NULL, person INTEGER NOT NULL, class INTEGER NOT NULL,
+	state INTEGER NOT NULL, attempts INTEGER NOT NULL, token INTEGER NOT NULL, lease INTEGER, due INTEGER NOT NULL,
+	message_id TEXT NOT NULL, duplicate INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX mail_owed ON mail(class, due) WHERE state IN (1, 5);
+CREATE INDEX mail_busy ON mail(state) WHERE state IN (2, 3, 8);
+CREATE INDEX mail_person ON mail(person);
+CREATE TABLE intent(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE mail_key(h BLOB PRIMARY KEY, id BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE step(id BLOB NOT NULL, n INTEGER NOT NULL, state INTEGER NOT NULL, at INTEGER, reason TEXT NOT NULL,
+	detail BLOB, PRIMARY KEY(id, n)) WITHOUT ROWID;
+CREATE TABLE parts(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE cap(id BLOB PRIMARY KEY, person INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX cap_person ON cap(person, at);
+
+-- processor
+CREATE TABLE position(lane INTEGER PRIMARY KEY, pos INTEGER NOT NULL);
+CREATE TABLE seen(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX seen_at ON seen(at);
+CREATE TABLE aside(lane INTEGER NOT NULL, pos INTEGER NOT NULL, at INTEGER, code TEXT NOT NULL, error TEXT NOT NULL,
+	body BLOB, PRIMARY KEY(lane, pos));
+CREATE INDEX aside_at ON aside(at);
+CREATE TABLE relay(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- access
+CREATE TABLE access_key(id TEXT PRIMARY KEY, kind TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL,
+	hash BLOB NOT NULL, created INTEGER, expires INTEGER, revoked INTEGER);
+
+-- ingest
+CREATE TABLE reject(id INTEGER PRIMARY KEY, at INTEGER, source TEXT NOT NULL, path TEXT NOT NULL, code TEXT NOT NULL,
+	detail TEXT NOT NULL, payload BLOB, sent INTEGER NOT NULL);
+CREATE INDEX reject_code ON reject(code);
+
+-- project
+CREATE TABLE version(number INTEGER PRIMARY KEY, applied INTEGER, digest TEXT NOT NULL);
+CREATE TABLE version_file(number INTEGER NOT NULL, path TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY(number, path));
+`,
+}
+
+// migrate brings an older file forward and refuses a newer one.
+func (c *conn) migrate(steps []string) error {
+	var version int64
+	if err := c.queryInt("PRAGMA user_version", &version); err != nil {
+		return err
+	}
+	if version > int64(len(steps)) {
+		return newerSchema(c.file, version, int64(len(steps)))
+	}
+	for i := int(version); i < len(steps); i++ {
+		// Exec stops at the first statement that fails, before COMMIT.
+		err := c.db.Exec(fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version = %d; COMMIT", steps[i], i+1))
+		if err != nil {
+			err = c.fail(err)
+			return errors.Join(fmt.Errorf("bring %s to schema %d: %w", c.file, i+1, err), c.rollback())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"rapport/internal/consent"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/segment"
+	"rapport/internal/store"
+	"rapport/internal/timer"
+)
+
+func testIdentity(t *testing.T, s store.State) {
+	look := func(tx store.Tx) []id.Person {
+		out := []id.Person{9, 9, 9}
+		if err := tx.Identity().Lookup([]id.Hash{hash("a"), hash("b"), hash("c")}, out); err != nil {
+			t.Error(err)
+		}
+		return out
+	}
+	write(t, s, func(tx store.Tx) error {
+		last, err := tx.Identity().LastPerson()
+		same(t, "last of none", last, 0)
+		return errors.Join(err, tx.Persons().Insert(7, []byte("x")),
+			tx.Identity().Bind(hash("a"), 7), tx.Identity().Bind(hash("b"), 8))
+	})
+	read(t, s, func(tx store.Tx) error {
+		same(t, "bound", look(tx), []id.Person{7, 8, 0})
+		last, err := tx.Identity().LastPerson()
+		same(t, "last", last, 7)
+		return err
+	})
+	write(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.Identity().Bind(hash("b"), 7), tx.Identity().Unbind(hash("a")), tx.Identity().Unbind(hash("zzz")))
+	})
+	read(t, s, func(tx store.Tx) error {
+		same(t, "bound again", look(tx), []id.Person{0, 7, 0})
+		return nil
+	})
+}
+
+func testMerges(t *testing.T, s store.State) {
+	rows := []identity.Merge{
+		{Into: 1, From: 2, At: noon, Cause: "m1", Rule: "alias", Moved: []byte{1, 2}},
+		{Into: 1, From: 3, At: noon.Add(time.Second), Cause: "m2", Rule: "email"},
+		{Into: 4, From: 1, At: noon.Add(2 * time.Second), Cause: "m3", Rule: "anonymous", Moved: []byte{3}},
+	}
+	write(t, s, func(tx store.Tx) error {
+		for _, r := range rows {
+			if err := tx.Identity().AppendMerge(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	read(t, s, func(tx store.Tx) error {
+		for who, want := range map[id.Person][]identity.Merge{1: rows, 2: rows[:1], 4: rows[2:], 9: nil} {
+			got, err := tx.Identity().Merges(who)
+			if err != nil {
+				return err
+			}
+			same(t, "merges of "+who.String(), got, want)
+		}
+		return nil
+	})
+}
+
+func testPacks(t *testing.T, s store.State) {
+	large := bytes.Repeat([]byte("history "), 5000)
+	write(t, s, func(tx store.Tx) error {
+		last, err := tx.Profile().LastPack()
+		same(t, "last of none", last, 0)
+		return errors.Join(err, tx.Profile().AppendPack(1, []byte("one")), tx.Profile().AppendPack(5, large))
+	})
+	read(t, s, func(tx store.Tx) error {
+		last, err := tx.Profile().LastPack()
+		same(t, "last", last, 5)
+		if err != nil {
+			return err
+		}
+		for pack, want := range map[int64][]byte{1: []byte("one"), 5: large, 3: nil} {
+			got, err := tx.Profile().Pack(pack)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(got, want) || (got == nil) != (want == nil) {
+				t.Errorf("pack %d holds %d bytes, want %d", pack, len(got), len(want))
+			}
+		}
+		return nil
+	})
+}
+
+func testSegmentCounts(t *testing.T, s store.State) {
+	for _, delta := range []map[string]int64{{"a": 3, "b": 1}, {"a": -2, "c": 4}, nil} {
+		write(t, s, func(tx store.Tx) error { return tx.Segment().AddCounts(delta) })
+	}
+	read(t, s, func(tx store.Tx) error {
+		got, err := tx.Segment().Counts()
+		same(t, "counts", got, map[string]int64{"a": 1, "b": 1, "c": 4})
+		return err
+	})
+}
+
+func testBackfill(t *testing.T, s store.State) {
+	read(t, s, func(tx store.Tx) error {
+		_, found, err := tx.Segment().Backfill()
+		same(t, "found before", found, false)
+		return err
+	})
+	for _, want := range []segment.Backfill{{Version: 1, Next: 0, Last: 10}, {Version: 1, Next: 10, Last: 10, Done: true}, {Version: 2, Last: 12}} {
+		write(t, s, func(tx store.Tx) error { return tx.Segment().SaveBackfill(want) })
+		read(t, s, func(tx store.Tx) error {
+			got, found, err := tx.Segment().Backfill()
+			same(t, "found", found, true)
+			same(t, "backfill", got, want)
+			return err
+		})
+	}
+}
+
+func testAlarms(t *testing.T, s store.State) {
+	write(t, s, func(tx store.Tx) error {
+		_, found, err := tx.Timer().Next()
+		same(t, "next of none", found, false)
+		for _, a := range []timer.Alarm{{Who: 5, Due: 200}, {Who: 2, Due: 100}, {Who: 1, Due: 100}, {Who: 9, Due: 300}, {Who: 1, Due: 100}, {Who: 3, Due: -5}} {
+			err = errors.Join(err, tx.Timer().Arm(a))
+		}
+		return errors.Join(err, tx.Timer().Disarm(timer.Alarm{Who: 3, Due: -5}), tx.Timer().Disarm(timer.Alarm{Who: 42, Due: 1}))
+	})
+	read(t, s, func(tx store.Tx) error {
+		next, found, err := tx.Timer().Next()
+		same(t, "next", next, timer.Alarm{Who: 1, Due: 100})
+		same(t, "found", found, true)
+		if err != nil {
+			return err
+		}
+		for _, c := range []struct {
+			name  string
+			until int64
+			after timer.Alarm
+			limit int
+			want  []timer.Alarm
+		}{
+			{"all that is due", 200, timer.Alarm{}, 10, []timer.Alarm{{Who: 1, Due: 100}, {Who: 2, Due: 100}, {Who: 5, Due: 200}}},
+			{"the due instant belongs to it", 199, timer.Alarm{}, 10, []timer.Alarm{{Who: 1, Due: 100}, {Who: 2, Due: 100}}},
+			{"a page", 1000, timer.Alarm{Who: 1, Due: 100}, 2, []timer.Alarm{{Who: 2, Due: 100}, {Who: 5, Due: 200}}},
+			{"after the last", 1000, timer.Alarm{Who: 9, Due: 300}, 2, nil},
+		} {
+			got, err := tx.Timer().DueBy(c.until, c.after, c.limit)
+			if err != nil {
+				return err
+			}
+			same(t, c.name, got, c.want)
+		}
+		return nil
+	})
+}
+
+func testLedger(t *testing.T, s store.State) {
+	entries := []consent.Entry{
+		{Record: "r1", Subject: hash("a"), Kind: "email", Purpose: "marketing", State: consent.Granted, Said: noon, At: noon, Method: "event", Source: "site", Evidence: []byte(`{"a":1}`)},
+		{Record: "r2", Subject: hash("a"), Kind: "email", Purpose: "marketing", State: consent.Withdrawn, At: noon.Add(time.Second), Method: "link"},
+		{Record: "r2", Subject: hash("a"), Kind: "email", Purpose: "profiling", State: consent.Refused, At: noon.Add(time.Second), Method: "link"},
+		{Record: "r2", Subject: hash("b"), Kind: "user_id", Purpose: "marketing", State: consent.Objected, At: noon.Add(time.Second), Method: "api"},
+	}
+	write(t, s, func(tx store.Tx) error {
+		v, err := tx.Consent().Version()
+		same(t, "version of none", v, 0)
+		for i := range entries {
+			seq, added, appendErr := tx.Consent().Append(entries[i])
+			if !added || seq != int64(i+1) {
+				t.Errorf("row %d: number %d, added %v", i, seq, added)
+			}
+			entries[i].Seq = seq
+			err = errors.Join(err, appendErr)
+		}
+		return err
+	})
+	write(t, s, func(tx store.Tx) error {
+		again := entries[0]
+		again.State, again.Seq = consent.Objected, 0
+		seq, added, err := tx.Consent().Append(again)
+		if added || seq != 1 {
+			t.Errorf("the same record again: number %d, added %v", seq, added)
+		}
+		return err
+	})
+	read(t, s, func(tx store.Tx) error {
+		got, err := tx.Consent().Ledger(hash("a"))
+		same(t, "ledger", got, entries[:3])
+		if err != nil {
+			return err
+		}
+		held, err := tx.Consent().Standing(hash("a"))
+		same(t, "standing", held, []consent.Held{
+			{Purpose: "marketing", State: consent.Withdrawn, Seq: 2, Record: "r2", At: noon.Add(time.Second)},
+			{Purpose: "profiling", State: consent.Refused, Seq: 3, Record: "r2", At: noon.Add(time.Second)},
+		})
+		if err != nil {
+			return err
+		}
+		nothing, err := tx.Consent().Standing(hash("nobody"))
+		same(t, "standing of nobody", nothing, nil)
+		v, versionErr := tx.Consent().Version()
+		same(t, "version", v, 4)
+		return errors.Join(err, versionErr)
+	})
+}
+
+func testNarrowing(t *testing.T, s store.State) {
+	write(t, s, func(tx store.Tx) error {
+		var err error
+		for i, e := range []consent.Entry{
+			{Subject: hash("a"), Purpose: "p", State: consent.Granted},
+			{Subject: hash("b"), Purpose: "p", State: consent.Refused},
+			{Subject: hash("b"), Purpose: "q", State: consent.Objected},
+			{Subject: hash("c"), Purpose: "p", State: consent.Withdrawn},
+			{Subject: hash("c"), Purpose: "p", State: consent.Granted},
+		} {
+			e.Record, e.At = string(rune('a'+i)), noon
+			_, _, appendErr := tx.Consent().Append(e)
+			err = errors.Join(err, appendErr)
+		}
+		return err
+	})
+	read(t, s, func(tx store.Tx) error {
+		got := map[id.Hash][]consent.State{}
+		err := tx.Consent().EachNarrowing(func(subject id.Hash, h consent.Held) error {
+			got[subject] = append(got[subject], h.State)
+			return nil
+		})
+		same(t, "narrowings", got, map[id.Hash][]consent.State{hash("b"): {consent.Refused, consent.Objected}})
+		if err := tx.Consent().EachNarrowing(func(id.Hash, consent.Held) error { return errPlanned }); !errors.Is(err, errPlanned) {
+			t.Errorf("the callback's error comes out as %v", err)
+		}
+		return err
+	})
+}
+
+func testSuppressions(t *testing.T, s store.State) {
+	a := []consent.Suppression{
+		{Address: hash("a"), Purpose: "*", Reason: consent.HardBounce, At: noon, Source: "smtp"},
+		{Address: hash("a"), Purpose: "marketing", Reason: consent.Unsubscribed, At: noon, Source: "link"},
+	}
+	b := consent.Suppression{Address: hash("b"), Purpose: "", Reason: consent.Complaint, At: noon}
+	write(t, s, func(tx store.Tx) error {
+		again := a[0]
+		again.At = noon.Add(time.Hour)
+		return errors.Join(tx.Consent().Suppress(a[0]), tx.Consent().Suppress(a[1]), tx.Consent().Suppress(b), tx.Consent().Suppress(again))
+	})
+	read(t, s, func(tx store.Tx) error {
+		got, err := tx.Consent().Suppressions(hash("a"))
+		same(t, "of a", got, a)
+		var all []consent.Suppression
+		eachErr := tx.Consent().EachSuppression(func(s consent.Suppression) error { all = append(all, s); return nil })
+		same(t, "all", all, append(a, b))
+		return errors.Join(err, eachErr)
+	})
+	write(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.Consent().Unsuppress(hash("a"), consent.HardBounce), tx.Consent().Unsuppress(hash("b"), consent.Manual))
+	})
+	read(t, s, func(tx store.Tx) error {
+		got, err := tx.Consent().Suppressions(hash("a"))
+		same(t, "of a after", got, a[1:])
+		rest, restErr := tx.Consent().Suppressions(hash("b"))
+		same(t, "of b after", rest, []consent.Suppression{b})
+		return errors.Join(err, restErr)
+	})
+}
