@@ -35,12 +35,12 @@ func (c *Catalog) enter(t *Turn, f *flow, ev *Event) {
 	}
 	t.inner.props.Reset(ev.Properties)
 	if reason, text := t.gates(f, &p, ev); reason != "" {
-		t.refuse(f, reason, text)
+		t.refuse(f, ev, reason, text)
 		return
 	}
 	r := t.State.record(f.name)
 	if r == nil {
-		t.refuse(f, RefusedJourneys, "")
+		t.refuse(f, ev, RefusedJourneys, "")
 		return
 	}
 	r.enter(p.Key, t.Now)
@@ -142,11 +142,14 @@ func (t *Turn) key(path string) string {
 	return string(raw)
 }
 
-// refuse remembers why somebody did not enter.
-func (t *Turn) refuse(f *flow, reason, text string) {
-	if r := t.State.record(f.name); r != nil {
-		r.note(Note{At: t.Now, Kind: NoteRefused, Step: reason, Text: text})
-		t.Changed = true
+// refuse remembers why somebody did not enter. Refusals by backfill and import
+// are many and of one kind, and leave nothing behind.
+func (t *Turn) refuse(f *flow, ev *Event, reason, text string) {
+	if !ev.Initial {
+		if r := t.State.record(f.name); r != nil {
+			r.note(Note{At: t.Now, Kind: NoteRefused, Step: reason, Text: text})
+			t.Changed = true
+		}
 	}
 	t.Effects = append(t.Effects, Effect{Kind: Refused, At: t.Now, Journey: f.name, Version: f.version, Reason: reason})
 }

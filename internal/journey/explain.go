@@ -7,6 +7,308 @@ import (
 	"rapport/internal/rule"
 )
 
+// Answer is what one line of an explanation says.
+type Answer string
+
+// The answers. A line without one tells a fact.
+const (
+	Yes  Answer = "yes"
+	No   Answer = "no"
+	Wait Answer = "wait"
+	Fact Answer = ""
+)
+
+// Explanation says why somebody did, or did not, get the mails of a journey:
+// each gate with what was seen and when.
+type Explanation struct {
+	Text     string            `json:"text"`
+	Answer   Answer            `json:"answer,omitempty"`
+	Seen     string            `json:"seen,omitempty"`
+	At       string            `json:"at,omitempty"`    // when it was decided, RFC 3339
+	Until    string            `json:"until,omitempty"` // when it may change because time passes
+	Rule     *rule.Explanation `json:"rule,omitempty"`
+	Children []Explanation     `json:"children,omitempty"`
+}
+
+// String gives the explanation for a terminal, a line for each gate.
+func (e Explanation) String() string {
+	var b strings.Builder
+	e.write(&b, 0)
+	return b.String()
+}
+
+func (e *Explanation) write(b *strings.Builder, depth int) {
+	b.WriteString(strings.Repeat("     ", depth))
+	b.WriteString((string(e.Answer) + "     ")[:5])
+	b.WriteString(e.Text)
+	if e.Seen != "" {
+		b.WriteString("  # " + e.Seen)
+	}
+	if e.At != "" {
+		b.WriteString("  at " + e.At)
+	}
+	if e.Until != "" {
+		b.WriteString("  (until " + e.Until + ")")
+	}
+	b.WriteByte('\n')
+	if e.Rule != nil {
+		for _, line := range strings.SplitAfter(strings.TrimSuffix(e.Rule.String(), "\n"), "\n") {
+			b.WriteString(strings.Repeat("     ", depth+1) + line)
+		}
+		b.WriteByte('\n')
+	}
+	for i := range e.Children {
+		e.Children[i].write(b, depth+1)
+	}
+}
+
+// Explain says where t.Person stands in a journey at t.Now: what an entry would
+// meet now, each place with its steps, and the decisions that are remembered.
+// It changes nothing.
+func (c *Catalog) Explain(journey string, t *Turn) Explanation {
+	root := Explanation{Text: "journey " + journey}
+	f := c.current(journey)
+	if f == nil && len(c.flows[journey]) == 0 {
+		root.Answer, root.Seen = No, "there is no such journey"
+		return root
+	}
+	places := t.State.placesIn(journey)
+	r := t.State.Record(journey)
+	switch {
+	case len(places) > 0:
+		root.Answer, root.Seen = Yes, "inside since "+instant(places[0].Entered)
+	case r != nil && r.Count > 0:
+		root.Answer, root.Seen = No, "not inside; entered "+times(r.Count)+", last "+instant(r.Entered)
+	default:
+		root.Answer, root.Seen = No, "never entered"
+	}
+	if f == nil {
+		root.Children = append(root.Children, Explanation{Text: "the journey is no longer in the configuration", Answer: No})
+	} else {
+		root.Children = append(root.Children, t.explainEntry(f))
+	}
+	for _, p := range places {
+		root.Children = append(root.Children, c.explainPlace(t, p))
+	}
+	if r != nil && len(r.Notes) > 0 {
+		root.Children = append(root.Children, explainNotes(r))
+	}
+	return root
+}
+
+func (s *State) placesIn(journey string) []*Place {
+	var out []*Place
+	for i := range s.Places {
+		if p := &s.Places[i]; p.Journey == journey {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// explainEntry asks each gate of the entry as if the trigger came now.
+func (t *Turn) explainEntry(f *flow) Explanation {
+	e := Explanation{Text: "an entry now (version " + strconv.Itoa(f.version) + ")", Answer: Yes}
+	t.inner.props.Reset(nil)
+	p := &Place{Journey: f.name, Trigger: t.Now}
+	gate := func(g Explanation) {
+		if g.Answer == No {
+			e.Answer = No
+		}
+		e.Children = append(e.Children, g)
+	}
+	if f.closed {
+		gate(Explanation{Text: "status: stopped", Answer: No})
+	}
+	gate(t.explainTrigger(f, p))
+	if f.trigger.where != nil {
+		g := t.explainRule("trigger where "+f.trigger.where.String(), f.trigger.fits, p)
+		if g.Answer == No {
+			g.Seen = "no such event ever came"
+		}
+		gate(g)
+	}
+	if r := f.trigger.rule; r != nil {
+		g := t.explainRule("trigger if", r, p)
+		if len(r.Properties()) > 0 {
+			g.Answer, g.Seen = Fact, "it asks for properties that only the trigger brings"
+		}
+		gate(g)
+	}
+	gate(t.explainReentry(f))
+	if f.exit != nil {
+		held, until, why := t.holds(f.exit, p, t.Now)
+		g := Explanation{Text: "exit_when does not hold", Answer: answer(!held), Seen: why}
+		if until != Never && !held {
+			g.Until = instant(until)
+		}
+		if f.exit.rule != nil {
+			x := f.exit.rule.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
+			g.Rule = &x
+		}
+		gate(g)
+	}
+	allowed, why := t.Person.Permit(f.purpose)
+	gate(Explanation{Text: "permission for " + string(f.purpose), Answer: answer(allowed), Seen: why})
+	return e
+}
+
+func (t *Turn) explainTrigger(f *flow, p *Place) Explanation {
+	switch name := strconv.Quote(f.trigger.name); f.trigger.kind {
+	case OnEnter, OnLeave:
+		verb := "enters"
+		if f.trigger.kind == OnLeave {
+			verb = "leaves"
+		}
+		seen := "not a member"
+		in := t.Person.Member(f.trigger.name)
+		if in {
+			seen = "a member"
+		}
+		g := Explanation{Text: "trigger " + verb + " " + name, Answer: answer(in == (f.trigger.kind == OnEnter)), Seen: seen}
+		if !f.include {
+			g.Seen += "; who was already in it does not count"
+		}
+		return g
+	default:
+		g := t.explainRule("trigger event "+name, f.trigger.ever, p)
+		g.Seen, g.Rule = g.Rule.Note, nil
+		return g
+	}
+}
+
+func (t *Turn) explainRule(text string, r *rule.Rule, p *Place) Explanation {
+	x := r.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
+	e := Explanation{Text: text, Answer: answer(x.Truth), Rule: &x}
+	if x.ValidUntil != Never {
+		e.Until = instant(x.ValidUntil)
+	}
+	return e
+}
+
+func (t *Turn) explainReentry(f *flow) Explanation {
+	e := Explanation{Text: "reentry: once", Answer: Yes, Seen: "never entered"}
+	switch f.reentry {
+	case Always:
+		e.Text = "reentry: always"
+	case Every:
+		e.Text = "reentry: every " + span(f.every)
+	}
+	if f.key != "" {
+		e.Text += ", for each " + f.key
+	}
+	r := t.State.Record(f.name)
+	if r != nil && r.Count > 0 {
+		e.Seen = "entered " + times(r.Count) + ", last " + instant(r.Entered)
+	}
+	if f.key != "" {
+		return e // Which key an entry would have is not known.
+	}
+	if p := t.State.inside(f.name, ""); p != nil {
+		e.Answer, e.Seen = No, "inside since "+instant(p.Entered)
+		return e
+	}
+	if reason, text := t.again(f, ""); reason != "" {
+		e.Answer, e.Seen = No, text
+		if f.reentry == Every {
+			e.Until = instant(add(r.Entered, f.every))
+		}
+	}
+	return e
+}
+
+// explainPlace tells what a place has done and what it waits for.
+func (c *Catalog) explainPlace(t *Turn, p *Place) Explanation {
+	e := Explanation{
+		Text: "inside " + p.ID() + " (version " + strconv.Itoa(p.Version) + ")", Answer: Yes,
+		Seen: "trigger of " + instant(p.Trigger), At: instant(p.Entered),
+	}
+	f := c.flow(p)
+	if f == nil {
+		e.Children = append(e.Children, Explanation{Text: "the version that was entered is no longer known", Answer: No})
+		return e
+	}
+	t.inner.props.Reset(p.Data)
+	for i := range f.nodes {
+		e.Children = append(e.Children, t.explainStep(f, p, i))
+	}
+	if f.exit != nil {
+		held, _, why := t.holds(f.exit, p, t.Now)
+		g := Explanation{Text: "exit_when", Answer: answer(held), Seen: why}
+		if f.exit.rule != nil {
+			x := f.exit.rule.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
+			g.Rule = &x
+		}
+		e.Children = append(e.Children, g)
+	}
+	return e
+}
+
+func (t *Turn) explainStep(f *flow, p *Place, i int) Explanation {
+	n := &f.nodes[i]
+	e := Explanation{Text: n.path + " " + kindNames[n.kind]}
+	switch n.kind {
+	case sendStep:
+		e.Text += " " + n.template
+		if p.sent(n.id) {
+			e.Answer, e.Seen = Yes, "decided"
+		}
+	case waitForStep:
+		for k := range n.cond.events {
+			e.Text += " " + strconv.Quote(n.cond.events[k].name)
+		}
+	}
+	if i != p.Node {
+		return e
+	}
+	e.Answer = Wait
+	e.Seen = "here"
+	e.Until = instant(p.Until)
+	if n.kind == waitForStep && n.cond.rule != nil {
+		x := n.cond.rule.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
+		e.Rule = &x
+	}
+	return e
+}
+
+func explainNotes(r *Record) Explanation {
+	e := Explanation{Text: "remembered, oldest first"}
+	for _, n := range r.Notes {
+		g := Explanation{Text: n.Kind.String(), Seen: n.Text, At: instant(n.At)}
+		if n.Step != "" {
+			g.Text += " " + n.Step
+		}
+		if n.Occurrence > 0 {
+			g.Text += " (entry " + strconv.FormatInt(n.Occurrence, 10) + ")"
+		}
+		if n.Times > 1 {
+			g.Text += ", " + times(n.Times) + " in a row"
+		}
+		switch n.Kind {
+		case NoteRefused, NoteSkipped:
+			g.Answer = No
+		case NoteSent, NoteEntered:
+			g.Answer = Yes
+		}
+		e.Children = append(e.Children, g)
+	}
+	return e
+}
+
+func answer(yes bool) Answer {
+	if yes {
+		return Yes
+	}
+	return No
+}
+
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.FormatInt(n, 10) + " times"
+}
+
 // span writes a length of time as the language does.
 func span(ms int64) string {
 	if ms == 0 {
@@ -34,11 +336,11 @@ func span(ms int64) string {
 // that carry the answer, with what was seen.
 func summary(e rule.Explanation) string {
 	var b strings.Builder
-	summarize(&b, &e, e.Truth)
+	summarize(&b, &e)
 	return b.String()
 }
 
-func summarize(b *strings.Builder, e *rule.Explanation, truth bool) {
+func summarize(b *strings.Builder, e *rule.Explanation) {
 	if b.Len() > MaxNote {
 		return
 	}
@@ -53,11 +355,8 @@ func summarize(b *strings.Builder, e *rule.Explanation, truth bool) {
 		return
 	}
 	for i := range e.Children {
-		k := &e.Children[i]
-		if e.Text == "not" {
-			summarize(b, k, !truth)
-		} else if k.Truth == e.Truth {
-			summarize(b, k, truth)
+		if k := &e.Children[i]; k.Truth == e.Truth || e.Text == "not" {
+			summarize(b, k)
 		}
 	}
 }

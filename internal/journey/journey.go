@@ -37,7 +37,7 @@ const (
 	MaxRecords     = 256                   // journeys that one person is remembered in
 	MaxKeys        = 32                    // keys remembered for one person and journey
 	MaxStays       = 32                    // ended stays remembered while mails of them may be pending
-	KeptStays      = 2                     // ended stays remembered in any case
+	KeptStays      = 4                     // ended stays with mails remembered in any case
 	MaxNotes       = 16                    // decisions remembered for one person and journey
 	MaxNote        = 160                   // bytes of what one remembered decision saw
 	MaxTriggerData = 64 << 10              // bytes of the trigger's properties
@@ -119,6 +119,7 @@ type Definition struct {
 	key      string
 	include  bool
 	maxAge   int64
+	aged     bool // the author gave maxAge
 	exit     *cond
 	nodes    []node
 	waits    []int // the nodes that wait_for, by bit
@@ -132,6 +133,8 @@ type trigger struct {
 	name  string // the event's or the segment's
 	where *rule.Where
 	rule  *rule.Rule
+	ever  *rule.Rule // that the event ever came, to explain with; nil for a segment
+	fits  *rule.Rule // that one ever came that where fits; nil without where
 }
 
 // Name gives the journey's name, which is its file's.
@@ -157,6 +160,17 @@ func (d *Definition) IncludeExisting() bool { return d.include }
 // Stopped tells whether the definition is switched off: nobody enters and
 // whoever is inside ends.
 func (d *Definition) Stopped() bool { return d.closed }
+
+// WithMaxTriggerAge gives the definition with another age at which a trigger is
+// too old, for a journey that does not say one itself.
+func (d *Definition) WithMaxTriggerAge(age time.Duration) *Definition {
+	if d.aged || age <= 0 {
+		return d
+	}
+	own := *d
+	own.maxAge = age.Milliseconds()
+	return &own
+}
 
 // Steps gives the number of steps.
 func (d *Definition) Steps() int { return len(d.nodes) }

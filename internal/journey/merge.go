@@ -109,7 +109,7 @@ func (c *Catalog) borrow(t *Turn, p *Place, ended []Stay) {
 		case Every:
 			one = p.Entered < add(s.Entered, f.every) && s.Entered < add(p.Entered, f.every)
 		default:
-			one = p.Entered < s.Ended && s.Entered <= t.Now && s.End != Merged
+			one = p.Entered < s.Ended // they overlapped
 		}
 		if f.key != "" || !one {
 			// Ended stays do not remember their key; two keys are two stays.

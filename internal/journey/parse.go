@@ -145,7 +145,7 @@ func (p *parser) definition(n *yaml.Node) {
 	p.include(f["include_existing"])
 	d.maxAge = defaultAge
 	if a := f["max_trigger_age"]; a != nil {
-		d.maxAge = p.duration(a, "max_trigger_age")
+		d.maxAge, d.aged = p.duration(a, "max_trigger_age"), true
 	}
 	if e := f["exit_when"]; e != nil {
 		d.exit = p.cond(e, "exit_when")
@@ -172,7 +172,12 @@ func (p *parser) trigger(n *yaml.Node) {
 			continue
 		}
 		kinds = append(kinds, key)
-		t.kind, t.name = TriggerKind(i+1), p.name(v, key)
+		t.kind = TriggerKind(i + 1)
+		if t.kind == OnNamedEvent {
+			t.name = v.Value // did checks it
+		} else {
+			t.name = p.name(v, key)
+		}
 		if t.kind == OnNamedEvent {
 			p.def.refs.Events = addRef(p.def.refs.Events, t.name, v.Line, v.Column)
 		} else {
@@ -188,8 +193,14 @@ func (p *parser) trigger(n *yaml.Node) {
 	if w := f["where"]; w != nil {
 		if t.kind != OnNamedEvent {
 			p.fail(w, "ask with if:", "where belongs to a trigger by event")
-		} else if r := p.did(f["event"], w); r != nil {
-			t.where = whereOf(r)
+		} else if t.fits = p.did(f["event"], w, false); t.fits != nil {
+			t.where = whereOf(t.fits)
+			p.refer(t.fits, f["event"])
+		}
+	}
+	if t.kind == OnNamedEvent {
+		if t.ever = p.did(f["event"], nil, false); t.ever != nil {
+			p.refer(t.ever, f["event"])
 		}
 	}
 	if r := f["if"]; r != nil {

@@ -127,15 +127,15 @@ var noteNames = map[NoteKind]string{
 // String gives the stable name.
 func (k NoteKind) String() string { return noteNames[k] }
 
-// Note is one remembered decision. Of equal ones in a row only the last is
-// kept, with their number.
+// Note is one remembered decision. Of refusals for one reason, with only
+// refusals between them, the last is kept with their number.
 type Note struct {
 	At         int64
 	Kind       NoteKind
 	Occurrence int64  // of which stay, zero for a refusal
 	Step       string // which step, or the reason of a refusal
 	Text       string // what was seen, at most MaxNote bytes
-	Times      int64  // how often in a row
+	Times      int64  // how often
 }
 
 // Empty tells whether the person never met a journey.
@@ -216,7 +216,7 @@ func (s *State) Live(place string) bool {
 			return !r.Stays[i].End.revokes()
 		}
 	}
-	return r.Count > 0
+	return twin.Occurrence <= r.Count
 }
 
 // Live tells whether a mail that a place decided may still leave.
@@ -262,10 +262,10 @@ func (s *State) inside(journey, key string) *Place {
 func (r *Record) note(n Note) {
 	n.Text, n.Step = cut(n.Text, MaxNote), cut(n.Step, MaxName)
 	n.Times = max(n.Times, 1)
-	if last := len(r.Notes) - 1; last >= 0 {
-		if l := &r.Notes[last]; l.Kind == NoteRefused && n.Kind == NoteRefused && l.Step == n.Step {
-			n.Times += l.Times
-			*l = n
+	for i := len(r.Notes) - 1; i >= 0 && n.Kind == NoteRefused && r.Notes[i].Kind == NoteRefused; i-- {
+		if r.Notes[i].Step == n.Step {
+			n.Times += r.Notes[i].Times
+			r.Notes = append(slices.Delete(r.Notes, i, i+1), n)
 			return
 		}
 	}
@@ -301,25 +301,25 @@ func (r *Record) key(key string) int {
 }
 
 // end remembers an ended stay for as long as something depends on it: the
-// newest few, and those whose mails were revoked and may still be pending.
+// newest few with mails, which count when people are merged, and those whose
+// mails were revoked and may still be pending.
 func (r *Record) end(s Stay, now int64) {
 	r.Stays = append(r.Stays, s)
 	r.prune(now)
 }
 
 func (r *Record) prune(now int64) {
-	kept := r.Stays[:0]
-	for i, s := range r.Stays {
+	r.Stays = slices.DeleteFunc(r.Stays, func(s Stay) bool { return len(s.Sent) == 0 })
+	old := len(r.Stays) - KeptStays
+	i := -1
+	r.Stays = slices.DeleteFunc(r.Stays, func(s Stay) bool {
+		i++
 		pending := s.End.revokes() && slices.ContainsFunc(s.Sent, func(m Sent) bool { return m.Until > now })
-		if len(r.Stays)-i <= KeptStays || pending {
-			kept = append(kept, s)
-		}
+		return i < old && !pending
+	})
+	if over := len(r.Stays) - MaxStays; over > 0 {
+		r.Stays = slices.Delete(r.Stays, 0, over)
 	}
-	if over := len(kept) - MaxStays; over > 0 {
-		kept = slices.Delete(kept, 0, over)
-	}
-	clear(r.Stays[len(kept):])
-	r.Stays = kept
 }
 
 // cut shortens a text without breaking a character.

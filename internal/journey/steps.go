@@ -318,7 +318,7 @@ func (p *parser) anyOf(list *yaml.Node, what string) *cond {
 
 // event reads an event to look for.
 func (p *parser) event(c *cond, name, where *yaml.Node) {
-	r := p.did(name, where)
+	r := p.did(name, where, true)
 	if r == nil {
 		return
 	}
@@ -326,13 +326,16 @@ func (p *parser) event(c *cond, name, where *yaml.Node) {
 	p.refer(r, name)
 }
 
-// did makes the rule that an event came since the trigger. It is how a where is
-// checked and compiled, too.
-func (p *parser) did(name, where *yaml.Node) *rule.Rule {
+// did makes the rule that an event came, ever or since the trigger. It is how a
+// where is checked and compiled, too.
+func (p *parser) did(name, where *yaml.Node, since bool) *rule.Rule {
 	if name == nil || p.name(name, "event") == "" {
 		return nil
 	}
-	m := mapping(name, "did", name, "since", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "trigger", Line: name.Line, Column: name.Column})
+	m := mapping(name, "did", name)
+	if since {
+		m.Content = append(m.Content, word(name, "since"), word(name, "trigger"))
+	}
 	if where != nil {
 		m.Content = append(m.Content, word(where, "where"), where)
 	}

@@ -30,7 +30,7 @@ type Event struct {
 	MessageID  string
 	Properties []byte // a JSON object or nil; valid during the call
 	Segment    string // of a segment's entry or exit: which; "" for all that came from outside
-	Initial    bool   // the entry or exit came by backfill, a changed definition or an import
+	Initial    bool   // it came by backfill, a changed definition or an import
 }
 
 // Kind says what an effect is.
