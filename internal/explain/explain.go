@@ -56,11 +56,12 @@ type Person struct {
 	Traits      map[string]json.RawMessage `json:"traits"`
 	Segments    []Membership               `json:"segments"`
 	Journeys    []Place                    `json:"journeys"`
-	Consent     []Permission               `json:"consent"`
+	Permission  []Permission               `json:"permission"`
+	Suppressed  []Suppression              `json:"suppressed"`
 	FirstSeen   *time.Time                 `json:"first_seen,omitempty"`
 	LastSeen    *time.Time                 `json:"last_seen,omitempty"`
 	EventsCount int64                      `json:"events_count"`
-	Merged      []string                   `json:"merged_from,omitempty"`
+	Merged      []string                   `json:"merged,omitempty"`      // who became this person
 	NextChange  *time.Time                 `json:"next_change,omitempty"` // when something changes merely because time passes
 }
 
@@ -73,9 +74,9 @@ type Identifier struct {
 
 // Membership is one segment somebody is in.
 type Membership struct {
-	Segment string     `json:"segment"`
+	Segment string     `json:"name"`
 	Since   time.Time  `json:"since"`
-	Until   *time.Time `json:"until,omitempty"`
+	Until   *time.Time `json:"until,omitempty"` // when it ends if nothing happens
 }
 
 // Place is one stay in a journey.
@@ -83,16 +84,24 @@ type Place struct {
 	Journey string     `json:"journey"`
 	Entered time.Time  `json:"entered"`
 	Version int        `json:"version"`
-	Waits   *time.Time `json:"waits_until,omitempty"`
+	Waits   *time.Time `json:"until,omitempty"` // when the wait ends
 }
 
 // Permission is how one purpose stands.
 type Permission struct {
 	Purpose purpose.Purpose `json:"purpose"`
+	Basis   purpose.Basis   `json:"basis,omitempty"`
 	Allowed bool            `json:"allowed"`
-	Reason  string          `json:"reason"`
-	Since   *time.Time      `json:"since,omitempty"`
+	State   string          `json:"state"` // why, stable snake_case
+	Since   *time.Time      `json:"at,omitempty"`
 	Method  string          `json:"method,omitempty"`
+}
+
+// Suppression is what stands against the person's address.
+type Suppression struct {
+	Reason  consent.Reason  `json:"reason"`
+	Purpose purpose.Purpose `json:"purpose"`
+	At      time.Time       `json:"at"`
 }
 
 // figure is one person's row taken apart, for reading.
@@ -206,7 +215,7 @@ func (r *Reader) Person(ctx context.Context, who id.Person, why purpose.Purpose)
 	}
 	out := &Person{
 		ID: f.id, Name: f.id.String(), Traits: map[string]json.RawMessage{}, EventsCount: f.prof.Events,
-		Identifiers: []Identifier{}, Segments: []Membership{}, Journeys: []Place{}, Consent: []Permission{},
+		Identifiers: []Identifier{}, Segments: []Membership{}, Journeys: []Place{}, Permission: []Permission{}, Suppressed: []Suppression{},
 		FirstSeen: instant(f.prof.First, f.prof.Events > 0), LastSeen: instant(f.prof.Last, f.prof.Events > 0),
 	}
 	for _, x := range f.ident.Identifiers {
@@ -240,13 +249,22 @@ func (r *Reader) permissions(ctx context.Context, f *figure, out *Person) error 
 		return err
 	}
 	for _, s := range shown {
-		p := Permission{Purpose: s.Definition.Name, Allowed: s.Decision.Effect == consent.Allow, Reason: s.Decision.Reason, Method: s.Method}
+		p := Permission{Purpose: s.Definition.Name, Basis: s.Definition.Basis, Allowed: s.Decision.Effect == consent.Allow, State: s.Decision.Reason, Method: s.Method}
 		if !s.Since.IsZero() {
 			p.Since = &s.Since
 		}
-		out.Consent = append(out.Consent, p)
+		out.Permission = append(out.Permission, p)
 	}
-	return nil
+	if address == (id.Hash{}) {
+		return nil
+	}
+	return r.Keeper.Read(ctx, func(b processor.Books) error {
+		against, err := b.Consent.Suppressions(address)
+		for _, a := range against {
+			out.Suppressed = append(out.Suppressed, Suppression{a.Reason, a.Purpose, a.At})
+		}
+		return err
+	})
 }
 
 func utc(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
@@ -348,13 +366,13 @@ var _ rule.Subject = (*subject)(nil)
 type Segment struct {
 	Segment string           `json:"segment"`
 	Person  string           `json:"person"`
-	In      bool             `json:"in"`
+	In      bool             `json:"member"`
 	Since   *time.Time       `json:"since,omitempty"`
-	Until   *time.Time       `json:"changes_at,omitempty"` // merely because time passes
+	Until   *time.Time       `json:"changes,omitempty"` // merely because time passes
 	At      time.Time        `json:"at"`
-	Rule    string           `json:"rule"`
+	Written string           `json:"written"`                    // the rule's canonical text
 	Pending bool             `json:"backfill_pending,omitempty"` // the person is not yet counted for this configuration
-	Why     rule.Explanation `json:"why"`
+	Why     rule.Explanation `json:"rule"`
 }
 
 // Segment explains a membership with the values seen now.
@@ -369,7 +387,7 @@ func (r *Reader) Segment(ctx context.Context, name string, who id.Person) (*Segm
 		return nil, err
 	}
 	now := r.Now()
-	out := &Segment{Segment: name, Person: f.id.String(), At: now, Rule: def.Rule.String(), Pending: f.prof.Version < v.Number}
+	out := &Segment{Segment: name, Person: f.id.String(), At: now, Written: def.Rule.String(), Pending: f.prof.Version < v.Number}
 	out.Why = def.Rule.Explain(&subject{f, v}, rule.At{Now: now.UnixMilli()})
 	_, until := def.Rule.Eval(&subject{f, v}, rule.At{Now: now.UnixMilli()})
 	out.Until = instant(until, until != rule.Never)
@@ -389,12 +407,16 @@ func (r *Reader) read(ctx context.Context, who id.Person) (f *figure, err error)
 	return f, err
 }
 
-// Counts gives every segment with its size.
-func (r *Reader) Counts(ctx context.Context) ([]SegmentSize, error) {
+// Segments gives every segment with its size and how far a backfill came.
+func (r *Reader) Segments(ctx context.Context) ([]SegmentSize, error) {
 	v := r.Version()
 	var sizes map[string]int64
+	var fill segment.Backfill
 	err := r.Keeper.Read(ctx, func(b processor.Books) (err error) {
-		sizes, err = b.Segment.Counts()
+		if sizes, err = b.Segment.Counts(); err != nil {
+			return err
+		}
+		fill, _, err = b.Segment.Backfill()
 		return err
 	})
 	if err != nil {
@@ -403,14 +425,25 @@ func (r *Reader) Counts(ctx context.Context) ([]SegmentSize, error) {
 	out := []SegmentSize{}
 	for _, name := range v.Segments.Names() {
 		def, _ := v.Segments.Definition(name)
-		out = append(out, SegmentSize{Segment: name, Title: def.Title, People: sizes[name]})
+		s := SegmentSize{Segment: name, Title: def.Title, People: sizes[name]}
+		if fill.Version != 0 && !fill.Done {
+			s.Backfill = &Progress{Done: fill.Next, Total: fill.Last}
+		}
+		out = append(out, s)
 	}
 	return out, nil
 }
 
 // SegmentSize is how many people a segment holds.
 type SegmentSize struct {
-	Segment string `json:"segment"`
-	Title   string `json:"title,omitempty"`
-	People  int64  `json:"people"`
+	Segment  string    `json:"name"`
+	Title    string    `json:"title,omitempty"`
+	People   int64     `json:"people"`
+	Backfill *Progress `json:"backfill,omitempty"`
+}
+
+// Progress is how many people of how many are done.
+type Progress struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
 }

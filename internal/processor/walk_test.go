@@ -400,12 +400,12 @@ segments:
   big: {rule: {did: Order Completed, where: {value: {gte: 100}}, within: 7d}}
 `
 	h.config(2)
-	sizes, err := h.reader.Counts(context.Background())
+	sizes, err := h.reader.Segments(context.Background())
 	h.must(err)
 	same(t, "sizes", []explain.SegmentSize{{Segment: "big", People: 150}}, sizes)
 	h.reopen()
 	h.at(8 * 24 * time.Hour)
-	sizes, err = h.reader.Counts(context.Background())
+	sizes, err = h.reader.Segments(context.Background())
 	h.must(err)
 	same(t, "sizes after a week", []explain.SegmentSize{{Segment: "big"}}, sizes)
 }
