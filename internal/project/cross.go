@@ -15,6 +15,7 @@ func (l *loader) cross() {
 	l.crossSending()
 	l.crossSources()
 	l.crossSegments()
+	l.crossJourneys()
 	l.eventNames()
 }
 
@@ -24,10 +25,7 @@ func (l *loader) crossSending() {
 	if f == nil {
 		return
 	}
-	var names []string
-	for _, n := range l.in("providers") {
-		names = append(names, n.name)
-	}
+	names := l.providerNames()
 	s := &l.config.Workspace.Sending
 	switch {
 	case len(names) == 0:

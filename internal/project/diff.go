@@ -62,8 +62,15 @@ func Diff(old, next *Config) []Change {
 			out = append(out, Change{Kind: kind, Name: name, Action: Removed})
 		case !maps.EqualFunc(was, is, bytes.Equal):
 			c := Change{Kind: kind, Name: name, Action: Changed, Detail: changedFiles(was, is)}
-			if kind == "segment" {
+			switch kind {
+			case "segment":
 				c.Action, c.Detail = segmentChange(old, next, name)
+			case "journey":
+				if old.sameJourney(next, name) {
+					c.Action = Reworded
+				} else {
+					c.Detail = "whoever is inside stays on the version they entered on"
+				}
 			}
 			out = append(out, c)
 		}
@@ -78,6 +85,13 @@ func segmentChange(old, next *Config, name string) (action, detail string) {
 		return Reworded, ""
 	}
 	return Changed, fmt.Sprintf("was %s; is %s", was, is)
+}
+
+// sameJourney tells whether both define a journey that means the same.
+func (c *Config) sameJourney(o *Config, name string) bool {
+	a, ok := c.Journey(name)
+	b, also := o.Journey(name)
+	return ok && also && a.Same(b)
 }
 
 func (c *Config) segmentRule(name string) string {

@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rapport/internal/consent"
+	"rapport/internal/journey"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
 )
@@ -28,10 +29,11 @@ import (
 type Config struct {
 	Workspace Workspace
 	Policy    *consent.Policy
-	Sources   []Source             // by name
-	Segments  []segment.Definition // by name
-	Providers []Provider           // by name
-	Files     map[string][]byte    // what Digest and Version are about: path → content
+	Sources   []Source              // by name
+	Segments  []segment.Definition  // by name
+	Journeys  []*journey.Definition // by name
+	Providers []Provider            // by name
+	Files     map[string][]byte     // what Digest and Version are about: path → content
 	Digest    string
 }
 
@@ -51,6 +53,15 @@ func (c *Config) Source(name string) (Source, bool) {
 		return Source{}, false
 	}
 	return c.Sources[i], true
+}
+
+// Journey finds a journey by name.
+func (c *Config) Journey(name string) (*journey.Definition, bool) {
+	i := slices.IndexFunc(c.Journeys, func(d *journey.Definition) bool { return d.Name() == name })
+	if i < 0 {
+		return nil, false
+	}
+	return c.Journeys[i], true
 }
 
 // Load reads a folder. Problems are in order of file and line; with an error
@@ -226,6 +237,7 @@ func (l *loader) read() {
 			c.Segments = append(c.Segments, d)
 		}
 	}
+	l.readJourneys()
 }
 
 func (l *loader) readPurposes(f *file) {

@@ -113,13 +113,13 @@ func (l *loader) eventNames() {
 }
 
 // slip finds the name that is meant when this one differs by case, spacing or
-// one letter.
+// one letter in six.
 func slip(name string, names []string) (string, bool) {
 	plain := func(s string) string {
 		return strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(s))
 	}
 	for _, n := range names {
-		if n != name && (plain(n) == plain(name) || len(name) > 5 && edits(strings.ToLower(n), strings.ToLower(name)) == 1) {
+		if n != name && (plain(n) == plain(name) || edits(strings.ToLower(n), strings.ToLower(name)) <= len(name)/6) {
 			return n, true
 		}
 	}

@@ -1,0 +1,18 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// group is commands that belong together in the help.
+type group struct {
+	id   string
+	list []*cobra.Command
+}
+
+// commands lists every sub-command, in the order in which they are met.
+func commands(c *console) []group {
+	return []group{
+		{"begin", []*cobra.Command{initCommand(c), checkCommand(c), versionCommand(c)}},
+		{"run", []*cobra.Command{applyCommand(c)}},
+		{"ask", []*cobra.Command{sendCommand(c), personCommand(c), segmentCommand(c), journeyCommand(c), messageCommand(c), rejectedCommand(c), keyCommand(c)}},
+	}
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+func personCommand(c *console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "person",
+		Aliases: []string{"people"},
+		Short:   "Look at one person, and say what they permit",
+		Long: `Person shows what is known about somebody: identifiers, traits, segments, places
+in journeys, permission, and what they did.`,
+	}
+	cmd.AddCommand(personShow(c), personEvents(c), personConsent(c))
+	return cmd
+}
+
+func personShow(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show PERSON",
+		Short:   "Show what is known about somebody",
+		Example: "  rapport person show email:ann@shop.example",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return show(cmd.Context(), c, path("people", personRef(args[0])), nil, c.person)
+		},
+	}
+}
+
+func (c *console) person(p personAnswer) {
+	c.pairs([2]string{"person", c.bold(p.ID)}, [2]string{"first seen", c.time(p.FirstSeen)}, [2]string{"last seen", c.time(p.LastSeen)})
+	c.printf("\n")
+	var rows [][]string
+	for _, i := range p.Identifiers {
+		rows = append(rows, []string{i.Kind, clean(i.Value), c.time(i.Since)})
+	}
+	c.table([]string{"IDENTIFIER", "VALUE", "SINCE"}, rows)
+	if len(p.Traits) > 0 {
+		rows = nil
+		for _, name := range slices.Sorted(maps.Keys(p.Traits)) {
+			rows = append(rows, []string{clean(name), value(p.Traits[name])})
+		}
+		c.printf("\n")
+		c.table([]string{"TRAIT", "VALUE"}, rows)
+	}
+	if len(p.Segments) > 0 {
+		rows = nil
+		for _, s := range p.Segments {
+			rows = append(rows, []string{s.Name, c.time(s.Since), c.time(s.Until)})
+		}
+		c.printf("\n")
+		c.table([]string{"SEGMENT", "SINCE", "UNTIL, IF NOTHING HAPPENS"}, rows)
+	}
+	if len(p.Journeys) > 0 {
+		rows = nil
+		for _, j := range p.Journeys {
+			rows = append(rows, []string{j.Journey, j.Step, c.time(j.Entered), c.time(j.Until)})
+		}
+		c.printf("\n")
+		c.table([]string{"JOURNEY", "STEP", "ENTERED", "WAITS UNTIL"}, rows)
+	}
+	c.permission(p)
+}
+
+func (c *console) permission(p personAnswer) {
+	if len(p.Permission) > 0 {
+		var rows [][]string
+		for _, g := range p.Permission {
+			allowed := c.red("no")
+			if g.Allowed {
+				allowed = c.green("yes")
+			}
+			rows = append(rows, []string{g.Purpose, allowed, g.Basis, g.State, c.time(g.At), g.Method})
+		}
+		c.printf("\n")
+		c.table([]string{"PURPOSE", "ALLOWED", "BASIS", "SAID", "AT", "BY"}, rows)
+	}
+	for _, s := range p.Suppressed {
+		c.printf("%s %s %s\n", c.red("suppressed:"), s.Reason, c.time(s.At))
+	}
+	for _, m := range p.Merged {
+		c.printf("%s %s\n", c.dim("merged from"), m)
+	}
+}
+
+// value prints JSON in one line, text without quotes.
+func value(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return clean(s)
+	}
+	return clean(string(raw))
+}
+
+func personEvents(c *console) *cobra.Command {
+	var limit int
+	var cursor string
+	cmd := &cobra.Command{
+		Use:     "events PERSON",
+		Short:   "List what somebody did, newest first",
+		Example: "  rapport person events user_id:42 --limit 50",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q := map[string]string{"limit": strconv.Itoa(limit), "cursor": cursor}
+			return show(cmd.Context(), c, path("people", personRef(args[0]), "events"), q, func(a eventsAnswer) {
+				var rows [][]string
+				for _, e := range a.Events {
+					rows = append(rows, []string{c.time(e.At), e.Type, clean(e.Name), e.Source, short(string(e.Properties), 80)})
+				}
+				c.table([]string{"AT", "TYPE", "NAME", "SOURCE", "PROPERTIES"}, rows)
+				if a.Cursor != "" {
+					c.printf("\n%s --cursor %s\n", c.dim("older:"), a.Cursor)
+				}
+			})
+		},
+	}
+	cmd.Flags().IntVar(&limit, "limit", 20, "how many")
+	cmd.Flags().StringVar(&cursor, "cursor", "", "where the last list ended")
+	return cmd
+}
+
+// short cuts text to so many characters.
+func short(s string, most int) string {
+	r := []rune(clean(s))
+	if len(r) <= most {
+		return string(r)
+	}
+	return string(r[:most-1]) + "…"
+}
+
+func personConsent(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "consent PERSON PURPOSE granted|refused|withdrawn|objected",
+		Short: "Record what somebody said about a purpose",
+		Long: `Consent records what somebody told you, for example on the phone. What narrows
+(refused, withdrawn, objected) holds as soon as this returns.`,
+		Example: "  rapport person consent email:ann@shop.example marketing.newsletter withdrawn",
+		Args:    cobra.ExactArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			states := []string{"granted", "refused", "withdrawn", "objected"}
+			if !slices.Contains(states, args[2]) {
+				return usagef("what was said is one of granted, refused, withdrawn, objected, not %q", args[2])
+			}
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			body := map[string]string{"subject": personRef(args[0]), "purpose": args[1], "state": args[2]}
+			var raw json.RawMessage
+			if err := cl.do(cmd.Context(), "POST", "/v1/consent", nil, body, &raw); err != nil {
+				return err
+			}
+			if c.json && len(raw) > 0 {
+				return c.printJSON(raw)
+			}
+			if c.json {
+				return c.printJSON(body)
+			}
+			c.printf("recorded: %s %s\n", args[1], args[2])
+			return nil
+		},
+	}
+}
+
+// until says when something changes by itself, "" when it does not.
+func (c *console) until(e explanation) string {
+	if e.ValidUntil.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(" until %s", c.time(e.ValidUntil))
+}

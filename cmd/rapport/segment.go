@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func segmentCommand(c *console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "segment",
+		Aliases: []string{"segments"},
+		Short:   "List segments, and explain why somebody is in one or not",
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List segments with how many people are in each",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return show(cmd.Context(), c, "/v1/segments", nil, func(a segmentsAnswer) {
+				var rows [][]string
+				for _, s := range a.Segments {
+					state := "current"
+					if b := s.Backfill; b != nil && b.Done < b.Total {
+						state = fmt.Sprintf("backfill %d %%", 100*b.Done/max(b.Total, 1))
+					}
+					rows = append(rows, []string{s.Name, thousands(s.People), state, clean(s.Title)})
+				}
+				c.table([]string{"SEGMENT", ">PEOPLE", "STATE", "TITLE"}, rows)
+			})
+		},
+	}
+	explain := &cobra.Command{
+		Use:     "explain SEGMENT PERSON",
+		Short:   "Say why somebody is in a segment or not, with the values seen and when that will change",
+		Example: "  rapport segment explain cart-abandoners email:ann@shop.example",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q := map[string]string{"person": personRef(args[1])}
+			return show(cmd.Context(), c, path("segments", args[0], "explain"), q, func(a segmentExplainAnswer) {
+				state := c.red("not in")
+				if a.Member {
+					state = c.green("in")
+				}
+				line := fmt.Sprintf("%s is %s %s", c.bold(a.Person), state, c.bold(a.Segment))
+				if !a.Since.IsZero() {
+					line += " since " + c.time(a.Since)
+				}
+				c.printf("%s\n", line)
+				if a.Changes.IsZero() {
+					c.printf("%s\n\n", c.dim("time alone does not change that"))
+				} else {
+					c.printf("%s\n\n", c.dim("if nothing happens, that is asked again at "+c.time(a.Changes)))
+				}
+				c.explanation(a.Rule, 0)
+			})
+		},
+	}
+	cmd.AddCommand(list, explain)
+	return cmd
+}
+
+// explanation prints a rule's tree with what each condition saw.
+func (c *console) explanation(e explanation, depth int) {
+	mark := c.red("✗")
+	if e.Truth {
+		mark = c.green("✓")
+	}
+	text := strings.TrimSuffix(strings.TrimPrefix(clean(e.Text), "{"), "}")
+	if len(e.Children) > 0 {
+		text, _, _ = strings.Cut(text, ":") // The conditions follow below.
+	}
+	seen := ""
+	switch s := string(e.Seen); {
+	case e.Note != "":
+		seen = c.dim("  ← ") + short(e.Note, 160)
+	case s != "" && s != "null":
+		seen = c.dim("  ← ") + short(s, 120)
+	case len(e.Children) == 0:
+		seen = c.dim("  ← nothing")
+	}
+	c.printf("%s%s %s%s%s\n", strings.Repeat("  ", depth), mark, text, seen, c.dim(c.until(e)))
+	for _, child := range e.Children {
+		c.explanation(child, depth+1)
+	}
+}
