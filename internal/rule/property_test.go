@@ -2,13 +2,28 @@ package rule
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
+
+// TestMain draws more than rapid would by itself, unless it is told how much.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "rapid.checks" })
+	if !told {
+		if err := flag.Set("rapid.checks", "1000"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 const start = 1_772_359_200_000 // an instant from which generated histories begin
 
@@ -21,13 +36,13 @@ func drawHistory(t *rapid.T, distinct bool) []happening {
 			continue
 		}
 		list = append(list, happening{
-			at: at, name: rapid.SampledFrom(eventNames[:3]).Draw(t, "event"), props: drawObject(t, "props"),
+			at: at, name: rapid.SampledFrom(asked).Draw(t, "event"), props: drawObject(t, "props"),
 		})
 	}
 	return list
 }
 
-// person draws somebody, as the rule and as the naive reading see them.
+// drawPerson draws somebody, as the rule and as the naive reading see them.
 func drawPerson(t *rapid.T, distinct bool) (*world, *naive) {
 	traits, props := drawObject(t, "traits"), drawObject(t, "property")
 	segments := map[string]bool{"buyers": rapid.Bool().Draw(t, "buyer")}

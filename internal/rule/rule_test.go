@@ -155,3 +155,105 @@ func TestTallyOfTheSameIsOne(t *testing.T) {
 		t.Fatal("two different tallies of one number were not noticed")
 	}
 }
+
+// TestOneDecides shows when all and any expire: while one condition decides, the
+// others do not matter.
+func TestOneDecides(t *testing.T) {
+	t.Parallel()
+	history := []happening{{at: 1000, name: "A"}, {at: 3000, name: "B"}}
+	for _, test := range []struct {
+		name, rule string
+		truth      bool
+		until      int64
+	}{
+		{"all true: the first that ceases", `{all: [{did: A, within: 10s}, {did: B, within: 10s}]}`, true, 11000},
+		{"all false: the last that ceases", `{all: [{not: {did: A, within: 10s}}, {not: {did: B, within: 10s}}]}`, false, 13000},
+		{"all false, written the other way", `{all: [{not: {did: B, within: 10s}}, {not: {did: A, within: 10s}}]}`, false, 13000},
+		{"all false for ever", `{all: [{not: {did: A, within: 10s}}, {did: C, within: 10s}]}`, false, Never},
+		{"any true: the last that ceases", `{any: [{did: A, within: 10s}, {did: B, within: 10s}]}`, true, 13000},
+		{"any true for ever", `{any: [{did: A, within: 10s}, {did: B}]}`, true, Never},
+		{"any false: the first that comes", `{any: [{did: A, before: 9s}, {did: B, before: 9s}, {did: C}]}`, false, 10000},
+		{"the true one decides", `{any: [{did: A, before: 9s}, {did: B, within: 10s}]}`, true, 13000},
+		{"count and window", `{did: A, within: 1s}`, false, Never},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := must(t, test.rule)
+			w := &world{tallies: count(r.Tallies(), history)}
+			truth, until := r.Eval(w, At{Now: 5000})
+			if truth != test.truth || until != test.until {
+				t.Errorf("got %t until %d, want %t until %d", truth, until, test.truth, test.until)
+			}
+		})
+	}
+}
+
+// TestFutureEvents asks before events that a tally already knows.
+func TestFutureEvents(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]int64{
+		`{not: {did: A}}`:                           100, // First says so without any time
+		`{not: {did: A, count: 3}}`:                 100,
+		`{not: {did: A, within: 10s}}`:              100,
+		`{did: A, count: {max: 0}, since: trigger}`: 100,
+	} {
+		r := must(t, rule)
+		of := r.Tallies()[0]
+		of.Keep = 5
+		var s TallyState
+		for _, at := range []int64{100, 200, 300} {
+			s.Add(at, &of)
+		}
+		w := &world{tallies: map[uint32]TallyState{of.ID: s}}
+		if truth, until := r.Eval(w, At{Now: 99}); !truth || until != want {
+			t.Errorf("%s: got %t until %d, want true until %d", rule, truth, until, want)
+		}
+	}
+	r := must(t, `{did: A, count: {exactly: 2}}`)
+	of := r.Tallies()[0]
+	w := &world{tallies: map[uint32]TallyState{of.ID: {Count: 3, First: 100, Times: []int64{300, 200, 100}}}}
+	if truth, until := r.Eval(w, At{Now: 250}); !truth || until != 300 {
+		t.Errorf("got %t until %d, want true until 300", truth, until)
+	}
+}
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		`""`: "", `"a"`: "a", `"\"\\\/\b\f\n\r\t"`: "\"\\/\b\f\n\r\t", `"K\u00f6ln \u20AC!"`: "Köln €!", `"\ud83d\ude00x"`: "😀x", `"\uD83D\uDE00\u0041"`: "😀A",
+		`"\ud83dx"`: "\ufffdx", `"\ude00\ud83d"`: "\ufffd\ufffd", `"\ud83d\u0041"`: "\ufffdA", `"\u12"`: `\u12`, `"\ud83d\u12"`: "\ufffd" + `\u12`,
+	} {
+		text, s, ok := textOf([]byte(raw))
+		if !ok || string(text) != want {
+			t.Errorf("%s: got %q, want %q", raw, text, want)
+		}
+		s.free()
+	}
+	for _, raw := range []string{``, `"`, `5`, `"a`, `a"`} {
+		if text, _, ok := textOf([]byte(raw)); ok {
+			t.Errorf("%s was read as the text %q", raw, text)
+		}
+	}
+}
+
+func TestObjectGet(t *testing.T) {
+	t.Parallel()
+	var o Object
+	o.Reset([]byte(` { "a" : {"b": [1, {"c": "x,]}"}], "b.c": 2, "0": 3} , "a.b": 4, "\u00e9": 5, "dup": 6, "dup": 7, "n": null, "list": [[8], 9], "\\": 10, "": 11 } `))
+	for path, want := range map[string]string{
+		"a.b.0": "1", "a.b.1.c": `"x,]}"`, `a.b\.c`: "2", "a.0": "3", `a\.b`: "4", "é": "5", "dup": "7", "n": "null", "list.0.0": "8", "list.1": "9", `\\`: "10", "": "11",
+		"a.b.2": "", "a.b.00": "", "a.b.-1": "", "a.b.x": "", "a.x": "", "x": "", "list.1.0": "", "list.9999999999": "", "dup.a": "", "n.a": "", "A": "",
+	} {
+		raw, ok := o.Get(path)
+		if string(raw) != want || ok != (want != "") {
+			t.Errorf("%s: got %q %t, want %q", path, raw, ok, want)
+		}
+	}
+	o.Reset(nil)
+	if raw, ok := o.Get("a"); ok {
+		t.Errorf("nothing has %q", raw)
+	}
+	if Root(`a\.b.c`) != "a.b" || Quote(`a.b\`) != `a\.b\\` {
+		t.Errorf("got %q and %q", Root(`a\.b.c`), Quote(`a.b\`))
+	}
+}
