@@ -165,6 +165,66 @@ func (a *Authority) Decide(ctx context.Context, q Question) Decision {
 	return d
 }
 
+// DecideAll answers several questions about one person at one instant, from one
+// snapshot and with as few reads as that allows.
+func (a *Authority) DecideAll(ctx context.Context, questions ...Question) []Decision {
+	out := make([]Decision, len(questions))
+	var open []int
+	for i := range questions {
+		d, complete := a.Quick(&questions[i])
+		if out[i] = d; !complete || d.Effect != Allow {
+			open = append(open, i)
+		}
+	}
+	if len(open) == 0 {
+		return out
+	}
+	err := a.keeper.Read(ctx, func(st Store) error {
+		once := &readOnce{Store: st}
+		for _, i := range open {
+			out[i] = a.DecideIn(once, questions[i])
+		}
+		return nil
+	})
+	if err != nil {
+		for _, i := range open {
+			out[i] = deny(questions[i].Operation, Unreadable)
+		}
+	}
+	return out
+}
+
+// readOnce remembers what it has read of a snapshot.
+type readOnce struct {
+	Store
+	subjects []id.Hash
+	held     [][]Held
+	version  int64
+}
+
+// Standing implements Store.
+func (r *readOnce) Standing(subject id.Hash) ([]Held, error) {
+	if i := slices.Index(r.subjects, subject); i >= 0 {
+		return r.held[i], nil
+	}
+	held, err := r.Store.Standing(subject)
+	if err != nil {
+		return nil, err
+	}
+	r.subjects, r.held = append(r.subjects, subject), append(r.held, held)
+	return held, nil
+}
+
+// Version implements Store.
+func (r *readOnce) Version() (int64, error) {
+	if r.version > 0 {
+		return r.version, nil
+	}
+	var err error
+	r.version, err = r.Store.Version()
+	return r.version, err
+}
+
 // DecideIn answers from the rows of the caller's own transaction: what it says
 // holds when that transaction commits.
 func (a *Authority) DecideIn(st Store, q Question) Decision {

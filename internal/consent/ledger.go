@@ -114,7 +114,7 @@ func (a *Authority) Submit(ctx context.Context, record, source string, entries [
 	if err := a.Narrow(ctx, narrow); err != nil {
 		return err
 	}
-	ev, err := changeEvent(record, source, at, entries)
+	ev, err := ChangeEvent(record, source, at, entries)
 	if err != nil {
 		return err
 	}

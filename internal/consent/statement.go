@@ -46,7 +46,7 @@ func Speaks(ev *event.Event) bool {
 	case PreferenceUpdated, UnsubscribedEvent, SpamEvent:
 		return true
 	}
-	return ev.Type == event.Consent || bytes.Contains(ev.Context, categoryKey)
+	return ev.Type == event.Consent || ev.Flags&event.GPC != 0 || bytes.Contains(ev.Context, categoryKey)
 }
 
 var categoryKey = []byte(`"categoryPreferences"`)
@@ -79,7 +79,7 @@ func (a *Authority) WalkedEvent(ev *event.Event) []Entry {
 	if !Speaks(ev) {
 		return nil
 	}
-	return a.read(a.Policy(), ev, false)
+	return a.read(a.Policy(), ev, ev.Flags&event.GPC != 0)
 }
 
 // explicit tells whether an event exists only to speak of permission, so that
@@ -345,8 +345,8 @@ func ParseState(s string) (State, bool) {
 	return 0, false
 }
 
-// changeEvent puts statements into a record for the log.
-func changeEvent(record, source string, at time.Time, entries []Entry) (*event.Event, error) {
+// ChangeEvent puts statements into a record for the log.
+func ChangeEvent(record, source string, at time.Time, entries []Entry) (*event.Event, error) {
 	c := Change{}
 	for _, e := range entries {
 		c.Entries = append(c.Entries, Statement{

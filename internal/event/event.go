@@ -67,6 +67,7 @@ const (
 	Verified                     // came with a signed user hash, which lifts the limits of a browser key
 	Bulk                         // came by import or backfill: entries it causes are initial
 	MachineMade                  // an open or a click that a machine is suspected of
+	GPC                          // the request bore Sec-GPC: 1
 )
 
 // Event is one record. Times are UTC with millisecond precision or finer. Raw
