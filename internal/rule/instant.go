@@ -1,5 +1,7 @@
 package rule
 
+import "math"
+
 // instant is a moment that a trait or property tells, to the nanosecond.
 type instant struct {
 	sec  int64 // since 1970-01-01T00:00:00Z
@@ -139,8 +141,13 @@ func floorDiv(a, b int) int {
 // unixInstant reads a number of seconds, or from unixMillis on of milliseconds.
 func unixInstant(raw []byte) (instant, bool) {
 	n, start, end, ok := parseNumber(raw)
-	if !ok || n.mag > 17 {
+	switch {
+	case !ok:
 		return instant{}, false
+	case n.mag > 17 && n.neg: // beyond any date that a text can tell
+		return instant{sec: math.MinInt64}, true
+	case n.mag > 17:
+		return instant{sec: math.MaxInt64}, true
 	}
 	var whole, part int64 // part in units of 10^-9
 	mant := raw[start:end]

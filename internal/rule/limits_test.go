@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 )
@@ -136,13 +137,15 @@ func TestMoments(t *testing.T) {
 	for raw, want := range map[string]instant{
 		"0": {}, "-1.5": {sec: -2, nano: 500_000_000}, "1767225600": {sec: 1767225600}, "1767225600123": {sec: 1767225600, nano: 123_000_000},
 		"1.7672256e9": {sec: 1767225600}, "1767225600123.5": {sec: 1767225600, nano: 123_500_000}, "1e-9": {nano: 1}, "99999999999": {sec: 99999999999},
-		"-1767225600123": {sec: -1767225601, nano: 877_000_000},
+		"1e18": {sec: math.MaxInt64}, "-1e400": {sec: math.MinInt64}, "-1767225600123": {sec: -1767225601, nano: 877_000_000},
 	} {
 		if got, ok := instantOf([]byte(raw)); !ok || got != want {
 			t.Errorf("%s: got %v %t, want %v", raw, got, ok, want)
 		}
 	}
-	if got, ok := instantOf([]byte("1e18")); ok {
-		t.Errorf("1e18 was read as %v", got)
+	for _, raw := range []string{"true", "null", "{}", `"soon"`, "1x"} {
+		if got, ok := instantOf([]byte(raw)); ok {
+			t.Errorf("%s was read as %v", raw, got)
+		}
 	}
 }
