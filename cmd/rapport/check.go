@@ -130,8 +130,10 @@ func (c *console) verdict(dir string, config *project.Config, out checked) strin
 
 // contents counts what a configuration holds.
 func contents(config *project.Config) string {
-	return fmt.Sprintf("%s, %s, %s",
+	return fmt.Sprintf("%s, %s, %s, %s, %s",
 		count(int64(len(config.Sources)), "source", "sources"),
 		count(int64(len(config.Segments)), "segment", "segments"),
+		count(int64(len(config.Journeys)), "journey", "journeys"),
+		count(int64(len(config.Templates)), "template", "templates"),
 		count(int64(len(config.Providers)), "provider", "providers"))
 }

@@ -30,7 +30,7 @@ func (l *loader) crossJourneys() {
 			n.file.reachable(steps)
 		}
 	}
-	segments, providers := l.segmentNames(), l.providerNames()
+	segments, providers, templates := l.segmentNames(), l.providerNames(), l.templateNames()
 	for _, d := range l.config.Journeys {
 		f, refs := l.parsed["journeys/"+d.Name()+".yaml"], d.Refs()
 		for _, r := range refs.Segments {
@@ -49,6 +49,7 @@ func (l *loader) crossJourneys() {
 			}
 		}
 		for _, s := range refs.Sends {
+			l.crossTemplate(f, s, templates)
 			l.crossSend(f, s)
 		}
 		l.crossReentry(f, d)

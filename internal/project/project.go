@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rapport/internal/consent"
+	"rapport/internal/content"
 	"rapport/internal/journey"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
@@ -32,8 +33,9 @@ type Config struct {
 	Sources   []Source              // by name
 	Segments  []segment.Definition  // by name
 	Journeys  []*journey.Definition // by name
-	Providers []Provider            // by name
-	Files     map[string][]byte     // what Digest and Version are about: path → content
+	Templates map[string]*content.Template
+	Providers []Provider        // by name
+	Files     map[string][]byte // what Digest and Version are about: path → content
 	Digest    string
 }
 
@@ -238,6 +240,7 @@ func (l *loader) read() {
 		}
 	}
 	l.readJourneys()
+	l.readTemplates()
 }
 
 func (l *loader) readPurposes(f *file) {

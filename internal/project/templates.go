@@ -1,0 +1,105 @@
+package project
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"rapport/internal/content"
+	"rapport/internal/journey"
+	"rapport/internal/purpose"
+)
+
+// templateFolders gives the files of each folder below templates/, by their
+// path below that folder.
+func (l *loader) templateFolders() map[string]map[string][]byte {
+	out := map[string]map[string][]byte{}
+	for p, b := range l.files {
+		rest, ok := strings.CutPrefix(p, "templates/")
+		if !ok {
+			continue
+		}
+		name, below, deep := strings.Cut(rest, "/")
+		if !deep {
+			l.report.add(Problem{File: p, Severity: Error, Message: "this file is not read", Hint: "each template has a folder: templates/NAME/template.yaml and body.html"})
+			continue
+		}
+		if out[name] == nil {
+			out[name] = map[string][]byte{}
+		}
+		out[name][below] = b
+	}
+	return out
+}
+
+// readTemplates gives each folder of templates/ to its room. Without purposes
+// nothing can be said about a template.
+func (l *loader) readTemplates() {
+	folders := l.templateFolders()
+	l.config.Templates = map[string]*content.Template{}
+	for _, name := range slices.Sorted(maps.Keys(folders)) {
+		dir := path.Join("templates", name)
+		if !isName(name) {
+			l.report.add(Problem{File: dir, Severity: Error, Message: "this cannot be a template's name", Hint: "use lower-case letters, digits, - and _, beginning with a letter"})
+		}
+		sheet := path.Join(dir, "template.yaml")
+		f := l.parsed[sheet]
+		if _, there := l.files[sheet]; !there {
+			l.report.add(Problem{File: sheet, Severity: Error, Message: "the file is missing", Hint: "write subject and purpose into it"})
+		}
+		if f == nil || l.config.Policy == nil {
+			continue
+		}
+		t, problems := content.ParseTemplate(name, f.root, folders[name], l.config.Policy)
+		for _, p := range problems {
+			s := Error
+			if p.Warning {
+				s = Warning
+			}
+			l.report.add(Problem{File: path.Join(dir, p.File), Line: p.Line, Column: p.Column, Severity: s, Message: p.Message, Hint: p.Hint})
+		}
+		if t != nil {
+			l.config.Templates[name] = t
+		}
+	}
+}
+
+// templateNames lists the templates that have a folder, readable or not.
+func (l *loader) templateNames() []string {
+	var names []string
+	for p := range l.files {
+		if rest, ok := strings.CutPrefix(p, "templates/"); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// crossTemplate checks that a mail's template exists and serves its purpose.
+func (l *loader) crossTemplate(f *file, s journey.SendRef, names []string) {
+	if s.Template == "" {
+		return
+	}
+	if !slices.Contains(names, s.Template) {
+		hint := didYouMean(s.Template, names)
+		if hint == "" {
+			hint = "write templates/" + s.Template + "/template.yaml and body.html"
+		}
+		f.errorf(findValue(f.root, "send", s.Template), hint, "there is no template %q", s.Template)
+		return
+	}
+	t, ok := l.config.Templates[s.Template]
+	if ok && t.Purpose != "" && s.Purpose != "" && !serves(t.Purpose, s.Purpose) {
+		f.errorf(at(s.Line, s.Column), "send it for "+string(t.Purpose)+", or use another template",
+			"the template %q is for %q, this step sends it for %q", s.Template, t.Purpose, s.Purpose)
+	}
+}
+
+// serves tells whether a template for one purpose may be sent for another: for
+// the same, and for one of its family.
+func serves(template, send purpose.Purpose) bool {
+	return template == send || strings.HasPrefix(string(send), string(template)+".")
+}
