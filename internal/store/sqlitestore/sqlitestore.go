@@ -41,18 +41,19 @@ type conn struct {
 type connConfig struct {
 	path     string
 	file     string // base name, for errors
-	vfs      string // "" for the operating system's
+	vfs      string // "" for plainName
 	readonly bool
 	pragmas  []string
 }
 
 // openConn opens a connection. A file that is not there is made.
 func openConn(c connConfig) (*conn, error) {
-	u := url.URL{Scheme: "file", OmitHost: true, Path: c.path}
-	name := u.String()
-	if c.vfs != "" {
-		name += "?vfs=" + url.QueryEscape(c.vfs)
+	if c.vfs == "" {
+		registerPlain()
+		c.vfs = plainName
 	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: c.path, RawQuery: "vfs=" + url.QueryEscape(c.vfs)}
+	name := u.String()
 	flags := sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE | sqlite3.OPEN_URI
 	if c.readonly {
 		flags = sqlite3.OPEN_READWRITE | sqlite3.OPEN_URI
