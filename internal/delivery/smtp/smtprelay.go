@@ -1,0 +1,310 @@
+// Package smtprelay hands mails to an SMTP server. What comes in are rendered
+// mails; what goes out is, for each, an outcome that is exact about one thing:
+// whether the server can have taken the mail. Until the final dot has been
+// written nothing is taken (NotSent); from then on a missing reply means that
+// nobody knows (MaybeSent). It never sends a mail twice by itself, never falls
+// back to plain text when TLS is required, and never gives a password to a
+// connection that others could read.
+//
+// The client side of go-smtp, the library that serves SMTP in this house, waits
+// for each reply before it writes the next command and does not show whether a
+// failure came before or after the final dot. One mail then takes five round
+// trips instead of two, and every lost connection would have to count as
+// unknown. So this package speaks SMTP over bufio by itself, with PIPELINING
+// (RFC 2920); everything it speaks to in the tests is go-smtp's server.
+package smtprelay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"rapport/internal/delivery"
+	"rapport/internal/delivery/letter"
+	"rapport/internal/fault"
+	"rapport/internal/message"
+)
+
+// Policy says how a connection is protected.
+type Policy string
+
+// The policies.
+const (
+	Required      Policy = "required"      // STARTTLS, or nothing is sent
+	Opportunistic Policy = "opportunistic" // STARTTLS where offered, the certificate is not checked
+	Implicit      Policy = "implicit"      // TLS from the first byte (port 465)
+	None          Policy = "none"          // plain text
+)
+
+// Signer puts signatures in front of a mail.
+type Signer interface {
+	Sign(ctx context.Context, mail []byte) ([]byte, error)
+}
+
+// Timeouts bound each step of a conversation; zero values are those of RFC 5321
+// §4.5.3.2.
+type Timeouts struct {
+	Dial     time.Duration // 30 s
+	Greeting time.Duration // 5 min
+	Command  time.Duration // 5 min: EHLO, AUTH, MAIL, RCPT
+	Data     time.Duration // 2 min: the reply to DATA
+	Block    time.Duration // 3 min: each piece of the mail that is written
+	Dot      time.Duration // 10 min: the reply to the final dot
+}
+
+// Config is what a Relay is made of. Addr, Now and Mono are required.
+type Config struct {
+	Addr     string // host:port
+	TLS      Policy // "" means Required
+	TLSBase  *tls.Config
+	Username string
+	Password string
+	Hello    string // the name we give in EHLO; "" means localhost
+	Signer   Signer // nil: mails are not signed
+	Now      func() time.Time // business time, for the Date of a mail
+	Mono     func() time.Time // machine time
+
+	Connections int           // most at a time; 0: 32
+	PerConn     int           // most mails over one connection; 0: 1000
+	Idle        time.Duration // how long an unused connection is kept; 0: 30 s
+	Rate        float64       // mails a second; 0: no limit
+	Timeouts    Timeouts
+	Dial        func(ctx context.Context, addr string) (net.Conn, error) // nil: TCP
+}
+
+// Relay is one SMTP server that takes our mails. It is safe for concurrent use.
+type Relay struct {
+	cfg   Config
+	host  string
+	plain bool // the server is on this machine: plain text cannot be read by others
+	slots chan struct{}
+
+	mu     sync.Mutex
+	idle   []*conn // the last one was used last
+	closed bool
+}
+
+var _ delivery.Provider = (*Relay)(nil)
+
+// New checks the configuration. It does not connect.
+func New(c Config) (*Relay, error) {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("smtp relay: address %q: want host:port", c.Addr)
+	}
+	if c.Now == nil || c.Mono == nil {
+		return nil, errors.New("smtp relay: both clocks are required")
+	}
+	if c.TLS == "" {
+		c.TLS = Required
+	}
+	switch c.TLS {
+	case Required, Opportunistic, Implicit, None:
+	default:
+		return nil, fmt.Errorf("smtp relay: tls %q: want required, opportunistic, implicit or none", c.TLS)
+	}
+	if strings.ContainsAny(c.Hello+c.Username, "\r\n") {
+		return nil, errors.New("smtp relay: the EHLO name and the user name must be one line each")
+	}
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	if c.Username != "" && c.TLS == None && !local {
+		return nil, errors.New("smtp relay: a password is not sent in plain text; use tls: required or implicit")
+	}
+	if c.Hello == "" {
+		c.Hello = "localhost"
+	}
+	for _, d := range []struct {
+		at *time.Duration
+		is time.Duration
+	}{
+		{&c.Timeouts.Dial, 30 * time.Second},
+		{&c.Timeouts.Greeting, 5 * time.Minute},
+		{&c.Timeouts.Command, 5 * time.Minute},
+		{&c.Timeouts.Data, 2 * time.Minute},
+		{&c.Timeouts.Block, 3 * time.Minute},
+		{&c.Timeouts.Dot, 10 * time.Minute},
+		{&c.Idle, 30 * time.Second},
+	} {
+		if *d.at <= 0 {
+			*d.at = d.is
+		}
+	}
+	if c.Connections <= 0 {
+		c.Connections = delivery.DefaultConcurrency
+	}
+	if c.PerConn <= 0 {
+		c.PerConn = 1000
+	}
+	if c.Dial == nil {
+		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", addr)
+		}
+	}
+	return &Relay{cfg: c, host: host, plain: local, slots: make(chan struct{}, c.Connections)}, nil
+}
+
+// Capabilities implements delivery.Provider. SMTP knows no keys and reports
+// nothing about a mail of unknown end.
+func (r *Relay) Capabilities() delivery.Capabilities {
+	t := r.cfg.Timeouts
+	return delivery.Capabilities{
+		Concurrency: r.cfg.Connections, Rate: r.cfg.Rate,
+		Deadline: min(t.Dot+2*time.Minute, delivery.DefaultDeadline),
+	}
+}
+
+// Send implements delivery.Provider.
+func (r *Relay) Send(ctx context.Context, mails []message.Rendered) []message.Outcome {
+	out := make([]message.Outcome, len(mails))
+	for i := range mails {
+		out[i] = r.one(ctx, &mails[i])
+	}
+	return out
+}
+
+// buffers holds the bytes of mails while they are written.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// one sends one mail.
+func (r *Relay) one(ctx context.Context, m *message.Rendered) message.Outcome {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	env, o, ok := r.prepare(ctx, m, buf)
+	if !ok {
+		return o
+	}
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return message.Outcome{Verdict: message.NotSent, Reason: "provider_unreachable"}
+	}
+	defer func() { <-r.slots }()
+
+	for {
+		c, reused, err := r.connect(ctx)
+		if err != nil {
+			return outcomeOfError(err)
+		}
+		o, alive := c.deliver(ctx, &env)
+		// A connection that was kept may have been closed by the server in the
+		// meantime; nothing was taken, so another one may have the mail.
+		if reused && !c.answered && (o.Verdict == message.NotSent || o.Code == 421) && ctx.Err() == nil {
+			c.close()
+			continue
+		}
+		r.release(c, alive)
+		return o
+	}
+}
+
+// envelope is one mail in the form in which it is written.
+type envelope struct {
+	from, to string
+	mail     []byte
+	utf8     bool // an address needs SMTPUTF8
+}
+
+// prepare makes the bytes. What cannot be written is refused here, for good.
+func (r *Relay) prepare(ctx context.Context, m *message.Rendered, buf *[]byte) (envelope, message.Outcome, bool) {
+	refuse := func(err error) (envelope, message.Outcome, bool) {
+		o := message.Outcome{Verdict: message.Refused, Reason: fault.CodeOf(err)}
+		if o.Reason == "internal" {
+			o.Reason = "mail_malformed"
+		}
+		return envelope{}, o, false
+	}
+	from := ""
+	if m.EnvelopeFrom != "" {
+		var err error
+		if from, err = letter.Mailbox(m.EnvelopeFrom); err != nil {
+			return refuse(err)
+		}
+	}
+	to, err := letter.Mailbox(m.To.Email)
+	if err != nil {
+		return refuse(err)
+	}
+	if *buf, err = letter.Append((*buf)[:0], m, r.cfg.Now()); err != nil {
+		return refuse(err)
+	}
+	e := envelope{from: from, to: to, mail: *buf, utf8: letter.NeedsUTF8(m)}
+	if r.cfg.Signer == nil {
+		return e, message.Outcome{}, true
+	}
+	fields, err := r.cfg.Signer.Sign(ctx, e.mail)
+	if err != nil {
+		return envelope{}, message.Outcome{Verdict: message.NotSent, Reason: "signing_failed"}, false
+	}
+	e.mail = append(fields, e.mail...)
+	return e, message.Outcome{}, true
+}
+
+// connect gives a connection that is ready for a mail, an idle one if there is
+// one that is fresh enough.
+func (r *Relay) connect(ctx context.Context) (c *conn, reused bool, err error) {
+	r.mu.Lock()
+	for n := len(r.idle); n > 0; n = len(r.idle) {
+		c = r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		if c.expire.Stop() {
+			r.mu.Unlock()
+			c.answered = false
+			return c, true, nil
+		}
+	}
+	r.mu.Unlock()
+	c, err = r.dial(ctx)
+	return c, false, err
+}
+
+// release keeps a connection for the next mail, or ends it.
+func (r *Relay) release(c *conn, alive bool) {
+	if !alive {
+		c.close()
+		return
+	}
+	r.mu.Lock()
+	if r.closed || c.mails >= r.cfg.PerConn {
+		r.mu.Unlock()
+		c.quit()
+		return
+	}
+	r.idle = append(r.idle, c)
+	c.expire = time.AfterFunc(r.cfg.Idle, func() { r.drop(c) })
+	r.mu.Unlock()
+}
+
+// drop ends a connection that was not used for too long.
+func (r *Relay) drop(c *conn) {
+	r.mu.Lock()
+	for i := range r.idle {
+		if r.idle[i] == c {
+			r.idle = append(r.idle[:i], r.idle[i+1:]...)
+			break
+		}
+	}
+	r.mu.Unlock()
+	c.quit()
+}
+
+// Close ends the connections that are kept. Mails under way are finished.
+func (r *Relay) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	idle := r.idle
+	r.idle = nil
+	r.mu.Unlock()
+	for _, c := range idle {
+		if c.expire.Stop() {
+			c.quit()
+		}
+	}
+	return nil
+}
