@@ -89,6 +89,7 @@ func BenchmarkTallyAdd(b *testing.B) {
 }
 
 // TestEvalAllocatesNothing holds every kind of condition to it, escapes included.
+// It is not parallel, as the allocations of others would count.
 func TestEvalAllocatesNothing(t *testing.T) {
 	r := must(t, `{any: [{all: [{did: Order Completed, within: 24h}, {did: Order Completed, before: 1s, count: 3}]},
 		{trait: address.city, contains: Kö}, {trait: visits, gt: 1.5}, {trait: trait_1, in: [a, b, c]}, {not: {in_segment: buyers}},
@@ -110,8 +111,13 @@ func TestEvalAllocatesNothing(t *testing.T) {
 		}
 		state.Add(7, &of)
 	})
-	// A garbage collection in between may empty the pool of scratch memory.
-	if n >= 1 {
+	// Eval and Match unescape seven texts. Their scratch memory comes from a pool,
+	// which a garbage collection empties now and then.
+	most := 1.0
+	if raceDetector {
+		most = 2*7 + 1 // it makes pools forget at random; a text costs two allocations anew
+	}
+	if n >= most {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -287,7 +288,7 @@ func sortComparisons(list []comparison) []comparison {
 			return n
 		}
 		if a.op != b.op {
-			return compare(int(a.op), int(b.op))
+			return cmp.Compare(int(a.op), int(b.op))
 		}
 		return strings.Compare(a.yaml, b.yaml)
 	})

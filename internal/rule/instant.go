@@ -1,6 +1,9 @@
 package rule
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // instant is a moment that a trait or property tells, to the nanosecond.
 type instant struct {
@@ -10,9 +13,9 @@ type instant struct {
 
 func (a instant) compare(b instant) int {
 	if a.sec != b.sec {
-		return compare(a.sec, b.sec)
+		return cmp.Compare(a.sec, b.sec)
 	}
-	return compare(a.nano, b.nano)
+	return cmp.Compare(a.nano, b.nano)
 }
 
 // unixMillis is the least number that is read as milliseconds since 1970 and not

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -95,8 +96,8 @@ func TestNumbersAreExact(t *testing.T) {
 			if !ok {
 				t.Fatalf("%s is no number", b)
 			}
-			if got, ok := compareNumber([]byte(a), &n); !ok || got != compare(i, j) {
-				t.Errorf("%s against %s: got %d, want %d", a, b, got, compare(i, j))
+			if got, ok := compareNumber([]byte(a), &n); !ok || got != cmp.Compare(i, j) {
+				t.Errorf("%s against %s: got %d, want %d", a, b, got, cmp.Compare(i, j))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
@@ -70,7 +71,7 @@ func (n *node) seal() {
 				}
 				return 1
 			}
-			return compare(a.cost, b.cost)
+			return cmp.Compare(a.cost, b.cost)
 		})
 	case kindDid:
 		n.usesNow = n.did.within > 0 || n.did.before > 0

@@ -1,5 +1,7 @@
 package rule
 
+import "cmp"
+
 // number is a decimal number as JSON writes it, taken apart without rounding:
 // 0.d1d2d3… × 10^mag, where the d are the digits of mant and d1 is not 0. Zero
 // has no digits.
@@ -108,7 +110,7 @@ func compareNumber(raw []byte, n *number) (order int, ok bool) {
 		return 0, false
 	}
 	if v.whole && n.whole {
-		return compare(v.small, n.small), true
+		return cmp.Compare(v.small, n.small), true
 	}
 	return compareDecimals(&v, raw[start:end], n, n.mant), true
 }
@@ -117,10 +119,10 @@ func compareNumber(raw []byte, n *number) (order int, ok bool) {
 func compareDecimals[A, B string | []byte](a *number, am A, b *number, bm B) int {
 	as, bs := sign(a.neg, len(am)), sign(b.neg, len(bm))
 	if as != bs || as == 0 {
-		return compare(as, bs)
+		return cmp.Compare(as, bs)
 	}
 	if a.mag != b.mag {
-		return as * compare(a.mag, b.mag)
+		return as * cmp.Compare(a.mag, b.mag)
 	}
 	i, j := 0, 0
 	for i < len(am) || j < len(bm) {
@@ -146,7 +148,7 @@ func compareDecimals[A, B string | []byte](a *number, am A, b *number, bm B) int
 			j++
 		}
 		if x != y {
-			return as * compare(x, y)
+			return as * cmp.Compare(x, y)
 		}
 	}
 	return 0
@@ -160,14 +162,4 @@ func sign(neg bool, digits int) int {
 		return -1
 	}
 	return 1
-}
-
-func compare[T int | int64 | byte | int32](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

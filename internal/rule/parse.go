@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,9 +19,9 @@ func Parse(n *yaml.Node, ctx Context) (*Rule, []Problem) {
 	if len(p.problems) > 0 || !ok {
 		slices.SortStableFunc(p.problems, func(a, b Problem) int {
 			if a.Line != b.Line {
-				return compare(a.Line, b.Line)
+				return cmp.Compare(a.Line, b.Line)
 			}
-			return compare(a.Column, b.Column)
+			return cmp.Compare(a.Column, b.Column)
 		})
 		return nil, p.problems
 	}

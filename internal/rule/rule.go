@@ -123,8 +123,10 @@ func (r *Rule) String() string { return r.text }
 // because time passes. It allocates nothing.
 //
 // Everything that happened counts up to and including at.Now. The subject's
-// tallies must know what happened until then; what they know beyond it is not
-// counted, and the answer expires when it would be.
+// tallies must know what happened until then. What they know beyond it is not
+// counted, and the answer expires when it would be; but as a tally keeps no more
+// times than it needs, it is exact only where later events have not displaced
+// earlier ones. So a person's now should not go backwards.
 func (r *Rule) Eval(s Subject, at At) (truth bool, validUntil int64) {
 	return r.root.eval(s, at)
 }
