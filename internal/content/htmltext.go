@@ -1,0 +1,474 @@
+package content
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/html"
+)
+
+// finishing is what happens to a rendered HTML part on its way out.
+type finishing struct {
+	preheader string              // shown by mailboxes behind the subject, hidden in the mail
+	pixel     string              // URL of the open pixel, or ""
+	link      func(string) string // gives the URL that a link is to have; nil leaves links
+	text      bool                // make a text part too
+}
+
+// finish walks an HTML part once: it copies it, puts in the preheader and the
+// pixel, gives links their tracked address, and writes the text part.
+func finish(part []byte, f finishing) (out, text []byte) {
+	out = make([]byte, 0, len(part)+len(f.preheader)+2048)
+	w := textWriter{on: f.text}
+	if f.text {
+		w.out = make([]byte, 0, len(part)/3)
+	}
+	z := html.NewTokenizer(bytes.NewReader(part))
+	placed := f.preheader == ""
+	for {
+		kind := z.Next()
+		if kind == html.ErrorToken { // The end: a reader of bytes fails in no other way.
+			break
+		}
+		start := len(out)
+		out = append(out, z.Raw()...)
+		switch kind {
+		case html.TextToken:
+			w.text(z.Text())
+		case html.StartTagToken, html.SelfClosingTagToken:
+			name, _ := z.TagName()
+			tag := known[string(name)]
+			a := w.start(tag, out[start:], kind == html.SelfClosingTagToken)
+			if tag == "a" && f.link != nil && a.href != "" {
+				out = relink(out, start, a, f.link(a.href))
+			}
+			if tag == "body" && !placed {
+				out, placed = appendPreheader(out, f.preheader), true
+			}
+		case html.EndTagToken:
+			name, _ := z.TagName()
+			if string(name) == "body" && f.pixel != "" {
+				out = append(appendPixel(out[:start], f.pixel), "</body>"...)
+				f.pixel = ""
+			}
+			w.end(known[string(name)])
+		default:
+		}
+	}
+	if f.pixel != "" {
+		out = appendPixel(out, f.pixel)
+	}
+	return out, w.bytes()
+}
+
+// Text makes a text part of an HTML part: links stay as addresses, what is
+// hidden stays hidden.
+func Text(part []byte) []byte {
+	_, text := finish(part, finishing{text: true})
+	return text
+}
+
+// preheaderRest keeps mailboxes from showing the begin of the mail behind the preheader.
+var preheaderRest = strings.Repeat("&#847;&zwnj;&nbsp;", 60)
+
+func appendPreheader(dst []byte, s string) []byte {
+	dst = append(dst, `<div style="display:none;max-height:0;overflow:hidden;mso-hide:all" aria-hidden="true">`...)
+	dst = append(dst, html.EscapeString(s)...)
+	return append(append(dst, preheaderRest...), "</div>"...)
+}
+
+func appendPixel(dst []byte, url string) []byte {
+	dst = append(dst, `<img src="`...)
+	dst = append(dst, html.EscapeString(url)...)
+	return append(dst, `" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`...)
+}
+
+// relink replaces the value of href in the tag that begins at start.
+func relink(out []byte, start int, a attributes, url string) []byte {
+	if url == a.href {
+		return out
+	}
+	tail := string(out[start+a.to:])
+	out = append(out[:start+a.from], '"')
+	out = append(out, html.EscapeString(url)...)
+	return append(append(out, '"'), tail...)
+}
+
+// attributes are what the walk wants to know of a tag.
+type attributes struct {
+	href     string
+	from, to int // where the value of href stands in the tag, quotes included
+	alt      string
+	hidden   bool
+}
+
+// scan reads the attributes of a tag as it stands in the page.
+func scan(tag []byte) (a attributes) {
+	i := 1
+	for i < len(tag) && !isSpace(tag[i]) && tag[i] != '/' && tag[i] != '>' {
+		i++
+	}
+	for i < len(tag) {
+		for i < len(tag) && (isSpace(tag[i]) || tag[i] == '/') {
+			i++
+		}
+		begin := i
+		for i < len(tag) && !isSpace(tag[i]) && (tag[i] != '=' || i == begin) && tag[i] != '>' && tag[i] != '/' {
+			i++
+		}
+		name := tag[begin:i]
+		for i < len(tag) && isSpace(tag[i]) {
+			i++
+		}
+		if i >= len(tag) || tag[i] != '=' {
+			a.hidden = a.hidden || bytes.EqualFold(name, []byte("hidden"))
+			if len(name) == 0 { // The end of the tag.
+				break
+			}
+			continue
+		}
+		for i++; i < len(tag) && isSpace(tag[i]); i++ {
+		}
+		from, to, next := attributeValue(tag, i)
+		a.take(name, tag[from:to], i, next)
+		i = next
+	}
+	return a
+}
+
+// attributeValue finds a value without its quotes, and where the next attribute begins.
+func attributeValue(tag []byte, i int) (from, to, next int) {
+	if i < len(tag) && (tag[i] == '"' || tag[i] == '\'') {
+		n := bytes.IndexByte(tag[i+1:], tag[i])
+		if n < 0 {
+			return len(tag), len(tag), len(tag)
+		}
+		return i + 1, i + 1 + n, i + n + 2
+	}
+	for to = i; to < len(tag) && !isSpace(tag[to]) && tag[to] != '>'; to++ {
+	}
+	return i, to, to
+}
+
+func (a *attributes) take(name, value []byte, from, to int) {
+	switch {
+	case bytes.EqualFold(name, []byte("href")):
+		if a.to == 0 {
+			a.href, a.from, a.to = strings.TrimSpace(html.UnescapeString(string(value))), from, to
+		}
+	case bytes.EqualFold(name, []byte("alt")):
+		a.alt = html.UnescapeString(string(value))
+	case bytes.EqualFold(name, []byte("style")):
+		a.hidden = a.hidden || hides(value)
+	case bytes.EqualFold(name, []byte("hidden")):
+		a.hidden = true
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' }
+
+// textWriter lays text out as a plain reader would: paragraphs apart, lists with
+// signs, links as addresses.
+type textWriter struct {
+	on     bool
+	out    []byte
+	lines  int    // line ends that are due before the next character
+	space  bool   // a space is due
+	skip   string // the element whose content is not shown
+	depth  int    // how deep inside elements of that name
+	pre    int
+	quote  int
+	lists  []int // counter of each open list, -1 for one without numbers
+	bullet string
+	links  []openLink
+	cell   bool // a cell of this row has been written
+}
+
+type openLink struct {
+	href string
+	at   int
+}
+
+var blockLines = map[string]int{
+	"p": 2, "h1": 2, "h2": 2, "h3": 2, "h4": 2, "h5": 2, "h6": 2, "table": 2, "ul": 2, "ol": 2, "dl": 2, "blockquote": 2, "pre": 2,
+	"section": 2, "article": 2, "header": 2, "footer": 2, "figure": 2, "form": 2, "fieldset": 2, "hr": 2,
+	"div": 1, "tr": 1, "li": 1, "dt": 1, "dd": 1, "center": 1, "address": 1, "caption": 1, "main": 1, "nav": 1, "aside": 1, "figcaption": 1,
+	"tbody": 1, "thead": 1, "tfoot": 1, "body": 1,
+}
+
+var neverShown = map[string]bool{
+	"head": true, "style": true, "script": true, "title": true, "template": true, "noscript": true, "object": true,
+	"iframe": true, "svg": true, "select": true, "textarea": true, "noembed": true, "noframes": true,
+}
+
+var void = map[string]bool{
+	"br": true, "hr": true, "img": true, "input": true, "meta": true, "link": true, "area": true, "base": true, "col": true,
+	"embed": true, "source": true, "track": true, "wbr": true,
+}
+
+// known has the names of elements that matter, so that naming one costs nothing.
+var known = func() map[string]string {
+	m := map[string]string{"a": "a", "br": "br", "td": "td", "th": "th", "span": "span", "font": "font", "b": "b", "i": "i", "strong": "strong", "em": "em", "u": "u", "s": "s", "small": "small", "label": "label", "button": "button", "html": "html"}
+	for name := range blockLines {
+		m[name] = name
+	}
+	for name := range neverShown {
+		m[name] = name
+	}
+	for name := range void {
+		m[name] = name
+	}
+	return m
+}()
+
+// start opens an element and tells its attributes.
+func (w *textWriter) start(tag string, raw []byte, closed bool) attributes {
+	if !w.on && tag != "a" {
+		return attributes{}
+	}
+	a := scan(raw)
+	if !w.on {
+		return a
+	}
+	if w.skip != "" {
+		if tag == w.skip && !closed {
+			w.depth++
+		}
+		return a
+	}
+	if a.hidden || neverShown[tag] {
+		if tag != "" && !void[tag] && !closed {
+			w.skip, w.depth = tag, 1
+		}
+		return a
+	}
+	w.open(tag, a.href, a.alt)
+	return a
+}
+
+func (w *textWriter) open(tag, href, alt string) {
+	w.block(blockLines[tag])
+	switch tag {
+	case "br":
+		w.lines++
+		w.space = false
+	case "hr":
+		w.write("----------")
+		w.block(2)
+	case "img":
+		w.text([]byte(alt))
+	case "a":
+		w.links = append(w.links, openLink{href, len(w.out)})
+	case "ul":
+		w.lists = append(w.lists, -1)
+	case "ol":
+		w.lists = append(w.lists, 0)
+	case "li":
+		w.bullet = "- "
+		if n := len(w.lists); n > 0 && w.lists[n-1] >= 0 {
+			w.lists[n-1]++
+			w.bullet = strconv.Itoa(w.lists[n-1]) + ". "
+		}
+	case "blockquote":
+		w.quote++
+	case "pre":
+		w.pre++
+	case "tr":
+		w.cell = false
+	case "td", "th":
+		if w.cell {
+			w.space = true
+		}
+		w.cell = true
+	default:
+	}
+}
+
+// end closes an element.
+func (w *textWriter) end(tag string) {
+	if !w.on {
+		return
+	}
+	if w.skip != "" {
+		if tag == w.skip {
+			if w.depth--; w.depth == 0 {
+				w.skip = ""
+			}
+		}
+		return
+	}
+	switch tag {
+	case "a":
+		w.endLink()
+	case "ul", "ol":
+		if len(w.lists) > 0 {
+			w.lists = w.lists[:len(w.lists)-1]
+		}
+	case "li":
+		w.bullet = ""
+	case "blockquote":
+		w.quote = max(w.quote-1, 0)
+	case "pre":
+		w.pre = max(w.pre-1, 0)
+	default:
+	}
+	if tag != "body" && !void[tag] {
+		w.block(blockLines[tag])
+	}
+}
+
+func (w *textWriter) endLink() {
+	if len(w.links) == 0 {
+		return
+	}
+	l := w.links[len(w.links)-1]
+	w.links = w.links[:len(w.links)-1]
+	if l.href == "" || l.href[0] == '#' || hasScheme(l.href, "javascript") {
+		return
+	}
+	shown := strings.TrimSpace(string(w.out[min(l.at, len(w.out)):]))
+	url := strings.TrimPrefix(l.href, "mailto:")
+	switch {
+	case shown == "":
+		w.write(url)
+	case same(shown, l.href) || shown == url:
+	default:
+		w.space = false
+		lines := w.lines
+		w.lines = 0
+		w.write(" <" + url + ">")
+		w.lines = lines
+	}
+}
+
+func hasScheme(url, scheme string) bool {
+	return len(url) > len(scheme) && url[len(scheme)] == ':' && strings.EqualFold(url[:len(scheme)], scheme)
+}
+
+// same tells whether the words of a link are its address already.
+func same(shown, href string) bool {
+	trim := func(s string) string {
+		for _, p := range []string{"https://", "http://", "www."} {
+			s = strings.TrimPrefix(s, p)
+		}
+		return strings.TrimSuffix(s, "/")
+	}
+	return trim(shown) == trim(href)
+}
+
+func (w *textWriter) block(lines int) {
+	if lines == 0 {
+		return
+	}
+	w.space = false
+	if w.bullet != "" || lines == 2 && len(w.lists) > 0 && w.lines < 2 {
+		lines = 1 // What stands in an item begins beside its sign, and lists are not torn apart.
+	}
+	w.lines = max(w.lines, lines)
+}
+
+func (w *textWriter) write(s string) {
+	w.due()
+	w.out = append(w.out, s...)
+}
+
+// due writes the line ends, quotation marks, indents and signs that stand
+// before the next character.
+func (w *textWriter) due() {
+	if w.lines > 0 || len(w.out) == 0 {
+		if len(w.out) > 0 {
+			w.out = bytes.TrimRight(w.out, " ")
+			for range min(w.lines, 2) {
+				w.out = append(w.out, '\n')
+			}
+		}
+		w.lines, w.space = 0, false
+		for range w.quote {
+			w.out = append(w.out, "> "...)
+		}
+		if n := len(w.lists); n > 0 {
+			indent := 2 * (n - 1)
+			if w.bullet == "" {
+				indent += 2
+			}
+			for range indent {
+				w.out = append(w.out, ' ')
+			}
+		}
+		w.out = append(w.out, w.bullet...)
+		w.bullet = ""
+	}
+	if w.space {
+		w.out = append(w.out, ' ')
+		w.space = false
+	}
+}
+
+// text writes words; white space is one space, signs nobody sees are dropped.
+func (w *textWriter) text(b []byte) {
+	if !w.on || w.skip != "" {
+		return
+	}
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		c := b[:size]
+		b = b[size:]
+		switch {
+		case r == '\n' && w.pre > 0:
+			w.lines = min(w.lines+1, 2)
+		case r == ' ' && w.pre > 0:
+			w.due()
+			w.out = append(w.out, ' ')
+		case r == '\u00a0' || unicode.IsSpace(r):
+			w.space = w.space || len(w.out) > 0 && w.lines == 0
+		case r == utf8.RuneError && size == 1, unseen(r):
+		default:
+			w.due()
+			w.out = append(w.out, c...)
+		}
+	}
+}
+
+// unseen tells whether a character shows nothing: controls, soft hyphens, marks
+// that senders stuff preheaders with.
+func unseen(r rune) bool {
+	switch r {
+	case '\u00ad', '\u034f', '\u200b', '\ufeff', '\u2060':
+		return true
+	}
+	return r < ' ' || r >= 0x7f && r < 0xa0
+}
+
+func (w *textWriter) bytes() []byte {
+	out := bytes.TrimSpace(w.out)
+	if len(out) == 0 {
+		return nil
+	}
+	return append(out, '\n')
+}
+
+// hides tells whether a style hides its element.
+func hides(style []byte) bool {
+	if len(style) > 4096 {
+		return false
+	}
+	var buf [512]byte
+	s := buf[:0]
+	for _, c := range style {
+		switch {
+		case isSpace(c):
+		case c >= 'A' && c <= 'Z':
+			s = append(s, c+'a'-'A')
+		default:
+			s = append(s, c)
+		}
+	}
+	s = append(s, ';')
+	has := func(mark string) bool { return bytes.Contains(s, []byte(mark)) }
+	return has("display:none") || has("visibility:hidden") || has("mso-hide:all") ||
+		has("max-height:0;") || has("max-height:0px") || has("opacity:0;") ||
+		(has("font-size:0;") || has("font-size:0px")) && (has("line-height:0;") || has("line-height:0px"))
+}
