@@ -83,9 +83,9 @@ type eventsAnswer struct {
 }
 
 type eventAnswer struct {
-	At         time.Time       `json:"at"`
+	At         time.Time       `json:"timestamp"`
 	Type       string          `json:"type"`
-	Name       string          `json:"name"`
+	Name       string          `json:"event"`
 	Source     string          `json:"source"`
 	MessageID  string          `json:"message_id"`
 	Properties json.RawMessage `json:"properties"`

@@ -99,8 +99,8 @@ func TestAnswers(t *testing.T) {
 				"suppressed":[{"reason":"unsubscribed","purpose":"marketing.newsletter","at":"2026-01-05T00:00:00Z"}],"merged":["per_9"]}`,
 		}, 0},
 		{"events", []string{"person", "events", "42", "--limit", "2"}, map[string]string{
-			"GET /v1/people/user_id:42/events?limit=2": `{"events":[{"at":"2026-02-02T03:04:05Z","type":"track","name":"Order Completed","source":"shop","properties":{"total":10}},
-				{"at":"2026-02-01T03:04:05Z","type":"page","name":"Home\u001b[31m","source":"website"}],"cursor":"abc"}`,
+			"GET /v1/people/user_id:42/events?limit=2": `{"events":[{"timestamp":"2026-02-02T03:04:05Z","type":"track","event":"Order Completed","source":"shop","properties":{"total":10}},
+				{"timestamp":"2026-02-01T03:04:05Z","type":"page","event":"Home\u001b[31m","source":"website"}],"cursor":"abc"}`,
 		}, 0},
 		{"person-unknown", []string{"person", "show", "per_1"}, nil, exitNotFound},
 		{"segments", []string{"segment", "list"}, map[string]string{
