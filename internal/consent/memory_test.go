@@ -230,6 +230,9 @@ func (h *house) door(ev *event.Event, gpc bool) {
 	if ev.Received.IsZero() {
 		ev.Received = h.tick()
 	}
+	if gpc {
+		ev.Flags |= event.GPC
+	}
 	narrow, _ := h.a.FromEvent(ev, gpc)
 	if err := h.a.Narrow(context.Background(), narrow); err != nil {
 		h.t.Fatal(err)

@@ -46,10 +46,10 @@ func Speaks(ev *event.Event) bool {
 	case PreferenceUpdated, UnsubscribedEvent, SpamEvent:
 		return true
 	}
-	return ev.Type == event.Consent || ev.Flags&event.GPC != 0 || bytes.Contains(ev.Context, categoryKey)
+	return ev.Type == event.Consent || ev.Flags&event.GPC != 0 || bytes.Contains(ev.Context, consentKey)
 }
 
-var categoryKey = []byte(`"categoryPreferences"`)
+var consentKey = []byte(`"consent"`)
 
 // FromEvent reads what an event says of permission, for the door: what narrows
 // must be given to Narrow before the sender hears 2xx; what widens holds once
@@ -74,7 +74,10 @@ func (a *Authority) FromEvent(ev *event.Event, gpc bool) (narrow, widen []Entry)
 	return narrow, widen
 }
 
-// WalkedEvent reads the same for the walk, which gives all of it to ApplyIn.
+// WalkedEvent reads everything that an event says, whether or not it changes
+// anything: for the walk, which gives all of it to ApplyIn, and for the record of
+// a change where the event itself is not kept. The mark event.GPC on the event
+// stands for the header.
 func (a *Authority) WalkedEvent(ev *event.Event) []Entry {
 	if !Speaks(ev) {
 		return nil
@@ -220,7 +223,7 @@ var lax = jsonx.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowIn
 // preferences reads context.consent. Only true and false are words; anything
 // else says nothing.
 func preferences(context []byte) (prefs map[string]bool, gpc bool) {
-	if !bytes.Contains(context, []byte(`"consent"`)) {
+	if !bytes.Contains(context, consentKey) {
 		return nil, false
 	}
 	var c struct {
