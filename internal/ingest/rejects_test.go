@@ -1,0 +1,181 @@
+package ingest_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rapport/internal/event"
+	"rapport/internal/fault"
+	"rapport/internal/ingest"
+)
+
+const mixed = `{"sentAt":"2026-11-23T15:00:00Z","context":{"locale":"de"},"batch":[
+ {"type":"track","event":"A","messageId":"1","userId":"u","timestamp":"2026-11-23T14:00:00Z"},
+ {"type":"track","messageId":"2","userId":"u","timestamp":"2026-11-23T14:30:00Z"},
+ {"type":"track","event":"B",broken},
+ {"type":"page","messageId":"4","userId":"u"}
+]}`
+
+func TestOneBadItemDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r, err := b.Take(t.Context(), batch(mixed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Accepted != 2 || r.First != 1 || r.Last != 2 || len(r.Rejected) != 2 {
+		t.Fatalf("receipt %+v", r)
+	}
+	got := b.log.events(t)
+	if got[0].MessageID != "1" || got[1].MessageID != "4" || string(got[0].Context) != `{"locale":"de"}` {
+		t.Errorf("log holds %+v", got)
+	}
+	if r.Rejected[0].Index != 1 || r.Rejected[0].Code != ingest.CodeEventMissing || r.Rejected[1].Index != 2 || r.Rejected[1].Code != ingest.CodeJSON {
+		t.Errorf("rejected %+v", r.Rejected)
+	}
+	counts, err := b.RejectCounts(t.Context())
+	if diff := cmp.Diff(map[string]int64{ingest.CodeEventMissing: 1, ingest.CodeJSON: 1}, counts); diff != "" || err != nil {
+		t.Errorf("%v, want -, got +:\n%s", err, diff)
+	}
+}
+
+// TestResend mends a reject and sends it again: it arrives as if it had been
+// right at first, once.
+func TestResend(t *testing.T) {
+	t.Parallel()
+	clock := now
+	b := setup(t, func(c *ingest.Config) { c.Now = func() time.Time { return clock } })
+	if _, err := b.Take(t.Context(), batch(mixed)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.Rejects(t.Context(), ingest.RejectQuery{Code: ingest.CodeEventMissing})
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	kept := list[0]
+	clock = now.Add(48 * time.Hour)
+	if _, err := b.Resend(t.Context(), kept.ID, nil); fault.KindOf(err) != fault.Invalid || fault.CodeOf(err) != ingest.CodeEventMissing {
+		t.Fatalf("sent again unmended: %v", err)
+	}
+	if after, _ := b.Rejects(t.Context(), ingest.RejectQuery{}); len(after) != 2 {
+		t.Errorf("a failed attempt is kept beside the first: %d rejects", len(after))
+	}
+	mended := strings.Replace(string(kept.Payload), `"type":"track"`, `"type":"track","event":"Mended"`, 1)
+	r, err := b.Resend(t.Context(), kept.ID, []byte(mended))
+	if err != nil || r.Accepted != 1 {
+		t.Fatal(r, err)
+	}
+	e := b.log.events(t)[2]
+	if e.Name != "Mended" || e.MessageID != "2" || !e.Time.Equal(now.Add(-30*time.Minute)) || !e.Received.Equal(clock) || string(e.Context) != `{"locale":"de"}` {
+		t.Errorf("log holds %+v", e)
+	}
+	if _, err := b.Resend(t.Context(), kept.ID, []byte(mended)); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("sent again twice: %v", err)
+	}
+	if _, err := b.Resend(t.Context(), 999, nil); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("sent again what is not kept: %v", err)
+	}
+}
+
+// TestResendKeepsItsMessageID shows that sending again is safe to repeat also
+// for an event that came without an id.
+func TestResendKeepsItsMessageID(t *testing.T) {
+	t.Parallel()
+	var ids [2]string
+	for i := range ids {
+		b := setup(t)
+		r, err := b.Take(t.Context(), single(event.Track, `{"userId":"u"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Resend(t.Context(), r.Rejected[0].ID, []byte(`{"userId":"u","event":"A"}`)); err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = b.log.events(t)[0].MessageID
+	}
+	if ids[0] != ids[1] || !strings.HasPrefix(ids[0], "resent-") {
+		t.Errorf("got %q", ids)
+	}
+}
+
+func TestStrictIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := batch(mixed)
+	c.Strict = true
+	_, err := b.Take(t.Context(), c)
+	if fault.KindOf(err) != fault.Invalid || len(b.log.records) != 0 {
+		t.Fatalf("%v, %d records", err, len(b.log.records))
+	}
+	var f *fault.Error
+	if !asFault(err, &f) {
+		t.Fatal(err)
+	}
+	want := []fault.Field{
+		{Pointer: "/batch/1", Code: ingest.CodeEventMissing, Detail: `a track needs "event"`},
+		{Pointer: "/batch/2", Code: ingest.CodeJSON, Detail: "it is not valid JSON"},
+	}
+	if diff := cmp.Diff(want, f.Fields); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
+func TestEmptyBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r, err := b.Take(t.Context(), batch(`{"batch":[]}`))
+	if err != nil || len(r.Rejected) != 1 || r.Rejected[0].Code != ingest.CodeEmptyBatch || len(b.keeper.rows) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	c := batch(`{"batch":[]}`)
+	c.Strict = true
+	if _, err := b.Take(t.Context(), c); fault.CodeOf(err) != ingest.CodeEmptyBatch {
+		t.Errorf("strict: %v", err)
+	}
+}
+
+// TestRejectsCannotFlood shows that a broken sender is counted in full, while
+// what is kept of it is bounded in rate and number.
+func TestRejectsCannotFlood(t *testing.T) {
+	t.Parallel()
+	clock := now
+	b := setup(t, func(c *ingest.Config) {
+		c.Limits = ingest.Limits{RejectsASec: 1, RejectsBurst: 10, KeptRejects: 8}
+		c.Machine = func() time.Time { return clock }
+	})
+	for range 30 {
+		if r, err := b.Take(t.Context(), single(event.Track, `{"userId":"u"}`)); err != nil || len(r.Rejected) != 1 {
+			t.Fatal(r, err)
+		}
+	}
+	if n := len(b.keeper.rows); n != 10 {
+		t.Errorf("%d kept, want 10", n)
+	}
+	if n := counted(t, b.metrics.Unkept); n != 20 {
+		t.Errorf("%v counted only, want 20", n)
+	}
+	for range 300 {
+		clock = clock.Add(time.Second)
+		if _, err := b.Take(t.Context(), single(event.Track, `{"userId":"u"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(b.keeper.rows); n > 8+256 {
+		t.Errorf("%d kept, want at most 264", n)
+	}
+}
+
+func TestTooLargeForAnItem(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r, err := b.Take(t.Context(), batch(`{"batch":[{"type":"page","userId":"u","properties":{"a":"`+strings.Repeat("x", 40<<10)+`"}},{"type":"page","userId":"u"}]}`))
+	if err != nil || r.Accepted != 1 || len(r.Rejected) != 1 || r.Rejected[0].Code != ingest.CodeEventTooLarge {
+		t.Fatal(r.Accepted, r.Rejected, err)
+	}
+	if n := len(b.keeper.rows[0].Payload); n != 32<<10 {
+		t.Errorf("%d bytes kept, want %d", n, 32<<10)
+	}
+}
