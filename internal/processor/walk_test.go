@@ -52,7 +52,7 @@ func (c *hand) set(t time.Time) {
 
 // house is a log, a state and a walker over them, driven by hand.
 type house struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	clock    *hand
 	log      *eventlog.Log
@@ -72,7 +72,7 @@ purposes:
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func setup(t *testing.T, config string) *house {
+func setup(t testing.TB, config string) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), clock: &hand{now: start}, configs: map[int]string{1: config}}
 	h.open()
