@@ -21,6 +21,9 @@ const (
 // walLimit is how large the WAL may grow under load: the larger the file, the
 // more a large WAL saves, because pages that changed often are copied once.
 func (s *State) walLimit() int64 {
+	if s.walPinned > 0 {
+		return s.walPinned
+	}
 	return min(max(s.dbPages.Load()/3, walLeast), walMost)
 }
 

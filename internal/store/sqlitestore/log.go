@@ -24,6 +24,9 @@ type LogConfig struct {
 	Path   string       // required
 	Logger *slog.Logger // optional
 	VFS    string       // name of a registered VFS; "" for the operating system's
+	// CheckpointPages is how many pages the WAL gathers before a commit brings
+	// them home; zero means 1,000.
+	CheckpointPages int
 }
 
 // Log keeps frames in log.db. It implements eventlog.Store.
@@ -47,7 +50,12 @@ func OpenLog(c LogConfig) (*Log, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	base := connConfig{path: c.Path, file: filepath.Base(c.Path), vfs: c.VFS}
-	base.pragmas = []string{"page_size = 4096", "cache_size = -8192", "wal_autocheckpoint = 1000"}
+	if c.CheckpointPages <= 0 {
+		c.CheckpointPages = 1000
+	}
+	base.pragmas = []string{
+		"page_size = 4096", "cache_size = -8192", fmt.Sprintf("wal_autocheckpoint = %d", c.CheckpointPages),
+	}
 	w, err := openConn(base)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)

@@ -70,8 +70,8 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	if err := q.exec(); err != nil {
 		return id.Message{}, false, err
 	}
-	q = s.c.query(`INSERT INTO mail(id, seq, person, class, state, attempts, token, lease, due, message_id, duplicate)
-		VALUES(?, ?, ?, ?, 1, 0, 0, NULL, ?, '', 0)`)
+	q = s.c.query(`INSERT INTO mail(id, seq, person, class, state, attempts, token, lease, due, message_id, duplicate, owed, busy)
+		VALUES(?1, ?2, ?3, ?4, 1, 0, 0, NULL, ?5, '', 0, ?4, NULL)`)
 	q.blob(in.ID[:])
 	q.int(seq)
 	q.int(int64(in.Person))
@@ -144,7 +144,7 @@ func (s *mails) read(q *query) (m outbox.Mail, err error) {
 // Owed reads class by class along the index of unfinished mails.
 func (s *mails) Owed(until time.Time, limit int) (out []outbox.Mail, err error) {
 	for class := message.Transactional; class <= message.Broadcast && len(out) < limit; class++ {
-		q := s.c.query("SELECT " + mailColumns + `WHERE m.state IN (1, 5) AND m.class = ? AND m.due <= ? ORDER BY m.due, m.id LIMIT ?`)
+		q := s.c.query("SELECT " + mailColumns + `WHERE m.owed = ? AND m.due <= ? ORDER BY m.due, m.id LIMIT ?`)
 		q.int(int64(class))
 		q.int(until.UnixMilli())
 		q.int(int64(limit - len(out)))
@@ -158,7 +158,7 @@ func (s *mails) Owed(until time.Time, limit int) (out []outbox.Mail, err error) 
 func (s *mails) NextOwed() (time.Time, bool, error) {
 	least, found := int64(math.MaxInt64), false
 	for class := message.Transactional; class <= message.Broadcast; class++ {
-		q := s.c.query("SELECT due FROM mail WHERE state IN (1, 5) AND class = ? ORDER BY due LIMIT 1")
+		q := s.c.query("SELECT due FROM mail WHERE owed = ? ORDER BY due LIMIT 1")
 		q.int(int64(class))
 		if q.step() {
 			least, found = min(least, q.colInt(0)), true
@@ -175,15 +175,19 @@ func (s *mails) NextOwed() (time.Time, bool, error) {
 
 func (s *mails) InState(state message.State, after id.Message, limit int) ([]outbox.Mail, error) {
 	sql := "SELECT " + mailColumns + "WHERE m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
-	switch state {
-	case message.Claimed, message.HandingOver, message.Uncertain:
-		sql = "SELECT " + mailColumns + "WHERE m.state IN (2, 3, 8) AND m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+	if busy(state) {
+		sql = "SELECT " + mailColumns + "WHERE m.busy = ? AND m.id > ? ORDER BY m.id LIMIT ?"
 	}
 	q := s.c.query(sql)
 	q.int(int64(state))
 	q.blob(after[:])
 	q.int(int64(limit))
 	return s.collect(q, nil)
+}
+
+// busy tells whether somebody holds a mail in this state, or nobody knows.
+func busy(state message.State) bool {
+	return state == message.Claimed || state == message.HandingOver || state == message.Uncertain
 }
 
 func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
@@ -202,8 +206,8 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	if token != m.Token {
 		return outbox.ErrStale
 	}
-	q = s.c.query(`UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, due = ?6, message_id = ?7, duplicate = ?8
-		WHERE id = ?1`)
+	q = s.c.query(`UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, due = ?6, message_id = ?7, duplicate = ?8,
+		owed = iif(?9, class, NULL), busy = iif(?10, ?2, NULL) WHERE id = ?1`)
 	q.blob(m.ID[:])
 	q.int(int64(m.State))
 	q.int(int64(m.Attempts))
@@ -212,6 +216,8 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	q.int(dueMillis(m.NotBefore))
 	q.text(m.MessageID)
 	q.bool(m.Duplicate)
+	q.bool(m.State == message.Pending || m.State == message.Deferred)
+	q.bool(busy(m.State))
 	if err := q.exec(); err != nil {
 		return err
 	}

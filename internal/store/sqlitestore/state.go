@@ -24,13 +24,17 @@ type Config struct {
 	Readers int
 	// CacheKB is the writer's page cache; zero means 64 MiB.
 	CacheKB int
+	// CheckpointPages is how many pages the WAL gathers under load before it is
+	// brought home; zero lets it follow the size of the file, 64 to 256 MiB.
+	CheckpointPages int
 }
 
 // State keeps everything but the log in state.db. It implements store.State.
 type State struct {
-	logger  *slog.Logger
-	queue   queue
-	readers *pool
+	logger    *slog.Logger
+	queue     queue
+	readers   *pool
+	walPinned int64 // CheckpointPages
 
 	// The writing connection and what belongs to it; held by whoever is in the queue's one place.
 	w        *conn
@@ -72,7 +76,7 @@ func OpenState(c Config) (*State, error) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	base.pragmas = []string{"cache_size = -2048", "wal_autocheckpoint = 0"}
-	s := &State{logger: c.Logger, w: w, readers: newPool(base, c.Readers), due: make(chan struct{}, 1)}
+	s := &State{logger: c.Logger, walPinned: int64(c.CheckpointPages), w: w, readers: newPool(base, c.Readers), due: make(chan struct{}, 1)}
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open state: %w", err), w.close())
 	}

@@ -1,0 +1,234 @@
+package sqlitestore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"rapport/internal/eventlog"
+	"rapport/internal/id"
+	"rapport/internal/message"
+	"rapport/internal/outbox"
+	"rapport/internal/store"
+)
+
+const benchBody = 830 // bytes of a person's row, as measured with ten traits and a dozen tallies
+
+func benchHash(kind byte, n int) (h id.Hash) {
+	binary.LittleEndian.PutUint64(h[:], uint64(n)*0x9e3779b97f4a7c15+uint64(kind)*0xbf58476d1ce4e5b9)
+	binary.LittleEndian.PutUint64(h[8:], uint64(n)*0x94d049bb133111eb^uint64(kind))
+	return h
+}
+
+// populate writes people with two identifiers each, identifiers in their order.
+func populate(b testing.TB, s *State, people int) {
+	b.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	body := make([]byte, benchBody)
+	const step = 10_000
+	type bound struct {
+		h   id.Hash
+		who id.Person
+	}
+	idents := make([]bound, 0, people*2)
+	for i := 1; i <= people; i++ {
+		idents = append(idents, bound{benchHash(1, i), id.Person(i)}, bound{benchHash(2, i), id.Person(i)})
+	}
+	slices.SortFunc(idents, func(x, y bound) int { return slices.Compare(x.h[:], y.h[:]) })
+	for first := 1; first <= people; first += step {
+		err := s.Write(context.Background(), store.WriteOptions{}, func(tx store.Tx) error {
+			for i := first; i < first+step && i <= people; i++ {
+				for j := 0; j+8 <= len(body); j += 8 {
+					binary.LittleEndian.PutUint64(body[j:], r.Uint64())
+				}
+				if err := tx.Persons().Insert(id.Person(i), body); err != nil {
+					return err
+				}
+			}
+			for _, k := range idents[2*(first-1) : min(2*(first-1+step), len(idents))] {
+				if err := tx.Identity().Bind(k.h, k.who); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchPeople(b *testing.B) int {
+	if n, err := strconv.Atoi(os.Getenv("RAPPORT_BENCH_PEOPLE")); err == nil {
+		return n
+	}
+	return 100_000
+}
+
+// BenchmarkWalkBatch is the storage of a walked batch of 1,000 events: look up,
+// load, update, append history and hashes, move the position.
+func BenchmarkWalkBatch(b *testing.B) {
+	people := benchPeople(b)
+	for _, durable := range []bool{false, true} {
+		b.Run(fmt.Sprintf("people=%d/durable=%v", people, durable), func(b *testing.B) {
+			s := openState(b, Config{Path: filepath.Join(b.TempDir(), "state.db")})
+			populate(b, s, people)
+			const batch = 1000
+			r := rand.New(rand.NewPCG(3, 4))
+			pack := make([]byte, 3300)
+			seen := make([]byte, batch*16)
+			body := make([]byte, 0, benchBody)
+			var took []time.Duration
+			packs, pos := int64(0), int64(0)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				hashes := make([]id.Hash, 0, 2*batch)
+				for range batch {
+					n := 1 + r.IntN(people)
+					hashes = append(hashes, benchHash(1, n))
+					if r.IntN(10) < 7 {
+						hashes = append(hashes, benchHash(2, n))
+					}
+				}
+				slices.SortFunc(hashes, func(x, y id.Hash) int { return slices.Compare(x[:], y[:]) })
+				who := make([]id.Person, len(hashes))
+				begin := time.Now()
+				err := s.Write(context.Background(), store.WriteOptions{Priority: store.Normal, Durable: durable}, func(tx store.Tx) error {
+					if err := tx.Identity().Lookup(hashes, who); err != nil {
+						return err
+					}
+					slices.Sort(who)
+					who = slices.Compact(who)
+					persons := tx.Persons()
+					rows := make(map[id.Person][]byte, len(who))
+					err := persons.Load(who, func(w id.Person, raw []byte) error {
+						rows[w] = append(body[:0:0], raw...)
+						return nil
+					})
+					if err != nil {
+						return err
+					}
+					for _, w := range who {
+						row := rows[w]
+						row[r.IntN(len(row))]++
+						if err := persons.Update(w, row); err != nil {
+							return err
+						}
+					}
+					for range 26 {
+						packs++
+						if err := tx.Profile().AppendPack(packs, pack); err != nil {
+							return err
+						}
+					}
+					if err := tx.Processor().AppendSeen(noon, seen); err != nil {
+						return err
+					}
+					pos += batch
+					return tx.Processor().Advance(eventlog.Live, pos-batch, pos)
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(begin))
+			}
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "max-ms")
+		})
+	}
+}
+
+// BenchmarkMail is the storage of one mail from its decision to its end:
+// inserted by the walk, claimed, handed over durably with a use of its cap,
+// accepted; n mails share each transaction.
+func BenchmarkMail(b *testing.B) {
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("together=%d", n), func(b *testing.B) {
+			s := openState(b, Config{Path: filepath.Join(b.TempDir(), "state.db")})
+			b.ReportAllocs()
+			b.ResetTimer()
+			for done := 0; done < b.N; done += n {
+				benchMails(b, s, done, n)
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "mails/s")
+		})
+	}
+}
+
+func benchMails(b *testing.B, s *State, first, n int) {
+	at := noon.Add(time.Duration(first) * 100 * time.Microsecond)
+	ctx := context.Background()
+	inTx := func(durable bool, fn func(store.Tx) error) {
+		if err := s.Write(ctx, store.WriteOptions{Durable: durable}, fn); err != nil {
+			b.Fatal(err)
+		}
+	}
+	inTx(false, func(tx store.Tx) error {
+		for i := first; i < first+n; i++ {
+			key := fmt.Sprintf("journey/welcome/per_%d/hello/%d", i, first)
+			in := message.Intent{
+				ID: id.NewMessage(at, key), Key: key, Person: id.Person(i * 7919 % 100_000), Template: "welcome",
+				Purpose: "marketing.newsletter", Class: message.Triggered, Journey: "welcome", Step: "hello", Place: "p1", Version: 3,
+				Cause: "0f5d3b0e-6f0e-4f0e-9a53-5e1d1c9a7a10", Data: make([]byte, 300), Decided: at, Due: at, ValidUntil: at.Add(24 * time.Hour),
+			}
+			if _, _, err := tx.Outbox().Insert(in, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var owed []outbox.Mail
+	inTx(false, func(tx store.Tx) (err error) {
+		if owed, err = tx.Outbox().Owed(at, n); err != nil {
+			return err
+		}
+		for i := range owed {
+			owed[i].State, owed[i].LeaseEnds = message.Claimed, at.Add(time.Minute)
+			if err := tx.Outbox().Move(&owed[i], outbox.Step{State: message.Claimed, At: at}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	inTx(true, func(tx store.Tx) error {
+		for i := range owed {
+			m := &owed[i]
+			m.State, m.MessageID = message.HandingOver, "<0000000000.0000000000000000@mail.example.test>"
+			if _, err := tx.Outbox().Used(m.Person, at.Add(-time.Hour)); err != nil {
+				return err
+			}
+			if err := tx.Outbox().Reserve(m.Person, m.ID, at); err != nil {
+				return err
+			}
+			if err := tx.Outbox().Move(m, outbox.Step{State: message.HandingOver, At: at, Detail: []byte(`{"permission":"granted","record":"0f5d3b0e"}`)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	inTx(false, func(tx store.Tx) error {
+		for i := range owed {
+			m := &owed[i]
+			m.State, m.LeaseEnds = message.Accepted, time.Time{}
+			if err := tx.Outbox().Move(m, outbox.Step{State: message.Accepted, At: at, Detail: []byte(`{"code":250,"reply":"queued"}`)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if len(owed) != n {
+		b.Fatalf("%d mails were owed, want %d", len(owed), n)
+	}
+}
