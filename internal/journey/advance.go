@@ -64,7 +64,7 @@ func (c *Catalog) open(t *Turn, p *Place, at int64) *flow {
 	case f == nil:
 		t.end(nil, p, at, Lost, "version "+strconv.Itoa(p.Version))
 		return nil
-	case c.switchedOff(p.Journey):
+	case c.stopped(p.Journey, p.Version):
 		t.end(f, p, at, SwitchedOff, "")
 		return nil
 	}
@@ -306,7 +306,7 @@ func (t *Turn) send(f *flow, p *Place, n *node, at int64) {
 		until = add(at, n.validFor)
 		in.ValidUntil = time.UnixMilli(until).UTC()
 	}
-	p.Sent = append(p.Sent, Sent{Step: n.id, Until: until})
+	p.Sent = append(p.Sent, Sent{Step: n.id, By: p.Twin(), Until: until})
 	t.note(p, at, NoteSent, n.id, n.template)
 	t.emit(f, p, Effect{Kind: Send, At: at, Step: n.id, Intent: in})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"rapport/internal/rule"
 )
@@ -74,12 +73,12 @@ func (c *Catalog) After(older *Catalog) *Catalog {
 }
 
 // Keep gives the catalog without those old versions of which inside says that
-// nobody is in them.
+// nobody is in them. That a journey was stopped is kept.
 func (c *Catalog) Keep(inside func(journey string, version int) bool) *Catalog {
 	next := &Catalog{flows: make(map[string][]*flow, len(c.flows))}
 	for name, versions := range c.flows {
 		for _, f := range versions {
-			if f.current || inside(name, f.version) {
+			if f.current || f.closed || inside(name, f.version) {
 				next.flows[name] = append(next.flows[name], f)
 			}
 		}
@@ -133,10 +132,16 @@ func (c *Catalog) flow(p *Place) *flow {
 	return nil
 }
 
-// switchedOff tells whether the journey's newest definition says stopped.
-func (c *Catalog) switchedOff(name string) bool {
-	f := c.current(name)
-	return f != nil && f.closed
+// stopped tells whether a definition that was stopped came after a version:
+// whoever was inside it then has ended, also where the journey runs again.
+func (c *Catalog) stopped(name string, version int) bool {
+	versions := c.flows[name]
+	for i := len(versions) - 1; i >= 0 && versions[i].version >= version; i-- {
+		if versions[i].closed {
+			return true
+		}
+	}
+	return false
 }
 
 // Names lists the journeys that newcomers enter, sorted.
@@ -204,9 +209,18 @@ func (c *Catalog) triggers(ev *Event) []*flow {
 	return nil
 }
 
-// Live tells whether a mail that a place decided may still leave: as State.Live,
-// and the journey is not stopped meanwhile.
-func (c *Catalog) Live(s *State, place string) bool {
-	name, _, _ := strings.Cut(place, "/")
-	return !c.switchedOff(name) && s.Live(place)
+// Live tells whether the mail that a step of a place decided may still leave:
+// as State.Live, and its journey is not stopped meanwhile. It is the question
+// of the gate at hand-over.
+func (c *Catalog) Live(s *State, place, step string) bool {
+	name, twin, _ := parsePlaceID(place)
+	for i := range s.Places {
+		if p := &s.Places[i]; p.Journey == name && p.is(twin) && c.stopped(name, p.Version) {
+			return false
+		}
+	}
+	if f := c.current(name); f != nil && f.closed {
+		return false
+	}
+	return s.Live(place, step)
 }

@@ -63,6 +63,7 @@ func (r *Record) append(dst []byte) []byte {
 func (s *Stay) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.Origin))
 	dst = binary.AppendUvarint(dst, uint64(s.Occurrence))
+	dst = appendText(dst, s.Key)
 	dst = binary.AppendVarint(dst, s.Entered)
 	dst = append(dst, byte(s.End))
 	if s.End != 0 {
@@ -70,8 +71,7 @@ func (s *Stay) append(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(s.Sent)))
 	for _, m := range s.Sent {
-		dst = appendText(dst, m.Step)
-		dst = appendInstant(dst, m.Until, s.Entered)
+		dst = m.append(dst, s)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(s.Also)))
 	for _, t := range s.Also {
@@ -81,10 +81,40 @@ func (s *Stay) append(dst []byte) []byte {
 	return dst
 }
 
+// The marks of a mail; its fate stands above them.
+const (
+	mailBounded = 1 << iota // Until is not Never
+	mailOther               // another stay decided it
+	mailDropped
+	mailFate = 3
+)
+
+func (m *Sent) append(dst []byte, s *Stay) []byte {
+	dst = appendText(dst, m.Step)
+	flags := byte(m.Fate) << mailFate
+	if m.Until != Never {
+		flags |= mailBounded
+	}
+	if m.By != s.Twin() {
+		flags |= mailOther
+	}
+	if m.Dropped {
+		flags |= mailDropped
+	}
+	dst = append(dst, flags)
+	if flags&mailBounded != 0 {
+		dst = binary.AppendVarint(dst, m.Until-s.Entered)
+	}
+	if flags&mailOther != 0 {
+		dst = binary.AppendUvarint(dst, uint64(m.By.Origin))
+		dst = binary.AppendUvarint(dst, uint64(m.By.Occurrence))
+	}
+	return dst
+}
+
 func (s *State) appendPlace(dst []byte, p *Place) []byte {
 	at, _ := s.find(p.Journey)
 	dst = binary.AppendUvarint(dst, uint64(at))
-	dst = appendText(dst, p.Key)
 	dst = binary.AppendUvarint(dst, uint64(p.Version))
 	dst = p.Stay.append(dst)
 	dst = binary.AppendVarint(dst, p.Trigger-p.Entered)
@@ -258,12 +288,12 @@ func (r *reader) record() Record {
 }
 
 func (r *reader) stay() Stay {
-	s := Stay{Origin: id.Person(r.count()), Occurrence: r.count(), Entered: r.int(), End: Ending(r.byte())}
+	s := Stay{Origin: id.Person(r.count()), Occurrence: r.count(), Key: r.text(), Entered: r.int(), End: Ending(r.byte())}
 	if s.End != 0 {
 		s.Ended = s.Entered + r.int()
 	}
 	for range r.length() {
-		s.Sent = append(s.Sent, Sent{Step: r.text(), Until: r.instant(s.Entered)})
+		s.Sent = append(s.Sent, r.sent(&s))
 		if r.bad {
 			return s
 		}
@@ -277,13 +307,26 @@ func (r *reader) stay() Stay {
 	return s
 }
 
+func (r *reader) sent(s *Stay) Sent {
+	m := Sent{Step: r.text(), By: s.Twin(), Until: Never}
+	flags := r.byte()
+	m.Fate, m.Dropped = Fate(flags>>mailFate), flags&mailDropped != 0
+	if flags&mailBounded != 0 {
+		m.Until = s.Entered + r.int()
+	}
+	if flags&mailOther != 0 {
+		m.By = Twin{Origin: id.Person(r.count()), Occurrence: r.count()}
+	}
+	return m
+}
+
 func (r *reader) place(records []Record) Place {
 	at := r.uint()
 	if at >= uint64(len(records)) {
 		r.bad = true
 		return Place{}
 	}
-	p := Place{Journey: records[at].Journey, Key: r.text(), Version: int(r.count()), Stay: r.stay()}
+	p := Place{Journey: records[at].Journey, Version: int(r.count()), Stay: r.stay()}
 	p.Trigger = p.Entered + r.int()
 	p.Cause = r.text()
 	p.Data = append([]byte(nil), r.bytes()...)

@@ -58,7 +58,7 @@ func (c *Catalog) enter(t *Turn, f *flow, ev *Event) {
 
 // gates asks, in order, everything that may keep a person out.
 func (t *Turn) gates(f *flow, p *Place, ev *Event) (reason, text string) {
-	if ev.Initial && !f.include {
+	if ev.Initial && !f.include && f.trigger.kind != OnNamedEvent {
 		return RefusedInitial, ""
 	}
 	if age := t.Now - ev.Time; age > f.maxAge {

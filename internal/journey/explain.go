@@ -123,9 +123,7 @@ func (t *Turn) explainEntry(f *flow) Explanation {
 	gate(t.explainTrigger(f, p))
 	if f.trigger.where != nil {
 		g := t.explainRule("trigger where "+f.trigger.where.String(), f.trigger.fits, p)
-		if g.Answer == No {
-			g.Seen = "no such event ever came"
-		}
+		g.Seen, g.Rule = g.Rule.Note, nil
 		gate(g)
 	}
 	if r := f.trigger.rule; r != nil {
@@ -137,14 +135,11 @@ func (t *Turn) explainEntry(f *flow) Explanation {
 	}
 	gate(t.explainReentry(f))
 	if f.exit != nil {
-		held, until, why := t.holds(f.exit, p, t.Now)
-		g := Explanation{Text: "exit_when does not hold", Answer: answer(!held), Seen: why}
-		if until != Never && !held {
-			g.Until = instant(until)
-		}
-		if f.exit.rule != nil {
-			x := f.exit.rule.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
-			g.Rule = &x
+		g := t.explainCond("exit_when does not hold", f.exit, p)
+		if g.Answer == Yes {
+			g.Answer = No
+		} else {
+			g.Answer = Yes
 		}
 		gate(g)
 	}
@@ -233,13 +228,31 @@ func (c *Catalog) explainPlace(t *Turn, p *Place) Explanation {
 		e.Children = append(e.Children, t.explainStep(f, p, i))
 	}
 	if f.exit != nil {
-		held, _, why := t.holds(f.exit, p, t.Now)
-		g := Explanation{Text: "exit_when", Answer: answer(held), Seen: why}
-		if f.exit.rule != nil {
-			x := f.exit.rule.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
-			g.Rule = &x
+		e.Children = append(e.Children, t.explainCond("exit_when", f.exit, p))
+	}
+	return e
+}
+
+// explainCond asks everything that a condition looks for.
+func (t *Turn) explainCond(text string, c *cond, p *Place) Explanation {
+	held, until, _ := t.holds(c, p, t.Now)
+	e := Explanation{Text: text, Answer: answer(held)}
+	if until != Never {
+		e.Until = instant(until)
+	}
+	for i := range c.events {
+		m := &c.events[i]
+		name := "event " + strconv.Quote(m.name)
+		if m.where != nil {
+			name += " where " + m.where.String()
 		}
+		g := t.explainRule(name, m.stored, p)
+		g.Seen, g.Rule = g.Rule.Note+" since the trigger", nil
 		e.Children = append(e.Children, g)
+	}
+	if c.rule != nil {
+		x := c.rule.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
+		e.Rule = &x
 	}
 	return e
 }
@@ -247,27 +260,21 @@ func (c *Catalog) explainPlace(t *Turn, p *Place) Explanation {
 func (t *Turn) explainStep(f *flow, p *Place, i int) Explanation {
 	n := &f.nodes[i]
 	e := Explanation{Text: n.path + " " + kindNames[n.kind]}
-	switch n.kind {
-	case sendStep:
+	if n.kind == sendStep {
 		e.Text += " " + n.template
-		if p.sent(n.id) {
-			e.Answer, e.Seen = Yes, "decided"
-		}
-	case waitForStep:
-		for k := range n.cond.events {
-			e.Text += " " + strconv.Quote(n.cond.events[k].name)
+		for k := range p.Sent {
+			if m := &p.Sent[k]; m.Step == n.id && !m.Dropped {
+				e.Answer, e.Seen = Yes, [...]string{"decided", "sent", "bounced or skipped"}[m.Fate%3]
+			}
 		}
 	}
 	if i != p.Node {
 		return e
 	}
-	e.Answer = Wait
-	e.Seen = "here"
-	e.Until = instant(p.Until)
-	if n.kind == waitForStep && n.cond.rule != nil {
-		x := n.cond.rule.Explain(&t.inner, rule.At{Now: t.Now, Since: p.Trigger})
-		e.Rule = &x
+	if n.kind == waitForStep {
+		e = t.explainCond(e.Text, n.cond, p)
 	}
+	e.Answer, e.Seen, e.Until = Wait, "here", instant(p.Until)
 	return e
 }
 

@@ -33,12 +33,14 @@ func (c *Catalog) outcome(t *Turn, name string) {
 	if of.reason != "" {
 		n.Text += ": " + of.reason
 	}
+	dropped := false
 	if stay != nil {
 		n.Occurrence = stay.Occurrence
+		dropped = stay.came(&of, name == emailSent)
 	}
 	r.note(n)
 	t.Changed = true
-	if name == emailSent || place == nil {
+	if name == emailSent || place == nil || dropped {
 		return
 	}
 	f := c.flow(place)
@@ -51,6 +53,22 @@ func (c *Catalog) outcome(t *Turn, name string) {
 			return
 		}
 	}
+}
+
+// came notes what became of a mail, and tells whether it had been dropped.
+func (s *Stay) came(of *fate, left bool) (dropped bool) {
+	_, twin, exact := parsePlaceID(of.place)
+	for i := range s.Sent {
+		m := &s.Sent[i]
+		if m.Step != of.step || exact && m.By != twin {
+			continue
+		}
+		m.Fate, dropped = Missed, m.Dropped
+		if left {
+			m.Fate = Left
+		}
+	}
+	return dropped
 }
 
 // said reads a text from the event at hand.

@@ -3,6 +3,7 @@ package journey
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,7 @@ var update = flag.Bool("update", false, "write what scenarios do into their file
 //	outcome NAME {properties}
 //	apply VERSION         the sections "journey NAME VERSION" take effect
 //	merge NAME            NAME turns out to be the person of the line
-//	live PLACE            whether a mail of that place may still leave
+//	live PLACE [STEP]     whether a mail of that place may still leave
 //	explain JOURNEY       why the person did or did not get a mail
 //	notes JOURNEY         what is remembered
 //	wait                  time passes, up to and including the instant
@@ -64,6 +65,7 @@ func TestScenarios(t *testing.T) {
 // play runs a scenario and gives its text with what came of it.
 func play(t testing.TB, text string) string {
 	w := newWorld(t)
+	w.compare = true
 	sections := map[string]string{}
 	var order []string
 	head, script, _ := strings.Cut(text, "\n-- script --\n")
@@ -152,10 +154,8 @@ func (w *world) play(line string, order []string, sections map[string]string) {
 		who, rest, _ = strings.Cut(r, " ")
 	}
 	s := w.person(who)
-	for _, name := range []string{"ann", "ben", "cem"} {
-		if p := w.people[name]; p != nil {
-			p.catchUp(now)
-		}
+	for _, name := range slices.Sorted(maps.Keys(w.people)) {
+		w.people[name].catchUp(now)
 	}
 	verb, rest, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	ev := Event{Type: event.Track, Time: now, MessageID: "m" + clock(now)}
@@ -202,7 +202,8 @@ func (w *world) play(line string, order []string, sections map[string]string) {
 	case "merge":
 		w.merge(rest, who, now)
 	case "live":
-		w.lines = append(w.lines, strconv.FormatBool(w.catalog.Live(&s.state, rest)))
+		place, step, _ := strings.Cut(rest, " ")
+		w.lines = append(w.lines, strconv.FormatBool(w.catalog.Live(&s.state, place, step)))
 	case "notes":
 		w.notes(s, rest)
 	case "explain":

@@ -18,8 +18,7 @@ type State struct {
 // Place is one stay in a journey that has not ended.
 type Place struct {
 	Journey string
-	Key     string // the value that the journey is keyed by, or ""
-	Version int    // the version that was entered, to which the place keeps
+	Version int // the version that was entered, to which the place keeps
 	Stay
 	Trigger int64  // event time of what began it
 	Cause   string // its message id
@@ -35,6 +34,7 @@ type Place struct {
 type Stay struct {
 	Origin     id.Person // who entered: after a merge not who holds the place
 	Occurrence int64     // the person's how-manieth entry
+	Key        string    // the value that the journey is keyed by, or ""
 	Entered    int64
 	Ended      int64  // zero while it lasts
 	End        Ending // zero while it lasts
@@ -44,9 +44,23 @@ type Stay struct {
 
 // Sent is a mail that was decided.
 type Sent struct {
-	Step  string
-	Until int64 // until when it may be handed over, Never for ever
+	Step    string
+	By      Twin  // the stay that decided it: another one only after a merge
+	Until   int64 // until when it may be handed over, Never for ever
+	Fate    Fate
+	Dropped bool // another mail of the same step counts, this one must not leave
 }
+
+// Fate is what became of a mail as far as the journey was told. Numbers are
+// kept for ever: states hold them.
+type Fate uint8
+
+// The fates.
+const (
+	Owed   Fate = 0 // it may still leave
+	Left   Fate = 1 // it was sent
+	Missed Fate = 2 // it bounced or was skipped
+)
 
 // Twin names a stay.
 type Twin struct {
@@ -168,6 +182,22 @@ func (s *Stay) sent(step string) bool {
 	return slices.ContainsFunc(s.Sent, func(m Sent) bool { return m.Step == step })
 }
 
+// dropped tells whether a mail counts no longer.
+func (s *Stay) dropped(by Twin, step string) bool {
+	m := s.mail(by, step)
+	return m != nil && m.Dropped
+}
+
+// mail finds the mail that a stay decided in a step.
+func (s *Stay) mail(by Twin, step string) *Sent {
+	for i := range s.Sent {
+		if m := &s.Sent[i]; m.Step == step && m.By == by {
+			return m
+		}
+	}
+	return nil
+}
+
 func placeID(journey string, t Twin) string {
 	b := make([]byte, 0, len(journey)+32)
 	b = append(b, journey...)
@@ -194,17 +224,18 @@ func parsePlaceID(place string) (journey string, t Twin, ok bool) {
 	return journey, Twin{origin, n}, err == nil && n > 0
 }
 
-// Live tells whether a mail that a place decided may still leave: the stay
-// lasts, or it ended in order. It is false once exit_when or a failure ended
-// the stay, and for a place that this person never held.
-func (s *State) Live(place string) bool {
+// Live tells whether the mail that a step of a place decided may still leave:
+// the stay lasts or ended in order, and no other mail of the step counts instead.
+// It is false once exit_when or a failure ended the stay. Of a stay that is no
+// longer remembered nothing is revoked; of a journey never met there is none.
+func (s *State) Live(place, step string) bool {
 	journey, twin, ok := parsePlaceID(place)
 	if !ok {
 		return false
 	}
 	for i := range s.Places {
 		if p := &s.Places[i]; p.Journey == journey && p.is(twin) {
-			return true
+			return !p.dropped(twin, step)
 		}
 	}
 	r := s.Record(journey)
@@ -212,15 +243,12 @@ func (s *State) Live(place string) bool {
 		return false
 	}
 	for i := len(r.Stays) - 1; i >= 0; i-- {
-		if r.Stays[i].is(twin) {
-			return !r.Stays[i].End.revokes()
+		if st := &r.Stays[i]; st.is(twin) {
+			return !st.End.revokes() && !st.dropped(twin, step)
 		}
 	}
 	return twin.Occurrence <= r.Count
 }
-
-// Live tells whether a mail that a place decided may still leave.
-func Live(s *State, place string) bool { return s.Live(place) }
 
 // Record gives what is remembered of a journey, nil when nothing is.
 func (s *State) Record(journey string) *Record {

@@ -27,6 +27,9 @@ type world struct {
 	segments map[string]*rule.Rule
 	people   map[string]*someone
 	now      int64
+	persons  id.Person
+	compare  bool // whether states are compared after each encoding, which is slow
+	buffer   []byte
 	lines    []string
 	effects  []Effect
 }
@@ -151,8 +154,9 @@ func (w *world) segment(name, text string) {
 func (w *world) person(name string) *someone {
 	s := w.people[name]
 	if s == nil {
+		w.persons++
 		s = &someone{
-			w: w, name: name, id: id.Person(len(w.people) + 1), traits: map[string]json.RawMessage{},
+			w: w, name: name, id: w.persons, traits: map[string]json.RawMessage{},
 			member: map[string]bool{}, forbid: map[purpose.Purpose]string{}, segDue: Never,
 		}
 		w.people[name] = s
@@ -210,7 +214,8 @@ func (s *someone) settle(now int64) bool {
 
 // keep sends the state through its encoding, as the walk does.
 func (s *someone) keep() {
-	b := s.state.Append(nil)
+	b := s.state.Append(s.w.buffer[:0])
+	s.w.buffer = b
 	got, err := Decode(b)
 	if err != nil {
 		s.w.t.Fatalf("decode: %v", err)
@@ -218,10 +223,17 @@ func (s *someone) keep() {
 	for i := range b {
 		b[i] = 0xAA
 	}
+	if s.w.compare {
+		s.same(got)
+	}
+	s.state = got
+}
+
+// same compares a state with what became of it in the encoding.
+func (s *someone) same(got State) {
 	if d := cmp.Diff(s.state, got, cmp.Transformer("nil", func(x State) State { return normal(x) })); d != "" {
 		s.w.t.Fatalf("a state is not what it was (-want +got):\n%s", d)
 	}
-	s.state = got
 }
 
 // normal makes empty slices nil, so that states compare by what they say.
@@ -288,8 +300,7 @@ func (s *someone) happen(ev *Event, now int64) {
 	if ev.Name != "" && ev.Segment == "" {
 		s.history = append(s.history, happening{ev.Name, ev.Time, ev.Properties})
 	}
-	before := maps.Clone(s.member)
-	s.members(now)
+	moved := s.members(now)
 	s.turn.Begin(s, &s.state, now)
 	props := slices.Clone(ev.Properties)
 	mine := *ev
@@ -299,36 +310,36 @@ func (s *someone) happen(ev *Event, now int64) {
 		props[i] = ' '
 	}
 	again := s.settle(now)
-	s.moved(before, now)
+	s.moved(moved, now)
 	if again {
 		s.time(now)
 	}
 }
 
 // evaluate lets segments follow the clock.
-func (s *someone) evaluate(now int64) {
-	before := maps.Clone(s.member)
-	s.members(now)
-	s.moved(before, now)
-}
+func (s *someone) evaluate(now int64) { s.moved(s.members(now), now) }
 
-func (s *someone) members(now int64) {
+// members brings memberships up to an instant and gives those that moved.
+func (s *someone) members(now int64) (moved []string) {
 	s.segDue = Never
 	for _, name := range slices.Sorted(maps.Keys(s.w.segments)) {
 		held, until := s.w.segments[name].Eval(s, rule.At{Now: now})
+		if held != s.member[name] {
+			moved = append(moved, name)
+		}
 		s.member[name] = held
 		s.segDue = min(s.segDue, until)
 	}
+	return moved
 }
 
-func (s *someone) moved(before map[string]bool, now int64) {
-	for _, name := range slices.Sorted(maps.Keys(s.w.segments)) {
-		switch {
-		case s.member[name] && !before[name]:
-			s.happen(&Event{Type: event.Track, Name: AudienceEntered, Time: now, Segment: name, MessageID: "in"}, now)
-		case !s.member[name] && before[name]:
-			s.happen(&Event{Type: event.Track, Name: AudienceExited, Time: now, Segment: name, MessageID: "out"}, now)
+func (s *someone) moved(names []string, now int64) {
+	for _, name := range names {
+		ev := Event{Type: event.Track, Name: AudienceExited, Time: now, Segment: name, MessageID: "moved"}
+		if s.member[name] {
+			ev.Name = AudienceEntered
 		}
+		s.happen(&ev, now)
 	}
 }
 
