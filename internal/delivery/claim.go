@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
@@ -228,9 +229,10 @@ func (d *Dispatcher) laneOf(m *outbox.Mail) (*lane, bool) {
 	return l, true
 }
 
-// ignoreStale takes it as settled that somebody else has moved a mail.
+// ignoreStale takes it as settled that somebody else has moved a mail, or that
+// it has been erased.
 func ignoreStale(err error) error {
-	if errors.Is(err, outbox.ErrStale) {
+	if errors.Is(err, outbox.ErrStale) || fault.KindOf(err) == fault.NotFound {
 		return nil
 	}
 	return err

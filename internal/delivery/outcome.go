@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rapport/internal/event"
+	"rapport/internal/fault"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
 	"rapport/internal/store"
@@ -166,6 +167,10 @@ func (d *Dispatcher) record(jobs []*job, outcomes []message.Outcome) *entry {
 // into the story and changes nothing.
 func (d *Dispatcher) conclude(tx store.Tx, j *job, m *outbox.Mail, o *message.Outcome, now time.Time) (func(), error) {
 	err := d.apply(tx, j, m, o, now)
+	if fault.KindOf(err) == fault.NotFound { // erased while it was on the wire
+		*m = outbox.Mail{}
+		return nil, nil
+	}
 	if errors.Is(err, outbox.ErrStale) {
 		*m = outbox.Mail{}
 		s := outbox.Step{State: stateOf(o), At: now, Reason: "late_result", Detail: evidence(j, o).json()}

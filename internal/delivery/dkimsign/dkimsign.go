@@ -118,6 +118,9 @@ func (s *Signer) Sign(ctx context.Context, mail []byte) ([]byte, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { <-s.places }()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	var out []byte
 	for i := range s.options {
 		g, err := dkim.NewSigner(&s.options[i])
