@@ -32,7 +32,7 @@ func appendText(dst []byte, v Value) []byte {
 	case KindRange:
 		dst = strconv.AppendInt(dst, v.n, 10)
 		dst = append(dst, ".."...)
-		return strconv.AppendInt(dst, v.m, 10)
+		return strconv.AppendInt(dst, v.last(), 10)
 	case KindArray, KindObject:
 		return appendInspect(dst, v, 0, nil)
 	}
@@ -92,6 +92,9 @@ func appendInspect(dst []byte, v Value, depth int, room func(int) bool) []byte {
 		return append(dst, ']')
 	case KindObject:
 		o := v.object()
+		if l, ok := o.(*loop); ok {
+			return append(dst, l.typeName()...)
+		}
 		dst = append(dst, '{')
 		for i, k := range o.Keys() {
 			if i > 0 {
@@ -174,7 +177,7 @@ func (st *state) equalAt(a, b Value, depth int) bool {
 	case KindString:
 		return a.s == b.s
 	case KindRange:
-		return a.n == b.n && a.m == b.m
+		return a.n == b.n && a.last() == b.last()
 	case KindTime:
 		x, _ := a.AsTime()
 		y, _ := b.AsTime()

@@ -13,12 +13,14 @@ const maxDateText = 128
 // The forms that dates are found by, tried in this order in a text in small letters. They follow Ruby's Date._parse.
 var (
 	timeForm = regexp.MustCompile(
-		`(\d+)\s*:\s*(\d+)(?:\s*:\s*(\d+)(?:[.,](\d*))?)?(?:\s*([ap])\.?m\.?\b)?(?:\s*(z\b|(?:gmt|utc)?[-+]\d+(?:[,.:]\d+(?::\d+)?)?|[a-z]{3,4}\b))?`)
+		`(\d+)\s*:\s*(\d+)(?:\s*:\s*(\d+)(?:[.,](\d*))?)?(?:\s*([ap])\.?m\.?\b)?(?:\s*(z\b|(?:gmt|utc)?[-+]\d+(?:[,.:]\d+(?::\d+)?)?|[a-z]+ (?:standard|daylight) time\b|[a-z]{3,4}\b))?`)
+	hourWord    = regexp.MustCompile(`(\d+)\s*h(?:\s*(\d+)m?(?:\s*(\d+)s?)?)?\b`)
 	hourForm    = regexp.MustCompile(`\b(\d+)\s*([ap])\.?m\.?\b`)
-	euForm      = regexp.MustCompile(`'?(\d+)(?:st|nd|rd|th)?\b\s*(` + monthForm + `)[^-\d\s']*(?:\s*,?\s*('?-?\d+))?`)
+	euForm      = regexp.MustCompile(`'?(\d+)[^-\d\s]*\s*(` + monthForm + `)[^-\d\s']*(?:\s*,?\s*('?-?\d+))?`)
 	usForm      = regexp.MustCompile(`\b(` + monthForm + `)[^-\d\s']*\s*('?\d+)[^-\d\s']*(?:\s*,?\s*('?-?\d+))?`)
-	isoForm     = regexp.MustCompile(`([-+]?\d{2,}|'\d+)-(\d{1,2})(?:-(\d{1,2}))?(?:\D|$)`)
+	isoForm     = regexp.MustCompile(`('?[-+]?\d+)-(\d+)-('?-?\d+)`)
 	vmsForm     = regexp.MustCompile(`(\d+)-(` + monthForm + `)[^-]*-('?-?\d+)`)
+	vms2Form    = regexp.MustCompile(`\b(` + monthForm + `)[^-]*-('?\d+)-('?-?\d+)`)
 	slashForm   = regexp.MustCompile(`('?-?\d+)/\s*('?\d+)(?:\D\s*('?-?\d+))?`)
 	dotForm     = regexp.MustCompile(`('?-?\d+)\.\s*('?\d+)\.\s*('?-?\d+)`)
 	monthOnly   = regexp.MustCompile(`\b(` + monthForm + `)`)
@@ -108,7 +110,7 @@ func (p *dateParts) findTime(s string) string {
 		p.noon(g[5])
 		if g[6] != "" {
 			p.loc = zoneOffset(g[6])
-			if p.loc == nil && g[6][0] >= 'a' && g[6][0] <= 'z' {
+			if p.loc == nil && g[6][0] >= 'a' && g[6][0] <= 'z' && !strings.HasSuffix(g[6], " time") {
 				// A word that is no zone may be a month.
 				return s[:m[0]] + " " + s[m[12]:]
 			}
@@ -119,6 +121,11 @@ func (p *dateParts) findTime(s string) string {
 		g := groups(s, m)
 		p.hour, p.minute = number2(g[1]), 0
 		p.noon(g[2])
+		return s[:m[0]] + " " + s[m[1]:]
+	}
+	if m := hourWord.FindStringSubmatchIndex(s); m != nil {
+		g := groups(s, m)
+		p.hour, p.minute, p.sec = number2(g[1]), max(number2(g[2]), 0), number2(g[3])
 		return s[:m[0]] + " " + s[m[1]:]
 	}
 	return s
@@ -156,6 +163,10 @@ func number2(s string) int {
 func (p *dateParts) findDate(s string) bool {
 	if m := vmsForm.FindStringSubmatch(s); m != nil {
 		p.set(m[3], monthNumber(m[2]), m[1])
+		return true
+	}
+	if m := vms2Form.FindStringSubmatch(s); m != nil {
+		p.set(m[3], monthNumber(m[1]), m[2])
 		return true
 	}
 	if m := euForm.FindStringSubmatch(s); m != nil {
@@ -207,6 +218,9 @@ func (p *dateParts) mixed(a, b, c string) {
 
 func (p *dateParts) set(year string, month int, day string) {
 	p.month = month
+	if len(strings.Trim(day, "'")) > 2 {
+		year, day = day, year // What has more than two digits is the year, wherever it stands.
+	}
 	if day != "" {
 		p.day = number2(strings.Trim(day, "'"))
 	}

@@ -97,8 +97,18 @@ func appendEscaped(dst []byte, s string) []byte {
 	return append(dst, s[from:]...)
 }
 
+func needsEscape(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '&', '<', '>', '"', '\'':
+			return true
+		}
+	}
+	return false
+}
+
 func escapeHTML(s string) string {
-	if !strings.ContainsAny(s, "&<>\"'") {
+	if !needsEscape(s) {
 		return s
 	}
 	return string(appendEscaped(nil, s))

@@ -55,6 +55,12 @@ type path struct {
 
 func (e *path) eval(st *state) Value {
 	v := e.lookup(st)
+	if len(e.steps) == 0 && v.kind == KindObject {
+		if l, ok := v.ref.(*loop); ok {
+			l.shared = true
+		}
+		return v
+	}
 	for i := range e.steps {
 		s := &e.steps[i]
 		var ok bool
@@ -95,6 +101,10 @@ func (st *state) member(v Value, key string, cmd command) (Value, bool) {
 			return out, true
 		}
 	case KindArray, KindString, KindRange:
+	case KindInt, kindBig:
+		if cmd != commandSize {
+			return Nil, false
+		}
 	default:
 		return Nil, false
 	}
@@ -175,7 +185,7 @@ func lastOf(v Value) (Value, bool) {
 		return Nil, true
 	case KindRange:
 		if v.rangeLen() > 0 {
-			return Int(v.m), true
+			return Int(v.last()), true
 		}
 		return Nil, true
 	}
@@ -328,7 +338,7 @@ func (st *state) contains(a, b Value) bool {
 			return ok
 		}
 	case KindRange:
-		return b.isNumber() && compareNumbers(b, Int(a.n)) >= 0 && compareNumbers(b, Int(a.m)) <= 0
+		return b.isNumber() && compareNumbers(b, Int(a.n)) >= 0 && compareNumbers(b, Int(a.last())) <= 0
 	}
 	return false
 }

@@ -62,5 +62,5 @@ func filterDate(a *args, in Value) Value {
 	if !a.st.charge(4 * len(format)) {
 		return Nil
 	}
-	return a.makeText(string(strftime(nil, t, format, &englishNames)))
+	return a.fromScratch(strftime(a.st.scratch[:0], t, format, &englishNames))
 }

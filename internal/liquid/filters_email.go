@@ -28,10 +28,9 @@ var emailFilters = map[string]*filter{
 
 // intern copies bytes into the render's own store of texts, so that many short texts take one allocation.
 func (st *state) intern(b []byte) string {
-	const chunk = 4096
 	if st.texts.Cap()-st.texts.Len() < len(b) {
 		st.texts = strings.Builder{}
-		st.texts.Grow(max(chunk, len(b)))
+		st.texts.Grow(max(st.chunk, len(b)))
 	}
 	n := st.texts.Len()
 	st.texts.Write(b)

@@ -100,33 +100,61 @@ func (st *state) property(item, key Value) (Value, propertyState) {
 		}
 		v, _ := item.object().Get(key.s)
 		return v, propertyOK
-	case KindArray:
-		if key.kind != KindInt {
-			return Nil, propertyWrongType
-		}
-		v, _ := st.index(item, key)
-		return v, propertyOK
 	case KindString:
-		switch key.kind {
-		case KindString:
+		if key.kind == KindString {
 			if st.work(len(item.s)) && strings.Contains(item.s, key.s) {
 				return String(key.s), propertyOK
 			}
 			return Nil, propertyOK
-		case KindInt:
-			return substring(item.s, key.n, 1), propertyOK
 		}
-		return Nil, propertyWrongType
-	case KindInt:
-		if key.kind != KindInt {
-			return Nil, propertyWrongType
-		}
-		if key.n < 0 {
-			return Int(0), propertyOK
-		}
-		return Int((item.n >> min(uint64(key.n), 63)) & 1), propertyOK
+	case KindArray, KindInt, kindBig:
+	default:
+		return Nil, propertyNone
 	}
-	return Nil, propertyNone
+	i, ok := indexOf(key)
+	if !ok {
+		return Nil, propertyWrongType
+	}
+	switch item.kind {
+	case KindArray:
+		v, _ := st.index(item, Int(i))
+		return v, propertyOK
+	case KindString:
+		if n := sizeOf(item); i >= n || i < -n {
+			return Nil, propertyOK
+		}
+		return substring(item.s, i, 1), propertyOK
+	}
+	if i < 0 {
+		return Int(0), propertyOK
+	}
+	b := item.asBig()
+	if i >= int64(b.BitLen()) {
+		return Int(map[bool]int64{true: 1}[b.Sign() < 0]), propertyOK
+	}
+	return Int(int64(b.Bit(int(i)))), propertyOK
+}
+
+// indexOf reads a number as an index, without its fraction.
+func indexOf(key Value) (int64, bool) {
+	switch key.kind {
+	case KindInt:
+		return key.n, true
+	case KindFloat:
+		if f := key.float(); f > -1e15 && f < 1e15 {
+			return int64(f), true
+		}
+	}
+	return 0, false
+}
+
+// hasProperties says whether a value can be asked for a property at all.
+func hasProperties(v Value) bool {
+	switch v.kind {
+	case KindObject, KindArray, KindString, KindInt, kindBig:
+		return true
+	}
+	return false
 }
 
 func (a *args) noProperty(key Value) Value {
@@ -142,21 +170,21 @@ func filterJoin(a *args, in Value) Value {
 	if len(a.pos) > 0 {
 		glue = a.text(0)
 	}
-	var out []byte
+	buf := a.st.scratch[:0]
 	for i, e := range items {
-		if !a.st.step() || !a.st.room(len(out)) {
+		if !a.st.step() || !a.st.room(len(buf)) {
 			return Nil
 		}
 		if i > 0 {
-			out = append(out, glue...)
+			buf = append(buf, glue...)
 		}
 		if e.kind == KindString {
-			out = append(out, e.s...)
+			buf = append(buf, e.s...)
 		} else {
-			out = append(out, a.st.text(e)...)
+			buf = append(buf, a.st.text(e)...)
 		}
 	}
-	return a.makeText(string(out))
+	return a.fromScratch(buf)
 }
 
 func filterFirst(a *args, in Value) Value {
@@ -202,6 +230,9 @@ type keyed struct{ item, key Value }
 // keys reads the sort keys of items; done means that the result is out already.
 func (a *args) keys(items []Value) (pairs []keyed, out Value, done bool) {
 	prop := a.at(0)
+	if len(items) <= 1 {
+		return nil, Array(items), true // As in Ruby, a single item is not asked.
+	}
 	if !a.st.charge(2 * valueBytes * len(items)) {
 		return nil, Nil, true
 	}
@@ -260,8 +291,12 @@ func sortWith(a *args, in Value, cmp func(x, y Value) int) Value {
 	if !ok {
 		return Nil
 	}
-	if len(items) == 0 {
-		return Array(nil)
+	if a.at(0).kind != KindNil {
+		for _, e := range items {
+			if !hasProperties(e) {
+				return Nil
+			}
+		}
 	}
 	pairs, out, done := a.keys(items)
 	if done {
@@ -323,14 +358,22 @@ func filterCompact(a *args, in Value) Value {
 	if !ok {
 		return Nil
 	}
-	pairs, out, done := a.keys(items)
-	if done {
-		return out
-	}
+	prop := a.at(0)
 	kept := []Value{}
-	for _, p := range pairs {
-		if p.key.kind != KindNil {
-			kept = append(kept, p.item)
+	for _, e := range items {
+		key := e
+		if prop.kind != KindNil {
+			var how propertyState
+			key, how = a.st.property(e, prop)
+			switch how {
+			case propertyWrongType:
+				return a.noProperty(prop)
+			case propertyNone:
+				return Nil
+			}
+		}
+		if key.kind != KindNil {
+			kept = append(kept, e)
 		}
 	}
 	return a.makeList(kept)
@@ -357,23 +400,23 @@ func filterMap(a *args, in Value) Value {
 
 // selectItems asks each item about the property: whether it is there, or whether it equals the second argument. It
 // calls found with the answer until that returns false; ok is false when the filter has nothing to return.
-func (a *args) selectItems(in Value, found func(i int, item Value, hit bool) bool) (empty, ok bool) {
+func (a *args) selectItems(in Value, found func(i int, item Value, hit bool) bool) (ok bool) {
 	items, ok := a.items(in)
-	if !ok || len(items) == 0 {
-		return true, ok
+	if !ok {
+		return false
 	}
 	prop, target := a.at(0), a.at(1)
 	for i, e := range items {
 		if !a.st.step() {
-			return false, false
+			return false
 		}
 		v, how := a.st.property(e, prop)
 		switch how {
 		case propertyWrongType:
 			a.noProperty(prop)
-			return false, false
+			return false
 		case propertyNone:
-			return false, false
+			return false
 		}
 		hit := v.truthy()
 		if target.kind != KindNil {
@@ -383,12 +426,12 @@ func (a *args) selectItems(in Value, found func(i int, item Value, hit bool) boo
 			break
 		}
 	}
-	return false, true
+	return true
 }
 
 func pick(a *args, in Value, want bool) Value {
 	kept := []Value{}
-	_, ok := a.selectItems(in, func(_ int, item Value, hit bool) bool {
+	ok := a.selectItems(in, func(_ int, item Value, hit bool) bool {
 		if hit == want {
 			kept = append(kept, item)
 		}
@@ -406,7 +449,7 @@ func filterReject(a *args, in Value) Value { return pick(a, in, false) }
 
 func filterHas(a *args, in Value) Value {
 	out := Bool(false)
-	_, ok := a.selectItems(in, func(_ int, _ Value, hit bool) bool {
+	ok := a.selectItems(in, func(_ int, _ Value, hit bool) bool {
 		if hit {
 			out = Bool(true)
 		}
@@ -420,7 +463,7 @@ func filterHas(a *args, in Value) Value {
 
 func filterFind(a *args, in Value) Value {
 	out := Nil
-	_, ok := a.selectItems(in, func(_ int, item Value, hit bool) bool {
+	ok := a.selectItems(in, func(_ int, item Value, hit bool) bool {
 		if hit {
 			out = item
 		}
@@ -434,7 +477,7 @@ func filterFind(a *args, in Value) Value {
 
 func filterFindIndex(a *args, in Value) Value {
 	out := Nil
-	_, ok := a.selectItems(in, func(i int, _ Value, hit bool) bool {
+	ok := a.selectItems(in, func(i int, _ Value, hit bool) bool {
 		if hit {
 			out = Int(int64(i))
 		}

@@ -54,10 +54,10 @@ func joinTexts(a *args, x, y Value) Value {
 			s = escapeHTML(s)
 		}
 	}
-	if !a.st.charge(len(s) + len(t)) {
+	if !a.st.room(len(s) + len(t)) {
 		return Nil
 	}
-	out := String(s + t)
+	out := a.fromScratch(append(append(a.st.scratch[:0], s...), t...))
 	out.safe = x.safe || y.safe
 	return out
 }
@@ -76,19 +76,28 @@ func filterCapitalize(a *args, in Value) Value {
 }
 
 func filterDowncase(a *args, in Value) Value {
-	s := a.st.text(in)
-	if !a.st.work(len(s)) {
-		return Nil
-	}
-	return a.makeText(strings.ToLower(s))
+	return changeCase(a, a.st.text(in), 'A', strings.ToLower)
 }
 
 func filterUpcase(a *args, in Value) Value {
-	s := a.st.text(in)
-	if !a.st.work(len(s)) {
+	return changeCase(a, a.st.text(in), 'a', upper)
+}
+
+// changeCase changes the 26 letters from the first on in place, and leaves a text with others to whole.
+func changeCase(a *args, s string, first byte, whole func(string) string) Value {
+	if !a.st.room(len(s)) {
 		return Nil
 	}
-	return a.makeText(upper(s))
+	buf := append(a.st.scratch[:0], s...)
+	for i, c := range buf {
+		if c >= utf8.RuneSelf {
+			return a.makeText(whole(s))
+		}
+		if c >= first && c < first+26 {
+			buf[i] = c ^ 0x20
+		}
+	}
+	return a.fromScratch(buf)
 }
 
 // upper is ToUpper with the one letter that becomes two.
@@ -196,21 +205,35 @@ func filterEscape(a *args, in Value) Value {
 	if in.kind == KindNil || in.safe {
 		return in
 	}
-	return a.makeSafe(escapeHTML(a.st.text(in)))
+	s := a.st.text(in)
+	if !needsEscape(s) {
+		return SafeString(s)
+	}
+	if !a.st.room(6 * len(s)) {
+		return Nil
+	}
+	out := a.fromScratch(appendEscaped(a.st.scratch[:0], s))
+	out.safe = true
+	return out
 }
 
 // filterEscapeOnce escapes what is not the beginning of an entity.
 func filterEscapeOnce(a *args, in Value) Value {
 	s := a.st.text(in)
-	var out []byte
+	if !a.st.room(6 * len(s)) {
+		return Nil
+	}
+	buf := a.st.scratch[:0]
 	for i := 0; i < len(s); i++ {
 		if s[i] == '&' && isEntity(s[i+1:]) {
-			out = append(out, '&')
+			buf = append(buf, '&')
 			continue
 		}
-		out = appendEscapedByte(out, s[i])
+		buf = appendEscapedByte(buf, s[i])
 	}
-	return a.makeSafe(string(out))
+	out := a.fromScratch(buf)
+	out.safe = true
+	return out
 }
 
 // isEntity says whether s continues an entity: letters or # and digits, then a semicolon.
@@ -235,7 +258,7 @@ func filterURLEncode(a *args, in Value) Value {
 	if !a.st.room(len(s)) {
 		return Nil
 	}
-	return a.makeText(string(appendURLComponent(nil, s, true)))
+	return a.fromScratch(appendURLComponent(a.st.scratch[:0], s, true))
 }
 
 func filterURLDecode(a *args, in Value) Value {
@@ -389,7 +412,7 @@ func filterSplit(a *args, in Value) Value {
 		if !a.st.room(valueBytes * len(s) / 2) {
 			return Nil
 		}
-		parts = strings.FieldsFunc(s, func(r rune) bool { return r < 0x80 && strings.IndexByte(rubySpace, byte(r)) >= 0 })
+		parts = strings.FieldsFunc(s, func(r rune) bool { return r < 0x80 && isSpace(byte(r)) })
 	default:
 		n := strings.Count(s, sep) + 1
 		if !a.st.room(valueBytes * n) {
@@ -425,7 +448,10 @@ func filterTruncate(a *args, in Value) Value {
 		return keepSafe(in, s)
 	}
 	cut := max(n-int64(utf8.RuneCountInString(end)), 0)
-	return a.makeText(s[:runeOffset(s, cut)] + end)
+	if !a.st.room(len(s) + len(end)) {
+		return Nil
+	}
+	return a.fromScratch(append(append(a.st.scratch[:0], s[:runeOffset(s, cut)]...), end...))
 }
 
 func filterTruncateWords(a *args, in Value) Value {
@@ -446,23 +472,39 @@ func filterTruncateWords(a *args, in Value) Value {
 		return a.fail("the integer is too big for truncatewords")
 	}
 	n = max(n, 1)
-	var words []string
+	if !a.st.room(len(s) + len(end)) {
+		return Nil
+	}
+	buf := a.st.scratch[:0]
 	rest := strings.TrimLeft(s, rubySpace)
-	for rest != "" && int64(len(words)) < n {
-		i := strings.IndexAny(rest, rubySpace)
+	for n > 0 && rest != "" {
+		i := indexSpace(rest)
 		if i < 0 {
-			words, rest = append(words, rest), ""
-			break
+			return keepSafe(in, s)
 		}
-		words, rest = append(words, rest[:i]), rest[i:]
-		if int64(len(words)) < n {
+		if len(buf) > 0 {
+			buf = append(buf, ' ')
+		}
+		buf = append(buf, rest[:i]...)
+		if rest = rest[i:]; n > 1 {
 			rest = strings.TrimLeft(rest, rubySpace)
 		}
+		n--
 	}
 	if rest == "" {
 		return keepSafe(in, s)
 	}
-	return a.makeText(strings.Join(words, " ") + end)
+	return a.fromScratch(append(buf, end...))
+}
+
+// indexSpace is where the first white space is, or -1.
+func indexSpace(s string) int {
+	for i := 0; i < len(s); i++ {
+		if isSpace(s[i]) || s[i] == 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 func filterDefault(a *args, in Value) Value {

@@ -120,10 +120,11 @@ func laxNumber(t string) (Value, bool) {
 func (c *unit) laxPath(s sub) (expr, error) {
 	var p *path
 	t := s.text
+	closes := matchBrackets(t)
 	for i := 0; i < len(t); {
 		switch {
 		case t[i] == '[':
-			n := bracketLen(t[i:])
+			n := closes[i]
 			if n == 0 {
 				i++
 				continue
@@ -173,20 +174,24 @@ func (c *unit) laxBracket(s sub) (expr, error) {
 	return c.laxExpression(s)
 }
 
-// bracketLen is the length of a balanced [...] at the start of s, or nought.
-func bracketLen(s string) int {
-	depth := 0
+// matchBrackets returns the length of every balanced [...] by where it begins.
+func matchBrackets(s string) map[int]int {
+	if strings.IndexByte(s, '[') < 0 {
+		return nil
+	}
+	out := map[int]int{}
+	var open []int
 	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '[':
-			depth++
-		case ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
+		switch {
+		case s[i] == '[':
+			open = append(open, i)
+		case s[i] == ']' && len(open) > 0:
+			at := open[len(open)-1]
+			open = open[:len(open)-1]
+			out[at] = i + 1 - at
 		}
 	}
-	return 0
+	return out
 }
 
 // laxFiltered reads a value and its filters, passing over what it cannot read.

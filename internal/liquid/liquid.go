@@ -55,8 +55,7 @@ type Template struct {
 // Compile checks and compiles a template and all partials that it uses. The error is an *Error, or Errors where there
 // is more than one.
 func Compile(text string, o Options) (*Template, error) {
-	p := &program{opts: o, partials: map[partialKey]*partial{}}
-	p.symbols.ids = map[string]symbol{}
+	p := newProgram(o)
 	t := &Template{prog: p, src: newSource(o.Name, text)}
 	u := &unit{prog: p, src: t.src, opts: &p.opts}
 	t.body = u.compile()
@@ -139,10 +138,17 @@ func (st *state) begin(ctx context.Context, p *program, src *source, vars Value,
 	if vars.kind == KindObject {
 		st.root = vars.object()
 	}
+	st.chunk = renderChunk
 	if st.zone = o.Zone; st.zone == nil {
 		st.zone = time.UTC
 	}
 }
+
+// The texts that filters make are kept in chunks; an expression makes few.
+const (
+	renderChunk = 4096
+	evalChunk   = 64
+)
 
 // maxScratch is the largest buffer that is kept for the next render.
 const maxScratch = 64 << 10
@@ -169,13 +175,12 @@ type Expr struct {
 	prog *program
 	src  *source
 	e    expr
-	t    *Template
+	pool sync.Pool
 }
 
 // CompileExpr compiles a single expression. Options are as for Compile.
 func CompileExpr(text string, o Options) (*Expr, error) {
-	p := &program{opts: o, partials: map[partialKey]*partial{}}
-	p.symbols.ids = map[string]symbol{}
+	p := newProgram(o)
 	x := &Expr{prog: p, src: newSource(o.Name, text)}
 	u := &unit{prog: p, src: x.src, opts: &p.opts}
 	e, err := u.filtered(sub{text, 0})
@@ -188,14 +193,21 @@ func CompileExpr(text string, o Options) (*Expr, error) {
 
 // Eval returns the value of the expression.
 func (x *Expr) Eval(ctx context.Context, vars Value, o RenderOptions) (Value, error) {
-	st := &state{}
-	st.begin(ctx, x.prog, x.src, vars, o)
-	if !st.check() {
-		return Nil, st.err
+	st, _ := x.pool.Get().(*state)
+	if st == nil {
+		st = &state{}
 	}
-	v := x.e.eval(st)
-	if st.err != nil {
-		return Nil, st.err
+	st.begin(ctx, x.prog, x.src, vars, o)
+	st.chunk = evalChunk
+	v := Nil
+	if st.check() {
+		v = x.e.eval(st)
+	}
+	err := st.err
+	st.end()
+	x.pool.Put(st)
+	if err != nil {
+		return Nil, err
 	}
 	return v, nil
 }

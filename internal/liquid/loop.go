@@ -21,13 +21,6 @@ var (
 	_ sized  = (*loop)(nil)
 )
 
-var (
-	forloopKeys  = []string{"name", "length", "parentloop", "index", "index0", "rindex", "rindex0", "first", "last"}
-	tableRowKeys = []string{
-		"length", "row", "col", "index", "index0", "col0", "rindex", "rindex0", "first", "last", "col_first", "col_last",
-	}
-)
-
 // Keys lists nothing: like a drop of Shopify's, a loop answers by name but cannot be walked.
 func (l *loop) Keys() []string { return nil }
 
@@ -78,6 +71,14 @@ func (l *loop) Get(key string) (Value, bool) {
 		return Bool(l.col == l.cols), true
 	}
 	return Nil, false
+}
+
+// typeName is what is printed for the loop itself, which has no text.
+func (l *loop) typeName() string {
+	if l.table {
+		return "Liquid::TablerowloopDrop"
+	}
+	return "Liquid::ForloopDrop"
 }
 
 func (l *loop) next() {
@@ -152,6 +153,8 @@ func sizeOf(v Value) int64 {
 		return int64(objectLen(v.object()))
 	case KindInt:
 		return 8 // Ruby's size of a machine word.
+	case kindBig:
+		return int64(v.big().BitLen()+7) / 8
 	}
 	return 0
 }
@@ -308,6 +311,8 @@ type tableNode struct {
 	body                block
 }
 
+func (n *tableNode) quiet() bool { return n.body.blank }
+
 func (n *tableNode) render(st *state) flow {
 	st.pos = n.pos
 	if !st.enter() {
@@ -327,9 +332,9 @@ func (n *tableNode) render(st *state) flow {
 	if !ok {
 		return flowStop
 	}
-	cols, given := n.number(st, n.cols)
-	if n.cols == nil || !given {
-		cols = seq.len()
+	cols := seq.len()
+	if n.cols != nil {
+		cols, _ = n.number(st, n.cols)
 	}
 	if st.err != nil {
 		return flowStop
@@ -402,8 +407,8 @@ func (n *tableNode) walk(st *state, seq *sequence, cols int64) flow {
 // cycleNode is {% cycle %}.
 type cycleNode struct {
 	pos    int
-	group  expr   // a named group; nil for one named by its values
-	key    string // what tells an unnamed group from others
+	group  expr // a named group; nil for one told by its values
+	id     int  // the number of an unnamed group
 	values []expr
 	out    outputNode
 }
@@ -413,27 +418,34 @@ func (n *cycleNode) render(st *state) flow {
 	if !st.step() {
 		return flowStop
 	}
-	key := n.key
-	if n.group != nil {
-		g := n.group.eval(st)
-		key = "=" + g.kind.String() + st.text(g)
-	}
 	regs := st.registers()
 	if regs.cycles == nil {
-		regs.cycles = map[string]int{}
+		regs.cycles = make([]int, st.prog.cycles)
 	}
-	i := regs.cycles[key]
+	at := &regs.cycles[n.id]
+	key := ""
+	if n.group != nil {
+		g := n.group.eval(st)
+		key = g.kind.String() + ":" + st.text(g)
+		i := regs.named[key]
+		at = &i
+	}
 	var v Value
-	if i < len(n.values) {
-		v = n.values[i].eval(st)
+	if *at < len(n.values) {
+		v = n.values[*at].eval(st)
 	}
 	if st.err != nil {
 		return flowStop
 	}
 	st.print(v, &n.out)
-	if i++; i >= len(n.values) {
-		i = 0
+	if *at++; *at >= len(n.values) {
+		*at = 0
 	}
-	regs.cycles[key] = i
+	if n.group != nil {
+		if regs.named == nil {
+			regs.named = map[string]int{}
+		}
+		regs.named[key] = *at
+	}
 	return flowOn
 }

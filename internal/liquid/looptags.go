@@ -140,6 +140,9 @@ func (c *unit) attributes(s sub, each func(key string, val sub) error) error {
 }
 
 func (c *unit) tableTag(t tag, toks *tokens) (node, error) {
+	if err := c.checkStrictly(t, (*grammar).tableShape); err != nil {
+		return nil, err
+	}
 	n := &tableNode{pos: t.pos, body: block{blank: true}, loopSym: c.prog.symbols.intern("tablerowloop")}
 	s := sub{t.markup, t.at}
 	m := tableForm.FindStringSubmatchIndex(t.markup)
@@ -162,13 +165,6 @@ func (c *unit) tableTag(t tag, toks *tokens) (node, error) {
 			n.offset = e
 		case "cols":
 			n.cols = e
-		default:
-			if c.strict() {
-				return &syntaxError{
-					pos: val.pos, msg: "tablerow knows cols, limit and offset only, not " + key,
-					suggest: suggest(key, []string{"cols", "limit", "offset"}),
-				}
-			}
 		}
 		return err
 	})
@@ -183,6 +179,9 @@ func (c *unit) tableTag(t tag, toks *tokens) (node, error) {
 }
 
 func (c *unit) partialTag(t tag) (node, error) {
+	if err := c.checkStrictly(t, (*grammar).partialShape); err != nil {
+		return nil, err
+	}
 	n := &partialNode{pos: t.pos, isolated: t.name == "render", loopSym: c.prog.symbols.intern("forloop")}
 	form := includeForm
 	if n.isolated {

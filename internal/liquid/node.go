@@ -92,8 +92,9 @@ type outputNode struct {
 	e   expr
 	// place is where the value appears in an HTML part.
 	place place
-	// bare is the path whose absence is reported: the value has no default.
-	bare *path
+	// bare is the path whose absence is reported: the value has no default. Then calls are the filters after it.
+	bare  *path
+	calls []call
 	// raw says that the author has opted out of escaping.
 	raw bool
 }
@@ -103,12 +104,22 @@ func (n *outputNode) render(st *state) flow {
 	if !st.step() {
 		return flowStop
 	}
-	v := n.e.eval(st)
+	var v Value
+	if n.bare == nil {
+		v = n.e.eval(st)
+	} else {
+		if v = n.bare.eval(st); v.kind == KindNil {
+			st.noteMissing(n.bare)
+		}
+		for i := range n.calls {
+			if st.err != nil {
+				break
+			}
+			v = n.calls[i].apply(st, v)
+		}
+	}
 	if st.err != nil {
 		return flowStop
-	}
-	if n.bare != nil {
-		st.noteMissing(n, v)
 	}
 	st.print(v, n)
 	if st.err != nil {
@@ -117,18 +128,15 @@ func (n *outputNode) render(st *state) flow {
 	return flowOn
 }
 
+// maxMissing is how many missing values are listed.
+const maxMissing = 1000
+
 // noteMissing reports a value that is printed though it is not there.
-func (st *state) noteMissing(n *outputNode, v Value) {
-	if v.kind != KindNil && n.e == expr(n.bare) {
+func (st *state) noteMissing(p *path) {
+	if st.err != nil || len(st.missing) >= maxMissing {
 		return
 	}
-	if n.e != expr(n.bare) && n.bare.eval(st).kind != KindNil {
-		return
-	}
-	if st.err != nil {
-		return
-	}
-	m := Missing{Path: n.bare.label, Position: n.bare.src.position(n.bare.pos)}
+	m := Missing{Path: p.label, Position: p.src.position(p.pos)}
 	st.missing = append(st.missing, m)
 	if st.opts.Missing != nil {
 		st.opts.Missing(m.Path, m.Position)
@@ -244,21 +252,24 @@ func (n *ifNode) render(st *state) flow {
 	if !st.enter() {
 		return flowStop
 	}
-	defer st.leave()
+	f := flowOn
 	for i := range n.branches {
 		b := &n.branches[i]
 		if b.test != nil {
 			ok := b.test.eval(st).truthy()
 			if st.err != nil {
-				return flowStop
+				f = flowStop
+				break
 			}
 			if ok == b.negate {
 				continue
 			}
 		}
-		return b.body.render(st)
+		f = b.body.render(st)
+		break
 	}
-	return flowOn
+	st.leave()
+	return f
 }
 
 // caseNode is case; as in Shopify's every `when` that fits is rendered, and an `else` if none before it did.
@@ -309,8 +320,6 @@ func (n *caseNode) render(st *state) flow {
 
 // jumpNode is break and continue.
 type jumpNode struct{ f flow }
-
-func (n *jumpNode) quiet() bool { return true }
 
 func (n *jumpNode) render(st *state) flow {
 	st.steps++

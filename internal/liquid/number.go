@@ -70,6 +70,12 @@ func floatNumber(f float64) number {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return number{form: formOdd, f: f}
 	}
+	// A float with few digits is told by trying; the shortest decimal that reads back as it is the one Ruby shows.
+	for k, unit := range pow10s[:5] {
+		if m := math.Round(f * float64(unit)); math.Abs(m) < 1e15 && m/float64(unit) == f {
+			return number{form: formDec, i: int64(m), scale: k}
+		}
+	}
 	var buf [32]byte
 	b := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
 	var digits int64
@@ -87,7 +93,13 @@ func floatNumber(f float64) number {
 			scale++
 		}
 	}
-	exp, _ := strconv.Atoi(string(b[i+1:]))
+	exp, down := 0, b[i+1] == '-'
+	for _, c := range b[i+2:] {
+		exp = exp*10 + int(c-'0')
+	}
+	if down {
+		exp = -exp
+	}
 	if neg {
 		digits = -digits
 	}
@@ -241,14 +253,26 @@ type arith byte
 
 // compute applies op; a false ok means a division by nought.
 func compute(a, b number, op arith) (out number, ok bool) {
-	if (op == '/' || op == '%') && b.isZero() {
+	if b.isZero() && (op == '%' || (op == '/' && a.whole() && b.whole())) {
 		return number{}, false
+	}
+	if op == '/' && b.isZero() {
+		// A decimal divided by nought is Infinity in Ruby, or no number at all.
+		return number{form: formOdd, f: floatOp(a.float(), 0, op)}, true
 	}
 	if a.form == formOdd || b.form == formOdd {
 		return number{form: formOdd, f: floatOp(a.float(), b.float(), op)}, true
 	}
 	if n, ok := computeSmall(a, b, op); ok {
+		if n.i == 0 && n.form == formDec && op == '*' && (a.i < 0) != (b.i < 0) {
+			return number{form: formOdd, f: math.Copysign(0, -1)}, true
+		}
 		return n, true
+	}
+	if op == '/' {
+		if f, ok := divideExactly(a, b); ok {
+			return floatNumber(f), true
+		}
 	}
 	if a.whole() && b.whole() {
 		return number{form: formBig, b: bigOp(a.bigInt(), b.bigInt(), op)}, true
@@ -292,6 +316,16 @@ func computeSmall(a, b number, op arith) (number, bool) {
 		}
 	}
 	return out, ok
+}
+
+// divideExactly divides numbers whose digits a float holds exactly, so that the quotient is the float nearest to the
+// true one, which is what becomes of Ruby's decimal quotient too.
+func divideExactly(a, b number) (float64, bool) {
+	x, y, _, ok := aligned(a, b)
+	if !ok || (a.form == formInt && b.form == formInt) || abs64(x) >= 1<<53 || abs64(y) >= 1<<53 {
+		return 0, false
+	}
+	return float64(x) / float64(y), true
 }
 
 func floatOp(x, y float64, op arith) float64 {
@@ -374,7 +408,13 @@ func (n number) round(places int, mode byte) number {
 		return n
 	}
 	if n.form == formDec && places >= n.scale {
+		if places == 0 {
+			n.form = formInt // Without decimals asked for, the result is a whole number.
+		}
 		return n
+	}
+	if n.form == formDec && places >= 0 && n.scale-places < len(pow10s) {
+		return n.roundSmall(places, mode)
 	}
 	shift := pow10Rat(max(places, -places))
 	r := n.rat()
@@ -401,4 +441,26 @@ func (n number) round(places int, mode byte) number {
 		return number{form: formBig, b: out.Num()}
 	}
 	return number{form: formRat, r: new(big.Rat).Quo(new(big.Rat).SetInt(q), shift)}
+}
+
+// roundSmall is round for digits in an int64 that are more than wanted.
+func (n number) roundSmall(places int, mode byte) number {
+	unit := pow10s[n.scale-places]
+	q, rest := n.i/unit, n.i%unit
+	switch {
+	case mode == 'f' && rest < 0:
+		q--
+	case mode == 'c' && rest > 0:
+		q++
+	case mode == 'r' && abs64(rest) >= uint64(unit+1)/2:
+		if n.i < 0 {
+			q--
+		} else {
+			q++
+		}
+	}
+	if places == 0 {
+		return number{i: q}
+	}
+	return number{form: formDec, i: q, scale: places}
 }

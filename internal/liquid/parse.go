@@ -29,6 +29,12 @@ func (s *symbols) find(name string) symbol {
 	return noSymbol
 }
 
+func newProgram(o Options) *program {
+	return &program{
+		opts: o, partials: map[partialKey]*partial{}, symbols: symbols{ids: map[string]symbol{}}, cycleIDs: map[string]int{},
+	}
+}
+
 func (s *symbols) len() int { return len(s.ids) }
 
 // program is a template with all partials it may use.
@@ -36,6 +42,9 @@ type program struct {
 	opts     Options
 	symbols  symbols
 	partials map[partialKey]*partial
+	// cycleIDs numbers the groups of cycle tags, of which there are cycles.
+	cycleIDs map[string]int
+	cycles   int
 	// continues is set when a loop begins where another ended.
 	continues bool
 	warnings  Errors
@@ -62,11 +71,18 @@ type unit struct {
 // maxErrors is how many errors of one template are listed.
 const maxErrors = 50
 
+// maxSource is the longest template that is compiled.
+const maxSource = 1 << 20
+
 // parseDepth bounds how deep blocks nest in the text of a template.
 const parseDepth = 100
 
 func (c *unit) compile() block {
 	b := block{blank: true}
+	if len(c.src.text) > maxSource {
+		c.report(syntaxErrorf(0, "the template is longer than %d bytes", maxSource))
+		return b
+	}
 	toks := tokenize(c.src.text)
 	for {
 		end, ok, err := c.body(toks, &b)
@@ -217,16 +233,14 @@ func (c *unit) outputNode(e expr, pos int) *outputNode {
 	if c.opts.Escape == HTML {
 		c.placeOutput(n)
 	}
-	base := e
-	if f, ok := e.(*filtered); ok {
-		base = f.base
-		n.raw = f.raw
-		if f.guarded {
-			base = nil
-		}
-	}
-	if p, ok := base.(*path); ok {
+	if p, ok := e.(*path); ok {
 		n.bare = p
+	}
+	if f, ok := e.(*filtered); ok {
+		n.raw = f.raw
+		if p, ok := f.base.(*path); ok && !f.guarded {
+			n.bare, n.calls = p, f.calls
+		}
 	}
 	return n
 }
@@ -243,6 +257,10 @@ func (c *unit) placeOutput(n *outputNode) {
 		return
 	}
 	last := f.calls[len(f.calls)-1]
+	if last.name == "json" && n.place == placeScript {
+		n.place = placeText // It is JSON already, in the form that a script element can hold.
+		return
+	}
 	if last.name == "url_encode" && (n.place == placeQuery || n.place == placeURLPath || n.place == placeURL) {
 		// The author has encoded it; only letters, digits, %, + and -_.~ are left.
 		n.place = placeHTML

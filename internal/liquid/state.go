@@ -105,11 +105,13 @@ type state struct {
 	limits            Limits
 	scratch           []byte          // room for one filter at a time
 	texts             strings.Builder // the short texts that filters have made
+	chunk             int             // how much room for them is made at a time
 }
 
 // registers is what tags keep between their turns; an isolated partial has its own.
 type registers struct {
-	cycles  map[string]int
+	cycles  []int          // the places of unnamed groups
+	named   map[string]int // and of named ones
 	offsets map[string]int64
 	changed string
 }

@@ -99,6 +99,9 @@ var composite = map[byte]string{
 }
 
 func (d directive) append(dst []byte, t time.Time, names *dateNames) ([]byte, bool) {
+	if d.colons > 0 && d.letter != 'z' {
+		return dst, false
+	}
 	if f, ok := composite[d.letter]; ok {
 		return d.text(dst, string(strftime(nil, t, f, names))), true
 	}
@@ -172,7 +175,7 @@ func (d directive) appendMore(dst []byte, t time.Time, names *dateNames) ([]byte
 	case 'p':
 		s := halfDay(t, names)
 		if d.swap {
-			d.swap, s = false, strings.ToLower(s)
+			d.swap, d.upper, s = false, false, strings.ToLower(s)
 		}
 		return d.text(dst, s), true
 	case 'P':
@@ -311,19 +314,16 @@ func (d directive) offset(dst []byte, t time.Time) []byte {
 	}
 	hours := strconv.Itoa(h)
 	width := max(d.width-1-len(rest), 2)
-	switch d.padding('0') {
-	case '0':
-		dst = append(dst, sign)
-		for i := len(hours); i < width; i++ {
-			dst = append(dst, '0')
-		}
-	case ' ':
+	if d.pad == '_' {
 		for i := len(hours); i < width; i++ {
 			dst = append(dst, ' ')
 		}
 		dst = append(dst, sign)
-	default:
+	} else {
 		dst = append(dst, sign)
+		for i := len(hours); i < width; i++ {
+			dst = append(dst, '0')
+		}
 	}
 	return append(append(dst, hours...), rest...)
 }

@@ -13,13 +13,13 @@ var tagNames = []string{
 }
 
 var (
-	assignForm  = regexp.MustCompile(`(?s)((?:\(?[\w\-.\[\]]\)?)+)\s*=\s*(.*)`)
-	captureForm = regexp.MustCompile(`(?:\(?[\w\-.\[\]]\)?)+`)
-	forForm     = regexp.MustCompile(`^([\w\-]+)\s+in\s+((?:` + quotedFragment + `)+)\s*(reversed)?`)
-	tableForm   = regexp.MustCompile(`(\w+)\s+in\s+((?:` + quotedFragment + `)+)`)
-	whenForm    = regexp.MustCompile(`(?s)(` + quotedFragment + `)(?:(?:\s+or\s+|\s*,\s*)(` + quotedFragment + `.*))?`)
-	cycleNamed  = regexp.MustCompile(`(?s)^(` + quotedFragment + `)\s*:\s*(.*)`)
-	renderForm  = regexp.MustCompile(
+	assignForm    = regexp.MustCompile(`(?s)((?:\(?[\w\-.\[\]]\)?)+)\s*=\s*(.*)`)
+	captureForm   = regexp.MustCompile(`(?:\(?[\w\-.\[\]]\)?)+`)
+	forForm       = regexp.MustCompile(`^([\w\-]+)\s+in\s+((?:` + quotedFragment + `)+)\s*(reversed)?`)
+	tableForm     = regexp.MustCompile(`(\w+)\s+in\s+((?:` + quotedFragment + `)+)`)
+	whenSeparator = regexp.MustCompile(`^(?:\s+or\s+|\s*,\s*)`)
+	cycleNamed    = regexp.MustCompile(`(?s)^(` + quotedFragment + `)\s*:\s*(.*)`)
+	renderForm    = regexp.MustCompile(
 		`((?:"[^"]*"|'[^']*')+)(?:\s+(with|for)\s+((?:` + quotedFragment + `)+))?(?:\s+as\s+([\w\-]+))?`)
 	includeForm = regexp.MustCompile(
 		`((?:` + quotedFragment + `)+)(?:\s+(with|for)\s+((?:` + quotedFragment + `)+))?(?:\s+as\s+([\w\-]+))?`)
@@ -68,9 +68,9 @@ func (c *unit) tag(t tag, toks *tokens, b *block) (known bool, err error) {
 	case "ifchanged":
 		n, err = c.changedTag(t, toks)
 	case "break":
-		n, blank = &jumpNode{flowBreak}, true
+		n = &jumpNode{flowBreak}
 	case "continue":
-		n, blank = &jumpNode{flowContinue}, true
+		n = &jumpNode{flowContinue}
 	case "render", "include":
 		n, err = c.partialTag(t)
 	default:
@@ -394,24 +394,28 @@ func (c *unit) whenTests(t tag) ([]expr, error) {
 	if c.opts.Strict2 {
 		return c.whenTestsStrictly(t)
 	}
-	var out []expr
 	s := sub{t.markup, t.at}
+	loc := laxFragmentAny.FindStringIndex(s.text)
+	if loc == nil {
+		return nil, syntaxErrorf(t.pos, "syntax error in tag 'case': write when [value] [or value2 …]")
+	}
+	var out []expr
 	for {
-		m := whenForm.FindStringSubmatchIndex(s.text)
-		if m == nil {
-			return nil, syntaxErrorf(t.pos, "syntax error in tag 'case': write when [value] [or value2 …]")
-		}
-		word, _ := s.group(m, 1)
+		word := s.at(loc[0], loc[1])
 		e, err := c.fragment(word)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, operandWord(word.text, e))
-		rest, more := s.group(m, 2)
-		if !more {
+		s = s.at(loc[1], len(s.text))
+		sep := whenSeparator.FindStringIndex(s.text)
+		if sep == nil {
 			return out, nil
 		}
-		s = rest
+		s = s.at(sep[1], len(s.text))
+		if loc = laxFragment.FindStringIndex(s.text); loc == nil {
+			return out, nil
+		}
 	}
 }
 
@@ -451,7 +455,21 @@ func (c *unit) changedTag(t tag, toks *tokens) (node, error) {
 	return n, err
 }
 
+// cycle returns the number of the group of cycle tags with the key.
+func (p *program) cycle(key string) int {
+	id, ok := p.cycleIDs[key]
+	if !ok {
+		id = len(p.cycleIDs)
+		p.cycleIDs[key] = id
+		p.cycles = len(p.cycleIDs)
+	}
+	return id
+}
+
 func (c *unit) cycleTag(t tag) (node, error) {
+	if err := c.checkStrictly(t, (*grammar).cycleShape); err != nil {
+		return nil, err
+	}
 	n := &cycleNode{pos: t.pos, out: outputNode{pos: t.pos}}
 	if c.opts.Escape == HTML {
 		n.out.place = c.html.value()
@@ -468,7 +486,7 @@ func (c *unit) cycleTag(t tag) (node, error) {
 	} else if laxFragment.FindString(t.markup) == "" {
 		return nil, syntaxErrorf(t.pos, "syntax error in tag 'cycle': write cycle [name:] value [, value2 …]")
 	}
-	var keys []string
+	var keys []byte
 	for from := 0; from <= len(s.text); {
 		end := strings.IndexByte(s.text[from:], ',')
 		if end < 0 {
@@ -486,8 +504,13 @@ func (c *unit) cycleTag(t tag) (node, error) {
 			return nil, err
 		}
 		n.values = append(n.values, e)
-		keys = append(keys, part.text)
+		if l, ok := e.(*literal); ok {
+			keys = appendInspect(append(keys, ','), l.v, 0, nil)
+		} else {
+			// As in Shopify's, tags with variables do not share their place even if they are written alike.
+			keys = fmt.Appendf(keys, ",@%s:%d", c.src.name, t.pos)
+		}
 	}
-	n.key = fmt.Sprintf("%q", keys)
+	n.id = c.prog.cycle(string(keys))
 	return n, nil
 }

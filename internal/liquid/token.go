@@ -40,6 +40,9 @@ func tokenize(text string) *tokens {
 		}
 		out.list = append(out.list, token{text[i : i+n], i})
 		i += n
+		if n == 2 && text[i-2] == '{' && (text[i-1] == '{' || text[i-1] == '%') {
+			break // An opening that never ends: the parser refuses it, so what follows is not looked at.
+		}
 	}
 	return out
 }

@@ -58,10 +58,8 @@ type Value struct {
 	kind Kind
 	// safe says that a string is already fit for an HTML part, so that it is not escaped a second time.
 	safe bool
-	// n holds a boolean, an integer, the bits of a float, or the first number of a range.
-	n int64
-	// m holds the last number of a range.
-	m   int64
+	// n holds a boolean, an integer, the bits of a float, or the first number of a range, whose last is in ref.
+	n   int64
 	s   string
 	ref any
 }
@@ -113,7 +111,7 @@ func ObjectOf(o Object) Value {
 	return Value{kind: KindObject, ref: o}
 }
 
-func rangeOf(first, last int64) Value { return Value{kind: KindRange, n: first, m: last} }
+func rangeOf(first, last int64) Value { return Value{kind: KindRange, n: first, ref: last} }
 
 func bigOf(b *big.Int) Value {
 	if b.IsInt64() {
@@ -197,12 +195,16 @@ func (v Value) truthy() bool {
 	return v.kind != KindNil && (v.kind != KindBool || v.n != 0)
 }
 
+// last is the last number of a range.
+func (v Value) last() int64 { return v.ref.(int64) }
+
 // rangeLen is the number of integers in a range, or 0 for one that runs backwards.
 func (v Value) rangeLen() int64 {
-	if v.m < v.n {
+	m := v.last()
+	if m < v.n {
 		return 0
 	}
-	n := v.m - v.n + 1
+	n := m - v.n + 1
 	if n <= 0 {
 		return math.MaxInt64
 	}
