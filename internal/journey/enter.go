@@ -74,8 +74,8 @@ func (t *Turn) gates(f *flow, p *Place, ev *Event) (reason, text string) {
 			return RefusedNoKey, f.key
 		}
 	}
-	if at := t.State.inside(f.name, p.Key); at != nil {
-		return RefusedInside, "since " + instant(at.Entered)
+	if t.State.inside(f.name, p.Key) != nil {
+		return RefusedInside, ""
 	}
 	if reason, text = t.again(f, p.Key); reason != "" {
 		return reason, text

@@ -93,7 +93,7 @@ func (p *parser) step(n *yaml.Node, at, depth int) {
 		}
 		p.def.nodes[at].id, p.def.nodes[at].named = s, true
 	}
-	p.def.nodes[at].stopOnFail = p.onFailure(f["on_failure"])
+	p.def.nodes[at].stopOnFail = p.onFailure(f["on_failure"], main == "wait")
 	v := f[main]
 	switch main {
 	case "send":
@@ -114,15 +114,20 @@ func (p *parser) step(n *yaml.Node, at, depth int) {
 	}
 }
 
-func (p *parser) onFailure(n *yaml.Node) (stop bool) {
+// onFailure reads whether a step that fails ends the stay. A wait whose end is
+// not known does unless the author says otherwise: a mail at the wrong time is
+// worse than none.
+func (p *parser) onFailure(n *yaml.Node, standard bool) (stop bool) {
 	switch s := p.text(n, "on_failure"); s {
-	case "", "continue":
+	case "":
+		return standard
+	case "continue":
 		return false
 	case "stop":
 		return true
 	default:
 		p.fail(n, "continue or stop", "on_failure %q is unknown", cut(s, MaxName))
-		return false
+		return standard
 	}
 }
 
