@@ -14,6 +14,8 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+func noonNow() time.Time { return noon }
+
 // runLog opens a running log over a file; it ends with the test.
 func runLog(t *testing.T, c LogConfig) (*eventlog.Log, *Log) {
 	t.Helper()
@@ -21,7 +23,7 @@ func runLog(t *testing.T, c LogConfig) (*eventlog.Log, *Log) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := eventlog.Open(eventlog.Config{Store: store, Now: func() time.Time { return noon }})
+	log, err := eventlog.Open(eventlog.Config{Store: store, Now: noonNow})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package sqlitestore
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
 
@@ -27,6 +29,9 @@ func (p plainVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File
 	if !ok {
 		return nil, flags, fmt.Errorf("the driver's file %T lacks what this package needs", f)
 	}
+	if flags&vfs.OPEN_MAIN_DB != 0 {
+		return mainFile{plainFile{of}}, flags, nil
+	}
 	return plainFile{of}, flags, nil
 }
 
@@ -42,3 +47,18 @@ type osFile interface {
 }
 
 type plainFile struct{ osFile }
+
+// mainFile is a database, not its log: it ends with a whole page. SQLite would
+// take what is missing of a page for zeros.
+type mainFile struct{ plainFile }
+
+var errCutShort = errors.New("the file is cut short")
+
+// ReadAt reads a page.
+func (f mainFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.plainFile.ReadAt(p, off)
+	if n > 0 && n < len(p) {
+		return 0, vfs.SystemError(errCutShort, uint16(sqlite3.IOERR_DATA))
+	}
+	return n, err
+}
