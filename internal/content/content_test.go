@@ -467,3 +467,17 @@ func BenchmarkRender(b *testing.B) {
 		}
 	}
 }
+
+// TestNowIsWhatTheClockSays reads now and today, in the person's own zone.
+func TestNowIsWhatTheClockSays(t *testing.T) {
+	t.Parallel()
+	s := setup(t, welcome(`<p>{{ now | date: "%Y-%m-%d %H:%M" }} {{ today }}</p>`), one{"email": ada, "timezone": "Pacific/Auckland"}, news, purpose.Profiling)
+	s.now = time.Date(2026, 5, 4, 20, 30, 0, 0, time.UTC)
+	out, err := s.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "<p>2026-05-05 08:30 2026-05-05</p>"; !strings.Contains(string(out.HTML), want) {
+		t.Errorf("HTML lacks %s:\n%s", want, out.HTML)
+	}
+}

@@ -173,6 +173,12 @@ func (m *making) prepare(ctx context.Context) {
 	if locale := m.trait("locale"); locale != "" && len(locale) <= 20 {
 		m.opts.Locale = locale
 	}
+	local := m.now
+	if m.opts.Zone != nil {
+		local = m.now.In(m.opts.Zone)
+	}
+	root.Set("now", liquid.Time(local))
+	root.Set("today", liquid.String(local.Format(time.DateOnly)))
 }
 
 func (m *making) trait(name string) string {

@@ -37,6 +37,8 @@ func (l *loader) templateFolders() map[string]map[string][]byte {
 // nothing can be said about a template.
 func (l *loader) readTemplates() {
 	folders := l.templateFolders()
+	shared := folders[sharedPartials]
+	delete(folders, sharedPartials)
 	l.config.Templates = map[string]*content.Template{}
 	for _, name := range slices.Sorted(maps.Keys(folders)) {
 		dir := path.Join("templates", name)
@@ -51,13 +53,18 @@ func (l *loader) readTemplates() {
 		if f == nil || l.config.Policy == nil {
 			continue
 		}
+		lent := share(folders[name], shared)
 		t, problems := content.ParseTemplate(name, f.root, folders[name], l.config.Policy)
 		for _, p := range problems {
 			s := Error
 			if p.Warning {
 				s = Warning
 			}
-			l.report.add(Problem{File: path.Join(dir, p.File), Line: p.Line, Column: p.Column, Severity: s, Message: p.Message, Hint: p.Hint})
+			file := path.Join(dir, p.File)
+			if lent[p.File] {
+				file = path.Join("templates", sharedPartials, path.Base(p.File))
+			}
+			l.report.add(Problem{File: file, Line: p.Line, Column: p.Column, Severity: s, Message: p.Message, Hint: p.Hint})
 		}
 		if t != nil {
 			l.config.Templates[name] = t
@@ -65,13 +72,45 @@ func (l *loader) readTemplates() {
 	}
 }
 
+// Content gives the templates with what all mails have in common, as the
+// renderer takes them, for one version of the configuration.
+func (c *Config) Content(version int) *content.Set {
+	w := &c.Workspace
+	return &content.Set{
+		Version:   version,
+		Templates: c.Templates,
+		Workspace: content.Workspace{
+			Name: w.Title, From: w.Sending.From, ReplyTo: w.Sending.ReplyTo, Domain: w.Sending.Domain,
+			Postal: w.Sending.Postal, FeedbackID: w.Sending.FeedbackID, Zone: w.TimeZone, Locale: w.Locale,
+		},
+	}
+}
+
+// sharedPartials is the folder whose files every template can include as if
+// they stood in its own partials/.
+const sharedPartials = "_partials"
+
+// share puts the shared partials beside a template's own; one of its own with
+// the same name wins. It gives the names of those that were lent.
+func share(files, shared map[string][]byte) map[string]bool {
+	lent := map[string]bool{}
+	for name, body := range shared {
+		to := path.Join("partials", name)
+		if _, own := files[to]; !own {
+			files[to], lent[to] = body, true
+		}
+	}
+	return lent
+}
+
 // templateNames lists the templates that have a folder, readable or not.
 func (l *loader) templateNames() []string {
 	var names []string
 	for p := range l.files {
 		if rest, ok := strings.CutPrefix(p, "templates/"); ok {
-			name, _, _ := strings.Cut(rest, "/")
-			names = append(names, name)
+			if name, _, _ := strings.Cut(rest, "/"); name != sharedPartials {
+				names = append(names, name)
+			}
 		}
 	}
 	slices.Sort(names)

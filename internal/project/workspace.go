@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 
 // Workspace is rapport.yaml: what holds for everything else.
 type Workspace struct {
-	Name     string
+	Name     string // for machines: keys, metrics, Message-IDs
+	Title    string // for readers; the name if nothing else is said
+	Locale   string // the language of dates and amounts when a person has none
 	TimeZone *time.Location
 	BaseURL  string // where readers reach this server: links in mails, without a slash at the end
 	Sending  Sending
@@ -63,11 +66,17 @@ const day = 24 * time.Hour
 // workspace reads rapport.yaml.
 func workspace(f *file) Workspace {
 	w := Workspace{TimeZone: time.UTC}
-	s := f.section(f.root, "rapport.yaml", "workspace", "time_zone", "base_url", "sending", "events", "limits")
+	s := f.section(f.root, "rapport.yaml", "workspace", "title", "locale", "time_zone", "base_url", "sending", "events", "limits")
 	s.need("write for example `workspace: acorn-books`", "workspace")
 	s.need("write the address where readers reach this server, for example https://mail.shop.example", "base_url")
 	s.need("write how mails leave: from, domain, postal_address", "sending")
-	w.Name = s.name("workspace")
+	w.Name, w.Title, w.Locale = s.name("workspace"), s.text("title"), s.text("locale")
+	if w.Title == "" {
+		w.Title = w.Name
+	}
+	if w.Locale != "" && !localeForm.MatchString(w.Locale) {
+		f.errorf(s.value("locale"), "write for example en, en-GB or de", "there is no locale %q", w.Locale)
+	}
 	if zone := s.text("time_zone"); zone != "" {
 		loc, err := time.LoadLocation(zone)
 		if err != nil || zone == "Local" {
@@ -89,6 +98,9 @@ func workspace(f *file) Workspace {
 		"identifiers_per_kind", "rejects_kept", "timeline_per_person", "manage_per_second"))
 	return w
 }
+
+// localeForm is a language and perhaps a country.
+var localeForm = regexp.MustCompile(`^[a-z]{2,3}([-_][A-Za-z]{2,4})?$`)
 
 func limits(s *section) Limits {
 	return Limits{
