@@ -227,7 +227,7 @@ func (l *loader) read() {
 		l.readPurposes(f)
 	}
 	for _, n := range l.in("sources") {
-		c.Sources = append(c.Sources, source(n.file, n.name))
+		c.Sources = append(c.Sources, readSource(n.file, n.name))
 	}
 	for _, n := range l.in("providers") {
 		c.Providers = append(c.Providers, provider(n.file, n.name))

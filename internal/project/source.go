@@ -4,6 +4,7 @@ import (
 	"net/url"
 
 	"rapport/internal/purpose"
+	"rapport/internal/source"
 )
 
 // The kinds of source.
@@ -21,14 +22,15 @@ type Source struct {
 	Purpose  purpose.Purpose // why its data is collected
 	Basis    purpose.Basis   // on which legal basis
 	Keys     []Ref
-	Origins  []string // browser: the web origins that may send; empty: any
-	UserHash Ref      // browser: the secret under which user ids are signed
-	PerSec   float64  // events a second for each key; 0: the workspace's limit
+	Origins  []string       // browser: the web origins that may send; empty: any
+	UserHash Ref            // browser: the secret under which user ids are signed
+	PerSec   float64        // events a second for each key; 0: the workspace's limit
+	File     *source.Format // file: how its lines become events
 }
 
-// source reads one file of sources/.
-func source(f *file, name string) Source {
-	s := f.section(f.root, "a source", "title", "kind", "purpose", "basis", "keys", "origins", "user_hash", "events_per_second")
+// readSource reads one file of sources/.
+func readSource(f *file, name string) Source {
+	s := f.section(f.root, "a source", "title", "kind", "purpose", "basis", "keys", "origins", "user_hash", "events_per_second", "file")
 	s.need("write server, browser or file", "kind")
 	s.need("write why the data is collected, a name from purposes.yaml", "purpose")
 	s.need("write the legal basis: consent, contract, legal_obligation, vital, public_task or legitimate_interest", "basis")
@@ -66,6 +68,14 @@ func source(f *file, name string) Source {
 			if s.has(k) {
 				f.errorf(s.key(k), "remove it, or write `kind: browser`", "%q is for browser sources only", k)
 			}
+		}
+	}
+	if n := s.value("file"); n != nil {
+		format, problems := source.Parse(n)
+		f.rule(problems)
+		out.File = format
+		if out.Kind != FileSource {
+			f.errorf(s.key("file"), "remove it, or write `kind: file`", "\"file\" is for sources of kind file only")
 		}
 	}
 	if out.Kind == FileSource && len(out.Keys) > 0 {
