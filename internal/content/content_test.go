@@ -481,3 +481,17 @@ func TestNowIsWhatTheClockSays(t *testing.T) {
 		t.Errorf("HTML lacks %s:\n%s", want, out.HTML)
 	}
 }
+
+// TestDecorationIsNotInTheText keeps what is hidden from screen readers out of
+// the text part.
+func TestDecorationIsNotInTheText(t *testing.T) {
+	t.Parallel()
+	s := setup(t, welcome(`<table><tr><td aria-hidden="true">G</td><td aria-hidden="false">Guji</td></tr></table>`), one{"email": ada}, news)
+	out, err := s.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(out.Text), "Guji\n") || !strings.Contains(string(out.HTML), ">G<") {
+		t.Errorf("text:\n%s\nHTML:\n%s", out.Text, out.HTML)
+	}
+}

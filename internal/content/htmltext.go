@@ -165,6 +165,8 @@ func (a *attributes) take(name, value []byte, from, to int) {
 		a.hidden = a.hidden || hides(value)
 	case bytes.EqualFold(name, []byte("hidden")):
 		a.hidden = true
+	case bytes.EqualFold(name, []byte("aria-hidden")): // Decoration: readers of text are not told of it.
+		a.hidden = a.hidden || bytes.EqualFold(value, []byte("true"))
 	}
 }
 
