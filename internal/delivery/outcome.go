@@ -51,6 +51,7 @@ type properties struct {
 	Class    string          `json:"class"`
 	Journey  string          `json:"journey,omitempty"`
 	Step     string          `json:"step,omitempty"`
+	Place    string          `json:"place,omitempty"` // which stay in the journey decided it
 	Reason   string          `json:"reason,omitempty"`
 	Gate     json.RawMessage `json:"detail,omitempty"`
 	report
@@ -61,7 +62,7 @@ type properties struct {
 func relay(tx store.Tx, m *outbox.Mail, name, reason string, gate []byte, r *report, now time.Time) error {
 	p := properties{
 		Message: m.ID.String(), Template: m.Template, Purpose: string(m.Purpose), Class: m.Class.String(),
-		Journey: m.Journey, Step: m.Step, Reason: reason, report: *r,
+		Journey: m.Journey, Step: m.Step, Place: m.Place, Reason: reason, report: *r,
 	}
 	p.Duplicate = p.Duplicate || m.Duplicate
 	if json.Valid(gate) {
