@@ -32,6 +32,7 @@ type Format struct {
 	Header  bool     // CSV: the first line names the columns
 	Columns []column // fixed: with places; CSV without header: names in order
 	Zone    *time.Location
+	Until   time.Time         // where business time stops when the file is played back; zero: with the last line
 	fields  map[string]*value // of the event: type, event, user_id …
 	props   []member
 	traits  []member
@@ -118,12 +119,19 @@ func (p *parser) key(k, v *yaml.Node) {
 			return
 		}
 		p.f.Zone = zone
+	case "until":
+		until, err := time.Parse(time.RFC3339, v.Value)
+		if err != nil {
+			p.fail(v, "write an instant such as 1998-07-01T00:00:00Z", "%q is no instant", v.Value)
+			return
+		}
+		p.f.Until = until.UTC()
 	case "columns":
 		p.columns(v)
 	case "event":
 		p.event(v)
 	default:
-		p.fail(k, "file has format, comma, header, time_zone, columns and event", "unknown key %q", k.Value)
+		p.fail(k, "file has format, comma, header, time_zone, until, columns and event", "unknown key %q", k.Value)
 	}
 }
 
