@@ -14,7 +14,7 @@ import (
 
 // surroundings is what is read out of an event's context.
 type surroundings struct {
-	traits, external, consent, ip, agent, direct, userHash, group, device, gpc []byte
+	traits, external, consent, ip, agent, direct, userHash, group, device []byte
 }
 
 func around(context []byte, s *surroundings) {
@@ -42,8 +42,6 @@ func around(context []byte, s *surroundings) {
 			s.group = value
 		case "device":
 			s.device = value
-		case "gpc":
-			s.gpc = value
 		}
 	}
 }
@@ -220,6 +218,9 @@ func (in *Ingest) mark(w *work, s surroundings, e *event.Event) {
 	if w.call.Bulk {
 		e.Flags |= event.Bulk
 	}
+	if w.call.GPC {
+		e.Flags |= event.GPC
+	}
 	if !w.call.Browser {
 		return
 	}
@@ -248,24 +249,25 @@ func SignedUser(secret []byte, userID, hash string) bool {
 }
 
 // newContext completes the context: the batch's own under the item's, the
-// client's address and agent for client-side calls, the GPC signal. The signed
-// hash is left out, for whoever reads it could sign with it. Where nothing
+// client's address and agent for client-side calls. The signed hash is left
+// out, for whoever reads it could sign with it. Where nothing
 // changes the bytes stay as they came.
 func (w *work) newContext(own []byte, s surroundings) []byte {
 	client := w.call.Browser || string(s.direct) == "true"
 	addIP := client && absent(s.ip) && w.call.Remote.Unmap().Is4()
 	addAgent := client && absent(s.agent) && w.call.Agent != ""
-	addGPC := w.call.GPC && string(s.gpc) != "true"
-	if w.context == nil && len(s.userHash) == 0 && !addIP && !addAgent && !addGPC {
-		return own
-	}
-	if own == nil && len(s.userHash) == 0 && !addIP && !addAgent && !addGPC {
-		return w.context
+	if len(s.userHash) == 0 && !addIP && !addAgent {
+		switch {
+		case w.context == nil:
+			return own
+		case own == nil:
+			return w.context
+		}
 	}
 	start := len(w.arena)
 	w.arena = append(w.arena, '{')
-	w.copyMembers(own, nil, addIP, addAgent, addGPC, start)
-	w.copyMembers(w.context, own, addIP, addAgent, addGPC, start)
+	w.copyMembers(own, nil, addIP, addAgent, start)
+	w.copyMembers(w.context, own, addIP, addAgent, start)
 	if addIP {
 		w.member(start, "ip")
 		w.arena = append(w.arena, '"')
@@ -280,16 +282,12 @@ func (w *work) newContext(own []byte, s surroundings) []byte {
 		}
 		w.arena, _ = jsontext.AppendQuote(w.arena, strings.ToValidUTF8(agent, "\ufffd"))
 	}
-	if addGPC {
-		w.member(start, "gpc")
-		w.arena = append(w.arena, "true"...)
-	}
 	w.arena = append(w.arena, '}')
 	return w.arena[start:len(w.arena):len(w.arena)]
 }
 
 // copyMembers copies what is not written anew and not hidden by another object.
-func (w *work) copyMembers(from, hidden []byte, ip, agent, gpc bool, start int) {
+func (w *work) copyMembers(from, hidden []byte, ip, agent bool, start int) {
 	for m := membersOf(from); ; {
 		key, value, ok := m.next()
 		if !ok {
@@ -304,10 +302,6 @@ func (w *work) copyMembers(from, hidden []byte, ip, agent, gpc bool, start int) 
 			}
 		case "userAgent":
 			if agent {
-				continue
-			}
-		case "gpc":
-			if gpc {
 				continue
 			}
 		}

@@ -212,7 +212,7 @@ func TestClientSide(t *testing.T) {
 		{"source without a secret", func(c *ingest.Call) { c.Browser, c.Agent, c.Source.UserHash = true, "", nil }, `{"event":"A","userId":"u","context":{"userHash":"` + signed + `"}}`, event.FromBrowser, `{"ip":"192.0.2.7"}`},
 		{"the hash is not kept of a server either", nil, `{"event":"A","userId":"u","context":{"userHash":"` + signed + `","a":1}}`, 0, `{"a":1}`},
 		{"bulk", func(c *ingest.Call) { c.Bulk = true }, `{"event":"A","userId":"u"}`, event.Bulk, ``},
-		{"global privacy control", func(c *ingest.Call) { c.GPC = true }, `{"event":"A","userId":"u"}`, 0, `{"gpc":true}`},
+		{"global privacy control", func(c *ingest.Call) { c.GPC = true }, `{"event":"A","userId":"u"}`, event.GPC, ``},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -77,6 +77,19 @@ func TestGPCSpeaksForEveryEvent(t *testing.T) {
 	}
 }
 
+// TestReservedNamesSpeak shows that an event whose name says it all reaches the
+// authority without a consent object.
+func TestReservedNamesSpeak(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if _, err := b.Take(t.Context(), batch(`{"batch":[{"type":"track","event":"Unsubscribed","userId":"a"},{"type":"track","event":"Subscribed","userId":"b"}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]said{{User: "a"}}, b.permit.said); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
 // TestDenied shows that what permission forbids leaves no trace but a count,
 // save for the record that the authority wants in its place.
 func TestDenied(t *testing.T) {

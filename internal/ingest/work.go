@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/fault"
 )
@@ -230,7 +231,7 @@ func (in *Ingest) parseAll(w *work) error {
 			w.reject(i, p, raw)
 			continue
 		}
-		if mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]; len(mine) > 0 || w.call.GPC {
+		if mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]; len(mine) > 0 || consent.Speaks(e) {
 			w.said = append(w.said, Statement{Event: e, Preferences: mine, GPC: w.call.GPC})
 		}
 	}
