@@ -140,6 +140,9 @@ func (c *check) read(tree fs.FS) ([]source, error) {
 			if base == "node_modules" || base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") && p != "." {
 				return fs.SkipDir
 			}
+			if _, err := fs.Stat(tree, path.Join(p, "go.mod")); err == nil && p != "." {
+				return fs.SkipDir // Another module, with a plan of its own.
+			}
 			return nil
 		}
 		if path.Ext(p) != ".go" {
@@ -338,7 +341,9 @@ func (c *check) at(n ast.Node) string {
 }
 
 // Where SQL may stand.
-func homeOfSQL(room string) bool { return room == "store/sqlitestore" || room == "store/pgstore" }
+func homeOfSQL(room string) bool {
+	return room == "store/pgstore" || room == "store/sqlitestore" || strings.HasPrefix(room, "store/sqlitestore/")
+}
 
 var statement = regexp.MustCompile(`(?is)^\s*(select\s.+\sfrom\s|insert\s+(or\s+\w+\s+)?into\s|update\s+\w+\s+set\s|delete\s+from\s|create\s+(table|(unique\s+)?index)\s|pragma\s+\w)`)
 

@@ -60,6 +60,8 @@ func plain() (fstest.MapFS, Plan) {
 		"internal/store/sqlitestore/sqlitestore.go": file("// Package sqlitestore keeps.\npackage sqlitestore\n\nimport _ \"database/sql\"\n\nconst q = `SELECT a FROM b`\n"),
 		"internal/app/app.go":                       file("// Package app joins.\npackage app\n\nimport (\n\t\"os\"\n\t\"time\"\n\t_ \"house/internal/walk\"\n)\n\nvar X, Y = time.Now, os.Getenv\n"),
 		"cmd/house/main.go":                         file("// Command house runs.\npackage main\n\nimport _ \"house/internal/app\"\n\nfunc main() {}\n"),
+		"bench/go.mod":                              file("module bench\n"),
+		"bench/bench.go":                            file("package bench\n\nimport _ \"rival.example/engine\"\n"),
 		"sdk/node_modules/x/x.go":                   file("package broken ("),
 	}
 	return tree, Plan{
