@@ -16,6 +16,9 @@ import (
 // claimMost bounds how many mails one round claims.
 const claimMost = 256
 
+// claimAgain is how long claiming rests after the store has failed.
+const claimAgain = time.Second
+
 // clockCheck bounds how long a due time is slept towards: business time may jump.
 const clockCheck = time.Second
 
@@ -35,14 +38,19 @@ func (d *Dispatcher) claimLoop(ctx context.Context) {
 		}
 		if len(ids) > 0 || scan {
 			more, err := d.claimRound(ids, scan, min(free, claimMost))
+			d.intake.end(more || err != nil)
 			if err != nil {
-				d.cfg.Logger.Error("claiming failed", "error", err)
-				d.intake.due(now.Add(time.Second))
+				d.cfg.Logger.Error("claiming failed; trying again", "error", err)
+				timer.Reset(claimAgain)
+				select {
+				case <-d.stop:
+				case <-timer.C:
+				}
 			}
-			d.intake.end(more)
-			if err == nil && ctx.Err() == nil && !d.stopped() {
-				continue
+			if d.stopped() {
+				return
 			}
+			continue
 		}
 		sleep := time.Hour
 		if next, ok := d.intake.nextDue(); ok {
@@ -84,6 +92,7 @@ type claims struct {
 	d       *Dispatcher
 	jobs    []*job
 	waiting []time.Time // due times of mails that are not claimed
+	moved   int         // mails that were claimed or moved
 	more    bool
 }
 
@@ -103,10 +112,7 @@ func (d *Dispatcher) claimRound(ids []id.Message, scan bool, limit int) (bool, e
 	}})
 	if err != nil {
 		c.undo()
-		if !scan {
-			d.intake.wake(nil)
-		}
-		return scan, fmt.Errorf("claim mails: %w", err)
+		return false, fmt.Errorf("claim mails: %w", err)
 	}
 	for _, at := range c.waiting {
 		d.intake.due(at)
@@ -124,7 +130,7 @@ func (c *claims) undo() {
 	for _, j := range c.jobs {
 		j.lane.unclaim()
 	}
-	c.jobs, c.waiting, c.more = c.jobs[:0], c.waiting[:0], false
+	c.jobs, c.waiting, c.moved, c.more = c.jobs[:0], c.waiting[:0], 0, false
 }
 
 // named claims mails that were woken by id.
@@ -161,14 +167,16 @@ func (c *claims) scan(tx store.Tx, limit int) error {
 			return err
 		}
 	}
-	if c.more = len(owed) == limit; c.more {
+	// Mails that this process still holds are no reason to look again at once:
+	// whoever brings them back wakes us.
+	if c.more = len(owed) == limit && c.moved > 0; c.more {
 		return nil
 	}
 	next, ok, err := tx.Outbox().NextOwed()
 	if err != nil {
 		return fmt.Errorf("find the next owed mail: %w", err)
 	}
-	if ok {
+	if ok && next.After(now) {
 		c.waiting = append(c.waiting, next)
 	}
 	return nil
@@ -181,6 +189,7 @@ func (c *claims) take(tx store.Tx, m *outbox.Mail, now time.Time) error {
 	if d.mails.has(m.ID) {
 		return nil // on its way back; whoever brings it wakes us
 	}
+	c.moved++
 	if end, ok := d.cfg.Rules.End(m); ok && now.After(end) {
 		return ignoreStale(d.skip(tx, m, now, "expired", ruleDetail("valid until "+end.UTC().Format(time.RFC3339))))
 	}
@@ -253,7 +262,12 @@ func (d *Dispatcher) leave(j *job, move func(store.Tx, *outbox.Mail, time.Time) 
 	e := &entry{insist: true}
 	e.write = func(tx store.Tx) error {
 		m = j.mail
-		return ignoreStale(move(tx, &m, d.cfg.Now()))
+		err := move(tx, &m, d.cfg.Now())
+		if err != nil && ignoreStale(err) == nil {
+			m = outbox.Mail{}
+			return nil
+		}
+		return err
 	}
 	e.committed = func() { d.forget(j, &m) }
 	return d.ledger.submit(e)
@@ -266,8 +280,8 @@ func (d *Dispatcher) forget(j *job, m *outbox.Mail) {
 	switch m.State {
 	case message.Deferred, message.Pending:
 		d.intake.due(m.NotBefore)
-	case message.Uncertain:
-		// The loop of unknown ends has it.
+	case 0: // somebody else has moved it, perhaps to where it is owed again
+		d.intake.wake(nil)
 	default:
 	}
 }

@@ -145,6 +145,7 @@ func (d *Dispatcher) Wake(ids ...id.Message) { d.intake.wake(ids) }
 // handed over, waits StopWait for what is on the wire, and says how much of that
 // is left to become unknown.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	defer close(d.ended)
 	if err := d.Recover(ctx); err != nil {
 		return err
 	}
@@ -170,6 +171,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 	onWire := d.windDown()
 	cancel()
+	d.ledger.yield()
 	helpers.Wait()
 	workers.Wait()
 	d.ledger.close()
@@ -177,7 +179,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	if onWire > 0 {
 		d.cfg.Logger.Warn("stopped with mails on the wire: their end is unknown", "mails", onWire)
 	}
-	close(d.ended)
 	return nil
 }
 
@@ -214,9 +215,15 @@ func (d *Dispatcher) windDown() int {
 	}
 }
 
-// Settle waits until nothing that is due by now is unsent: no mail is claimed
-// and none is owed. Simulations and tests ask it between two instants.
+// Settle waits until nothing that is due by now is unsent: no mail is claimed,
+// none is owed, and no unknown end can be decided yet. Simulations and tests ask it between two instants.
 func (d *Dispatcher) Settle(ctx context.Context) error {
+	select {
+	case <-d.started:
+	case <-d.ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for {
 		calm := d.intake.calmed()
 		if idle, err := d.idle(ctx); err != nil || idle {
@@ -235,7 +242,7 @@ func (d *Dispatcher) Settle(ctx context.Context) error {
 
 // idle tells whether nothing is claimed and nothing due is owed.
 func (d *Dispatcher) idle(ctx context.Context) (bool, error) {
-	if d.mails.count() > 0 || d.intake.busy() {
+	if d.mails.count() > 0 || d.intake.busy() || d.unsure.open(d.cfg.Now()) {
 		return false, nil
 	}
 	owed := 0

@@ -234,6 +234,33 @@ func (b *bundle) story(m id.Message) []string {
 	return out
 }
 
+type storeOptions = store.WriteOptions
+
+// checkEnd holds one person's mail against what the sink got.
+func (b *bundle) checkEnd(who id.Person) {
+	b.t.Helper()
+	var mails []outbox.Mail
+	err := b.mem.Read(b.t.Context(), func(tx store.Tx) error {
+		var err error
+		mails, err = tx.Outbox().OfPerson(who, 2)
+		return err
+	})
+	if err != nil || len(mails) != 1 {
+		b.t.Fatalf("mails of %s: %v, %v", who, mails, err)
+	}
+	m, got := mails[0], b.sink.To(fmt.Sprintf("p%d@mail.example", who))
+	switch {
+	case m.Class.Marketing() && got > 1:
+		b.t.Errorf("%s got %d copies: %v", who, got, b.story(m.ID))
+	case got > 1 && !m.Duplicate:
+		b.t.Errorf("%s got %d copies and nobody says so: %v", who, got, b.story(m.ID))
+	case m.State == message.Accepted && got == 0:
+		b.t.Errorf("%s got nothing of an accepted mail: %v", who, b.story(m.ID))
+	case (m.State == message.Failed || m.State == message.Skipped) && got > 0 && !m.Duplicate:
+		b.t.Errorf("%s got a mail that is %s: %v", who, m.State, b.story(m.ID))
+	}
+}
+
 func (b *bundle) counts() map[message.State]int64 {
 	b.t.Helper()
 	var out map[message.State]int64

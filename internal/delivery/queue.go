@@ -277,6 +277,14 @@ func (i *intake) end(more bool) {
 	}
 }
 
+// stir wakes those who wait for the room to become calm, so that they look again.
+func (i *intake) stir() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	close(i.calm)
+	i.calm = make(chan struct{})
+}
+
 func (i *intake) busy() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -82,6 +82,12 @@ func (u *unsure) due(now time.Time) (ids []id.Message, next time.Time) {
 	return ids, next
 }
 
+// open tells whether a mail could be decided now.
+func (u *unsure) open(now time.Time) bool {
+	ids, _ := u.due(now)
+	return len(ids) > 0
+}
+
 func (u *unsure) get(m id.Message) doubt {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -101,6 +107,7 @@ func (d *Dispatcher) unsureLoop(ctx context.Context) {
 			d.look(m)
 		}
 		if len(ids) > 0 {
+			d.intake.stir()
 			continue
 		}
 		sleep := time.Hour
