@@ -139,6 +139,30 @@ func (v *view) ask(q *Question, i int) (worst State, against uint64) {
 	return worst, against
 }
 
+// Narrows tells from memory whether anything narrow is known of a subject for a
+// purpose: a no, or a suppression of the address.
+func (a *Authority) Narrows(subject id.Hash, p purpose.Purpose) bool {
+	v := a.view.Load()
+	i, ok := v.policy.named[p]
+	if !ok {
+		return false
+	}
+	states, against := v.picture.look(&subject)
+	return states>>(2*i)&3 != 0 || against>>i&1 != 0
+}
+
+// Stands tells whether a no is known that nothing on its way can lift: saying it
+// again would change nothing.
+func (a *Authority) Stands(subject id.Hash, p purpose.Purpose) bool {
+	if !a.settled.Load() || !a.Narrows(subject, p) {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, comes := a.coming[statement{subject, p}]
+	return !comes
+}
+
 func suppressedReason(against uint64) string {
 	for _, r := range []Reason{Complaint, HardBounce, Unsubscribed, Manual} {
 		if against&reasonBits[r] != 0 {

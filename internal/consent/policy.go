@@ -53,9 +53,9 @@ func (d *Definition) Objectable() bool {
 	return false
 }
 
-// no gives the state that a "no" to the purpose means; it becomes Withdrawn
+// No gives the state that a "no" to the purpose means; it becomes Withdrawn
 // where a grant stood.
-func (d *Definition) no() State {
+func (d *Definition) No() State {
 	if d.Basis != purpose.Consent {
 		return Objected
 	}

@@ -278,7 +278,7 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said map[purpose.Purpose
 			case w.method == ByComplaint:
 				e.State = Objected
 			default:
-				e.State = d.no()
+				e.State = d.No()
 			}
 			if w.method != "" {
 				e.Method = w.method

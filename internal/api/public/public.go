@@ -1,0 +1,245 @@
+// Package public is the door for readers of mails: unsubscribe, preferences,
+// open pixels and links. What comes in are requests with a signed token; what
+// goes out are plain pages, a picture, a redirect. Every token that is not ours
+// gets the same answer; a GET or HEAD of a page never changes what a person has
+// said. It needs no login, no cookie and no script.
+package public
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"rapport/internal/fault"
+	"rapport/internal/feedback"
+	"rapport/internal/purpose"
+)
+
+// Config is what a Door is made of. Desk and Logger are required.
+type Config struct {
+	Desk   *feedback.Desk
+	Name   func() string // the sender's name as of now, shown on the pages; nil shows none
+	Logger *slog.Logger
+}
+
+// Door serves readers. It is safe for concurrent use.
+type Door struct {
+	desk   *feedback.Desk
+	name   func() string
+	logger *slog.Logger
+}
+
+// New makes a Door.
+func New(c Config) (*Door, error) {
+	if c.Desk == nil || c.Logger == nil {
+		return nil, errors.New("public: Config needs Desk and Logger")
+	}
+	d := &Door{desk: c.Desk, name: c.Name, logger: c.Logger}
+	if d.name == nil {
+		d.name = func() string { return "" }
+	}
+	return d, nil
+}
+
+// Register puts the door's routes on a mux.
+func (d *Door) Register(mux *http.ServeMux) {
+	mux.HandleFunc("/u/{token}", d.unsubscribe)
+	mux.HandleFunc("/p/{token}", d.preferences)
+	mux.HandleFunc("/o/{token}", d.open)
+	mux.HandleFunc("/c/{token}", d.click)
+	mux.HandleFunc("GET /.well-known/gpc.json", gpc)
+}
+
+// maxForm bounds the body of a form: ours have a few dozen short fields.
+const maxForm = 16 << 10
+
+// unsubscribe shows a page to those who look, and acts for those who post
+// (RFC 8058).
+func (d *Door) unsubscribe(w http.ResponseWriter, r *http.Request) {
+	token := r.PathValue("token")
+	leaving, err := d.desk.Leaving(token)
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	p := page{Leaving: leaving, Title: "Unsubscribe?"}
+	if !leaving.Possible {
+		p.Title = "These messages come when you need them"
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		d.show(w, r, http.StatusOK, "unsubscribe", p)
+	case http.MethodPost:
+		f, err := form(w, r)
+		if err != nil || f.Get("List-Unsubscribe") != "One-Click" {
+			d.say(w, r, http.StatusBadRequest, "That request was not understood", "Please use the button on the page behind the link.")
+			return
+		}
+		if err := d.desk.Unsubscribe(r.Context(), token, feedback.VisitOf(r)); err != nil {
+			d.refuse(w, r, err)
+			return
+		}
+		if leaving.Possible {
+			p.Done, p.Title = true, "You are unsubscribed"
+		}
+		d.show(w, r, http.StatusOK, "unsubscribe", p)
+	default:
+		d.wrongMethod(w, r, "GET, HEAD, POST")
+	}
+}
+
+func (d *Door) preferences(w http.ResponseWriter, r *http.Request) {
+	token, visit := r.PathValue("token"), feedback.VisitOf(r)
+	p := page{Title: "Email preferences", GPC: visit.GPC}
+	var err error
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		p.Choices, err = d.desk.Preferences(r.Context(), token, visit)
+	case http.MethodPost:
+		var f url.Values
+		if f, err = form(w, r); err != nil {
+			d.say(w, r, http.StatusBadRequest, "That request was not understood", "Please use the button on the page behind the link.")
+			return
+		}
+		p.Done = true
+		if f.Has("all") {
+			p.Choices, err = d.desk.LeaveAll(r.Context(), token, visit)
+			break
+		}
+		was, want := map[purpose.Purpose]bool{}, map[purpose.Purpose]bool{}
+		for field, values := range f {
+			if name, ok := strings.CutPrefix(field, "was."); ok {
+				was[purpose.Purpose(name)] = values[0] == "on"
+				want[purpose.Purpose(name)] = f.Get("want."+name) == "on"
+			}
+		}
+		p.Choices, err = d.desk.Save(r.Context(), token, was, want, visit)
+	default:
+		d.wrongMethod(w, r, "GET, HEAD, POST")
+		return
+	}
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	d.show(w, r, http.StatusOK, "preferences", p)
+}
+
+// pixel is a transparent picture of one dot.
+var pixel = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
+
+// open gives the picture to everybody, whatever becomes of noticing it.
+func (d *Door) open(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		d.wrongMethod(w, r, "GET, HEAD")
+		return
+	}
+	if token, ok := strings.CutSuffix(r.PathValue("token"), ".gif"); ok {
+		if _, err := d.desk.Open(r.Context(), token, feedback.VisitOf(r)); err != nil && !errors.Is(err, feedback.ErrToken) {
+			d.logger.Error("an open was not noticed", "error", err)
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "image/gif")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(pixel) // The reader has gone.
+}
+
+// click leads on to where the link was signed to lead, and nowhere else.
+func (d *Door) click(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		d.wrongMethod(w, r, "GET, HEAD")
+		return
+	}
+	to := r.URL.Query().Get("u")
+	t, err := d.desk.Follow(r.PathValue("token"), to)
+	if err != nil || !leads(to) {
+		d.refuse(w, r, feedback.ErrToken)
+		return
+	}
+	if _, err := d.desk.Click(r.Context(), t, to, feedback.VisitOf(r)); err != nil {
+		d.logger.Error("a click was not noticed", "error", err) // The reader goes on nevertheless.
+	}
+	h := w.Header()
+	h.Set("Location", to)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(http.StatusFound)
+}
+
+// leads tells whether an address may stand in a Location header.
+func leads(to string) bool {
+	for i := range len(to) {
+		if to[i] <= ' ' || to[i] == 0x7f {
+			return false
+		}
+	}
+	u, err := url.Parse(to)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+// form reads a form, however it is encoded.
+func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err == nil && kind == "multipart/form-data" {
+		return parts(multipart.NewReader(r.Body, params["boundary"]))
+	}
+	// Mailbox providers are told to send a form; one that forgets to say so has sent one.
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return url.ParseQuery(strings.TrimSpace(string(body)))
+}
+
+func parts(m *multipart.Reader) (url.Values, error) {
+	out := url.Values{}
+	for {
+		p, err := m.NextPart()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		value, err := io.ReadAll(p)
+		if err != nil {
+			return nil, err
+		}
+		out.Add(p.FormName(), string(value))
+	}
+}
+
+// refuse answers a fault. What is wrong with a link is not said.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, feedback.ErrToken):
+		d.say(w, r, http.StatusNotFound, "This link does not work", "It may have been cut off on its way. Please open it again from the email, or answer the email and ask to be taken off the list.")
+	case fault.Temporary(err), fault.KindOf(err) == fault.Unavailable:
+		w.Header().Set("Retry-After", "5")
+		d.say(w, r, http.StatusServiceUnavailable, "Not just now", "We could not save this at the moment. Please try again shortly.")
+	default:
+		d.logger.Error("a reader could not be served", "error", err)
+		w.Header().Set("Retry-After", "5")
+		d.say(w, r, http.StatusInternalServerError, "Something went wrong on our side", "Nothing was changed. Please try again shortly.")
+	}
+}
+
+func (d *Door) wrongMethod(w http.ResponseWriter, r *http.Request, allowed string) {
+	w.Header().Set("Allow", allowed)
+	d.say(w, r, http.StatusMethodNotAllowed, "That is not possible here", "Please open the link from the email in a browser.")
+}
+
+// gpc says that the signal is honoured.
+func gpc(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"gpc":true,"lastUpdate":"2026-11-23"}` + "\n")) // The caller has gone.
+}

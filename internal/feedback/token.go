@@ -1,0 +1,212 @@
+package feedback
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"rapport/internal/content"
+	"rapport/internal/id"
+	"rapport/internal/purpose"
+)
+
+// Kind says what a token is good for. A token of one kind is none of another.
+type Kind byte
+
+// The kinds.
+const (
+	UnsubscribeKind Kind = 'u'
+	PreferencesKind Kind = 'p'
+	OpenKind        Kind = 'o'
+	ClickKind       Kind = 'c'
+)
+
+// Token is what a link in a mail says: nothing personal, only the mail's id, the
+// keyed hash of the address it went to, and its purpose. It never expires, for
+// the right to withdraw does not.
+type Token struct {
+	Kind    Kind
+	Mail    id.Message
+	Address id.Hash         // for unsubscribe and preferences
+	Purpose purpose.Purpose // for unsubscribe and preferences
+	Link    int             // for clicks: the link's number in the mail
+}
+
+// ErrToken is every fault that a token can have. It says no more, so that trying
+// teaches nothing.
+var ErrToken = errors.New("the link is not one of ours")
+
+// A token is, in base64 without padding for URLs: version, kind, key id, then the
+// fields of the kind, then the first half of an HMAC-SHA256.
+const (
+	tokenVersion = 1
+	headSize     = 3
+	macSize      = 16
+	maxToken     = 400
+	maxURL       = 4096
+)
+
+// SignerConfig is what a Signer is made of.
+type SignerConfig struct {
+	Base string   // where readers reach us, for example https://mail.shop.example
+	Keys [][]byte // the first signs, all are accepted; each at least 32 bytes
+}
+
+// Signer makes and reads the links in mails. It is safe for concurrent use.
+type Signer struct {
+	base string
+	keys []signingKey
+}
+
+type signingKey struct {
+	id     byte
+	secret []byte
+}
+
+// NewSigner makes a Signer.
+func NewSigner(c SignerConfig) (*Signer, error) {
+	if !strings.HasPrefix(c.Base, "https://") && !strings.HasPrefix(c.Base, "http://") {
+		return nil, fmt.Errorf("links in mails: the base address must begin with https:// or http://")
+	}
+	if len(c.Keys) == 0 {
+		return nil, errors.New("links in mails: a key is missing")
+	}
+	s := &Signer{base: strings.TrimRight(c.Base, "/")}
+	for _, k := range c.Keys {
+		if len(k) < 32 {
+			return nil, fmt.Errorf("links in mails: a key has %d bytes, at least 32 are needed", len(k))
+		}
+		// Each key is used for this alone, whatever else it opens.
+		mac := hmac.New(sha256.New, k)
+		_, _ = mac.Write([]byte("rapport link token")) // A hash never fails to be written to.
+		secret := mac.Sum(nil)
+		s.keys = append(s.keys, signingKey{id: secret[0], secret: secret[1:]})
+	}
+	return s, nil
+}
+
+// Base gives the address under which the links lie.
+func (s *Signer) Base() string { return s.base }
+
+// Sign writes a token. url is what a click leads to, signed with it.
+func (s *Signer) Sign(t Token, url string) string {
+	k := s.keys[0]
+	raw := make([]byte, 0, 128)
+	raw = append(raw, tokenVersion, byte(t.Kind), k.id)
+	raw = append(raw, t.Mail[:]...)
+	switch t.Kind {
+	case UnsubscribeKind, PreferencesKind:
+		raw = append(raw, t.Address[:]...)
+		raw = append(raw, t.Purpose...)
+	case ClickKind:
+		raw = binary.AppendUvarint(raw, uint64(max(t.Link, 0)))
+	default:
+	}
+	raw = k.sum(raw, raw, url)
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// sum appends the MAC of a token's bytes and of the URL it is bound to.
+func (k signingKey) sum(dst, raw []byte, url string) []byte {
+	mac := hmac.New(sha256.New, k.secret)
+	var size [4]byte
+	binary.BigEndian.PutUint32(size[:], uint32(len(raw))) //nolint:gosec // Tokens have at most maxToken bytes.
+	_, _ = mac.Write(size[:])                             // A hash never fails to be written to.
+	_, _ = mac.Write(raw)
+	_, _ = mac.Write([]byte(url))
+	var sum [sha256.Size]byte
+	return append(dst, mac.Sum(sum[:0])[:macSize]...)
+}
+
+// Verify reads a token of a kind, with the URL it is bound to. Every fault is
+// ErrToken.
+func (s *Signer) Verify(kind Kind, text, url string) (Token, error) {
+	if len(text) > maxToken || len(url) > maxURL {
+		return Token{}, ErrToken
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) < headSize+len(id.Message{})+macSize || raw[0] != tokenVersion {
+		return Token{}, ErrToken
+	}
+	body, given := raw[:len(raw)-macSize], raw[len(raw)-macSize:]
+	ok := false
+	for _, k := range s.keys {
+		if k.id == raw[2] && hmac.Equal(k.sum(nil, body, url), given) {
+			ok = true
+		}
+	}
+	if !ok || Kind(raw[1]) != kind {
+		return Token{}, ErrToken
+	}
+	return read(kind, body[headSize:])
+}
+
+// read takes the fields of a token whose MAC was right.
+func read(kind Kind, b []byte) (Token, error) {
+	t := Token{Kind: kind}
+	b = b[copy(t.Mail[:], b):]
+	switch kind {
+	case UnsubscribeKind, PreferencesKind:
+		if len(b) < len(t.Address) {
+			return Token{}, ErrToken
+		}
+		t.Purpose = purpose.Purpose(b[copy(t.Address[:], b):])
+	case ClickKind:
+		n, size := binary.Uvarint(b)
+		if size != len(b) || n > 1<<20 {
+			return Token{}, ErrToken
+		}
+		t.Link = int(n)
+	default:
+		if len(b) != 0 {
+			return Token{}, ErrToken
+		}
+	}
+	return t, nil
+}
+
+// Unsubscribe implements content.Links.
+func (s *Signer) Unsubscribe(m id.Message, address id.Hash, why purpose.Purpose) string {
+	return s.base + "/u/" + s.Sign(Token{Kind: UnsubscribeKind, Mail: m, Address: address, Purpose: why}, "")
+}
+
+// Preferences implements content.Links.
+func (s *Signer) Preferences(m id.Message, address id.Hash, why purpose.Purpose) string {
+	return s.base + "/p/" + s.Sign(Token{Kind: PreferencesKind, Mail: m, Address: address, Purpose: why}, "")
+}
+
+// Open implements content.Links.
+func (s *Signer) Open(m id.Message) string {
+	return s.base + "/o/" + s.Sign(Token{Kind: OpenKind, Mail: m}, "") + ".gif"
+}
+
+// Click implements content.Links. A URL that is too long to be signed stays as it is.
+func (s *Signer) Click(m id.Message, n int, url string) string {
+	if len(url) > maxURL {
+		return url
+	}
+	return s.base + "/c/" + s.Sign(Token{Kind: ClickKind, Mail: m, Link: n}, url) + "?u=" + queryEscape(url)
+}
+
+// queryEscape escapes what may not stand in a query, and no more, so that people
+// can read where a link leads.
+func queryEscape(s string) string {
+	const plain = "-._~:/@!$'()*,"
+	var b strings.Builder
+	b.Grow(len(s) + 16)
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(plain, c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
+}
+
+var _ content.Links = (*Signer)(nil)
