@@ -41,7 +41,16 @@ func ProblemOf(err error) Problem {
 // WriteProblem answers with an error. Internal ones are logged, for the caller
 // does not hear what they were.
 func WriteProblem(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
+	WriteProblemAs(w, r, logger, 0, err)
+}
+
+// WriteProblemAs answers with an error under a status of the caller's choice,
+// where the fault's kind does not say enough; 0 means the one that fits.
+func WriteProblemAs(w http.ResponseWriter, r *http.Request, logger *slog.Logger, status int, err error) {
 	p := ProblemOf(err)
+	if status != 0 {
+		p.Status, p.Title = status, http.StatusText(status)
+	}
 	p.Instance = RequestID(r.Context())
 	if p.Status == http.StatusInternalServerError && logger != nil {
 		logger.ErrorContext(r.Context(), "request failed", "request_id", p.Instance, "code", fault.CodeOf(err), "error", err)

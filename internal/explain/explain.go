@@ -407,6 +407,16 @@ func (r *Reader) read(ctx context.Context, who id.Person) (f *figure, err error)
 	return f, err
 }
 
+// Living gives who somebody is by now: themselves, or whom they were merged
+// into. A NotFound fault says that there is no such person.
+func (r *Reader) Living(ctx context.Context, who id.Person) (id.Person, error) {
+	f, err := r.read(ctx, who)
+	if err != nil {
+		return 0, err
+	}
+	return f.id, nil
+}
+
 // Segments gives every segment with its size and how far a backfill came.
 func (r *Reader) Segments(ctx context.Context) ([]SegmentSize, error) {
 	v := r.Version()

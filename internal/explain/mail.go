@@ -242,3 +242,23 @@ func (a *asking) Permit(p purpose.Purpose) (bool, string) {
 }
 
 var _ journey.Person = (*asking)(nil)
+
+// Owed is a mail that is owed under a key.
+type Owed struct {
+	ID    id.Message
+	Cause string // message id of the record that asked for it
+	State string
+}
+
+// ByKey finds the mail of a key, false when none was walked under it.
+func (r *Reader) ByKey(ctx context.Context, key string) (out Owed, found bool, err error) {
+	err = r.Keeper.Read(ctx, func(b processor.Books) error {
+		if out.ID, found, err = b.Outbox.ByKey(key); err != nil || !found {
+			return err
+		}
+		mail, ok, err := b.Outbox.Get(out.ID)
+		out.Cause, out.State, found = mail.Cause, mail.State.String(), ok
+		return err
+	})
+	return out, found, err
+}

@@ -1,0 +1,285 @@
+// Package manage is the door at which operators and their programs knock. What
+// comes in are requests with a management key; what goes out are answers of the
+// rooms as JSON, or problems after RFC 9457. It decodes, checks who asks, calls
+// one room and encodes. It never decides, never reads tables, and says nothing
+// of a person to anybody without a management key.
+package manage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"rapport/internal/access"
+	"rapport/internal/api"
+	"rapport/internal/consent"
+	"rapport/internal/eventlog"
+	"rapport/internal/explain"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/ingest"
+	"rapport/internal/message"
+	"rapport/internal/processor"
+	"rapport/internal/purpose"
+	"rapport/internal/ratelimit"
+	"rapport/internal/segment"
+)
+
+// DefaultPerSecond and DefaultBurst are how many requests each management key
+// may make where nobody says otherwise.
+const (
+	DefaultPerSecond = 20_000
+	DefaultBurst     = 40_000
+)
+
+// Keys are the keys that callers show.
+type Keys interface {
+	Find(secret string) (access.Key, bool)
+	List() []access.Key
+	Create(ctx context.Context, r access.Request) (secret string, key access.Key, err error)
+	Revoke(ctx context.Context, id string) error
+}
+
+// Log takes records into a lane, durably, and tells where a lane ends.
+type Log interface {
+	Append(ctx context.Context, lane eventlog.Lane, records [][]byte) (first int64, at time.Time, err error)
+	Tail(lane eventlog.Lane) (int64, time.Time)
+}
+
+// Walk tells how far the lanes are walked.
+type Walk interface {
+	Wait(ctx context.Context, lane eventlog.Lane, pos int64) error
+	Walked(lane eventlog.Lane) int64
+	Stats() processor.Stats
+	Backfill() segment.Backfill
+	Version() *processor.Version
+}
+
+// Reader answers what there is to tell.
+type Reader interface {
+	Find(ctx context.Context, kind, value string) (id.Person, error)
+	Living(ctx context.Context, who id.Person) (id.Person, error)
+	Person(ctx context.Context, who id.Person, why purpose.Purpose) (*explain.Person, error)
+	Events(ctx context.Context, who id.Person, cursor string, limit int) ([]explain.Event, string, error)
+	Segments(ctx context.Context) ([]explain.SegmentSize, error)
+	Segment(ctx context.Context, name string, who id.Person) (*explain.Segment, error)
+	Journeys() []explain.JourneyLine
+	Journey(ctx context.Context, name string, who id.Person) (*explain.Journey, error)
+	Message(ctx context.Context, m id.Message) (*explain.MailStory, error)
+	Mails(ctx context.Context, who id.Person, limit int) ([]explain.Mail, error)
+	MailsIn(ctx context.Context, s message.State, after id.Message, limit int) ([]explain.Mail, error)
+	States(ctx context.Context) (map[string]int64, error)
+	ByKey(ctx context.Context, key string) (explain.Owed, bool, error)
+}
+
+// Rejects is what came in and could not be taken.
+type Rejects interface {
+	Rejects(ctx context.Context, q ingest.RejectQuery) ([]ingest.Reject, error)
+	RejectCounts(ctx context.Context) (map[string]int64, error)
+	Reject(ctx context.Context, id int64) (ingest.Reject, error)
+	Resend(ctx context.Context, id int64, mended []byte) (ingest.Receipt, error)
+}
+
+// Consent is the authority on permission.
+type Consent interface {
+	Policy() *consent.Policy
+	Submit(ctx context.Context, record, source string, entries []consent.Entry) error
+	Suppress(ctx context.Context, s consent.Suppression) error
+	Lift(ctx context.Context, address id.Hash, reason consent.Reason) error
+}
+
+var (
+	_ Keys    = (*access.Keys)(nil)
+	_ Log     = (*eventlog.Log)(nil)
+	_ Walk    = (*processor.Walker)(nil)
+	_ Reader  = (*explain.Reader)(nil)
+	_ Rejects = (*ingest.Ingest)(nil)
+	_ Consent = (*consent.Authority)(nil)
+)
+
+// Template is what a request for one mail takes from its template.
+type Template struct {
+	Purpose purpose.Purpose
+	Class   message.Class
+}
+
+// Configuration is what is in effect.
+type Configuration struct {
+	Version int       `json:"version"`
+	Digest  string    `json:"digest"`
+	Applied time.Time `json:"applied,omitzero"`
+	Files   []string  `json:"files"`
+}
+
+// Config is what a Handler needs; all of it is required but what says so.
+type Config struct {
+	Keys    Keys
+	Limits  *ratelimit.Keyed // requests, by key id
+	Log     Log
+	Walk    Walk
+	Reader  Reader
+	Rejects Rejects
+	Consent Consent
+	Hash    func(kind, value string) id.Hash // the workspace's keyed hash
+
+	Templates func(name string) (Template, bool) // of the configuration in effect
+	Providers func(name string) bool
+	Sources   func(name string) bool
+
+	Configuration func(ctx context.Context) (Configuration, error)
+	// Plan says what a folder would change; its answer is encoded as it is.
+	Plan func(ctx context.Context, files map[string][]byte) (any, error)
+	// Apply lets a folder be in effect. expect is the version that the caller
+	// has seen, 0 for any.
+	Apply func(ctx context.Context, files map[string][]byte, expect int) (any, error)
+
+	// Duplicates counts mails that may have reached somebody twice. May be nil:
+	// then the status does not say.
+	Duplicates func(ctx context.Context) (int64, error)
+
+	Now     func() time.Time // business time
+	Machine func() time.Time // machine time: keys live in the real world
+	Rand    io.Reader        // names requests and changes
+	Build   string           // the program's version, for the status
+	Logger  *slog.Logger     // may be nil
+}
+
+// Handler is the door. It is safe for concurrent use.
+type Handler struct {
+	Config
+	once    *once
+	began   int64       // where the live lane ended when the door was built
+	settled atomic.Bool // it is walked up to there
+	started time.Time
+	random  random
+}
+
+// New checks the configuration and makes a Handler.
+func New(c Config) (*Handler, error) {
+	switch {
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Consent == nil || c.Hash == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Consent and Hash are required")
+	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
+		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
+	case c.Configuration == nil || c.Plan == nil || c.Apply == nil:
+		return nil, errors.New("manage: Config.Configuration, Plan and Apply are required")
+	case c.Now == nil || c.Machine == nil || c.Rand == nil:
+		return nil, errors.New("manage: Config.Now, Machine and Rand are required")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Handler{Config: c, started: c.Machine(), random: random{from: c.Rand}}
+	h.once = newOnce(keptKeys, func() int64 { return c.Walk.Walked(eventlog.Live) })
+	h.began, _ = c.Log.Tail(eventlog.Live)
+	return h, nil
+}
+
+// endpoint answers one method of one path. key is the caller's.
+type endpoint func(w http.ResponseWriter, r *http.Request, key access.Key) error
+
+// routes gives every path with its methods.
+func (h *Handler) routes() map[string]map[string]endpoint {
+	return map[string]map[string]endpoint{
+		"/v1/config":                  {http.MethodGet: h.getConfig, http.MethodPost: h.postConfig},
+		"/v1/send":                    {http.MethodPost: h.postSend},
+		"/v1/people/{ref}":            {http.MethodGet: h.getPerson},
+		"/v1/people/{ref}/events":     {http.MethodGet: h.getEvents},
+		"/v1/segments":                {http.MethodGet: h.getSegments},
+		"/v1/segments/{name}/explain": {http.MethodGet: h.explainSegment},
+		"/v1/journeys":                {http.MethodGet: h.getJourneys},
+		"/v1/journeys/{name}/explain": {http.MethodGet: h.explainJourney},
+		"/v1/messages":                {http.MethodGet: h.getMessages},
+		"/v1/messages/{id}":           {http.MethodGet: h.getMessage},
+		"/v1/rejected":                {http.MethodGet: h.getRejects},
+		"/v1/rejected/{id}":           {http.MethodGet: h.getReject},
+		"/v1/rejected/{id}/resend":    {http.MethodPost: h.resend},
+		"/v1/keys":                    {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
+		"/v1/keys/{id}":               {http.MethodDelete: h.deleteKey},
+		"/v1/consent":                 {http.MethodPost: h.postConsent},
+		"/v1/suppressions":            {http.MethodPost: h.postSuppression, http.MethodDelete: h.deleteSuppression},
+		"/v1/status":                  {http.MethodGet: h.getStatus},
+	}
+}
+
+// Register puts the door's paths on a mux, and an answer for every other path
+// below /v1/ that no other door takes.
+func (h *Handler) Register(mux *http.ServeMux) {
+	for pattern, methods := range h.routes() {
+		mux.Handle(pattern, h.route(methods))
+	}
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, 0, fault.New(fault.NotFound, "no_such_path", "there is nothing at this path; docs/api.md lists what there is"))
+	})
+}
+
+// Handler serves the door alone.
+func (h *Handler) Handler() http.Handler {
+	mux := http.NewServeMux()
+	h.Register(mux)
+	return mux
+}
+
+// route checks who asks and picks the method.
+func (h *Handler) route(methods map[string]endpoint) http.HandlerFunc {
+	var names []string
+	for m := range methods {
+		names = append(names, m)
+	}
+	slices.Sort(names)
+	allow := []string{strings.Join(names, ", ")}
+	return func(w http.ResponseWriter, r *http.Request) {
+		do, ok := methods[r.Method]
+		if !ok && r.Method == http.MethodHead {
+			do, ok = methods[http.MethodGet]
+		}
+		if !ok {
+			w.Header()["Allow"] = allow
+			h.fail(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method_not_allowed", "this path takes %s", allow[0]))
+			return
+		}
+		key, status, err := h.admit(r)
+		if err == nil {
+			err = do(w, r, key)
+		}
+		if err != nil {
+			if status == http.StatusUnauthorized {
+				w.Header()["Www-Authenticate"] = challenge
+			}
+			var as *statusError
+			if errors.As(err, &as) {
+				status = as.status
+			}
+			h.fail(w, r, status, err)
+		}
+	}
+}
+
+var challenge = []string{`Bearer realm="rapport"`}
+
+// admit tells whether a caller may ask at all, and how to answer when not.
+func (h *Handler) admit(r *http.Request) (access.Key, int, error) {
+	key, ok := h.Keys.Find(api.Secret(r.Header))
+	switch {
+	case !ok:
+		return key, http.StatusUnauthorized, fault.New(fault.Denied, "key_required", "a valid management key is needed: send it as Authorization: Bearer KEY")
+	case key.Kind != access.Manage:
+		return key, http.StatusForbidden, fault.New(fault.Denied, "key_not_allowed", "this key may only write events; a management key is needed here")
+	}
+	// A browser adds what it remembers of Basic by itself, also for a foreign page.
+	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 && site[0] != "same-origin" && site[0] != "none" && r.Method != http.MethodGet {
+		return key, http.StatusForbidden, fault.New(fault.Denied, "foreign_page", "a page of another origin may not change anything here")
+	}
+	if ok, wait := h.Limits.Allow(key.ID, 1); !ok {
+		e := fault.New(fault.Limited, "too_many_requests", "the key's rate limit is reached; ask again after Retry-After")
+		e.RetryAfter, e.Temp = wait, true
+		return key, http.StatusTooManyRequests, e
+	}
+	return key, 0, nil
+}

@@ -1,0 +1,226 @@
+package manage
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"strings"
+
+	"rapport/internal/access"
+	"rapport/internal/eventlog"
+	"rapport/internal/explain"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/ingest"
+	"rapport/internal/message"
+)
+
+// Sizes of pages.
+const (
+	defaultPage = 50
+	maxPage     = 500
+)
+
+// find gives the person of kind:value.
+func (h *Handler) find(ctx context.Context, ref string) (id.Person, error) {
+	kind, value, ok := strings.Cut(ref, ":")
+	switch {
+	case !ok || kind == "" || value == "":
+		return 0, fault.New(fault.Invalid, "bad_person", "a person is named by kind:value, for example user_id:42, email:…, anonymous_id:… or id:per_1")
+	case len(value) > maxRefValue || len(kind) > maxSendName:
+		return 0, fault.New(fault.Invalid, "bad_person", "an identifier has at most %d bytes", maxRefValue)
+	}
+	if kind == identity.Email {
+		if address, ok := ingest.NormalizeAddress(value); ok {
+			value = address
+		}
+	}
+	return h.Reader.Find(ctx, kind, value)
+}
+
+// await waits until the live lane is walked up to what the caller has seen.
+func (h *Handler) await(r *http.Request, q *query) error {
+	pos := q.number("min_position", 0, math.MaxInt64)
+	if q.err != nil || pos == 0 {
+		return q.err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	if err := h.Walk.Wait(ctx, eventlog.Live, pos); err != nil {
+		return notWalked("the position is not walked yet")
+	}
+	return nil
+}
+
+func (h *Handler) getPerson(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	if err := h.await(r, queryOf(r, "min_position")); err != nil {
+		return err
+	}
+	who, err := h.find(r.Context(), r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	p, err := h.Reader.Person(r.Context(), who, "")
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, p)
+}
+
+func (h *Handler) getEvents(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "limit", "cursor", "min_position")
+	limit := q.number("limit", defaultPage, maxPage)
+	if err := h.await(r, q); err != nil {
+		return err
+	}
+	who, err := h.find(r.Context(), r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	events, cursor, err := h.Reader.Events(r.Context(), who, q.text("cursor"), int(limit))
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, struct {
+		Events []explain.Event `json:"events"`
+		Cursor string          `json:"cursor"`
+	}{events, cursor})
+}
+
+func (h *Handler) getSegments(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	if q := queryOf(r); q.err != nil {
+		return q.err
+	}
+	list, err := h.Reader.Segments(r.Context())
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, map[string]any{"segments": list})
+}
+
+// asks reads whom an explanation is about.
+func (h *Handler) asks(r *http.Request) (id.Person, error) {
+	q := queryOf(r, "person", "min_position")
+	if q.text("person") == "" {
+		q.fault("person", "person_required", "say whom it is about: person=kind:value")
+	}
+	if err := h.await(r, q); err != nil {
+		return 0, err
+	}
+	return h.find(r.Context(), q.text("person"))
+}
+
+func (h *Handler) explainSegment(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	who, err := h.asks(r)
+	if err != nil {
+		return err
+	}
+	s, err := h.Reader.Segment(r.Context(), r.PathValue("name"), who)
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, s)
+}
+
+func (h *Handler) getJourneys(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	if q := queryOf(r); q.err != nil {
+		return q.err
+	}
+	return h.answer(w, r, http.StatusOK, map[string]any{"journeys": h.Reader.Journeys()})
+}
+
+func (h *Handler) explainJourney(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	who, err := h.asks(r)
+	if err != nil {
+		return err
+	}
+	j, err := h.Reader.Journey(r.Context(), r.PathValue("name"), who)
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, j)
+}
+
+func (h *Handler) getMessage(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	if err := h.await(r, queryOf(r, "min_position")); err != nil {
+		return err
+	}
+	m, err := id.ParseMessage(r.PathValue("id"))
+	if err != nil {
+		return fault.New(fault.Invalid, "bad_message", "a mail's id is msg_ and 26 characters")
+	}
+	story, err := h.Reader.Message(r.Context(), m)
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, story)
+}
+
+// getMessages lists the mails of a person, newest first, or those in a state, in
+// order of their decision.
+func (h *Handler) getMessages(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "person", "state", "limit", "cursor", "min_position")
+	limit := int(q.number("limit", defaultPage, maxPage))
+	state, known := parseState(q.text("state"))
+	ref, cursor := q.text("person"), q.text("cursor")
+	var after id.Message
+	switch {
+	case q.text("state") != "" && !known:
+		q.fault("state", "bad_state", "a mail is pending, claimed, handing_over, accepted, deferred, failed, skipped, unknown or resolved")
+	case ref == "" && !known:
+		q.fault("person", "person_or_state_required", "say which mails: those of a person, or those in a state")
+	case ref != "" && cursor != "":
+		q.fault("cursor", "bad_cursor", "the mails of one person come as one list, without a cursor")
+	case cursor != "":
+		var err error
+		if after, err = id.ParseMessage(cursor); err != nil {
+			q.fault("cursor", "bad_cursor", "the cursor is not one that this server gave")
+		}
+	}
+	if err := h.await(r, q); err != nil {
+		return err
+	}
+	list, next, err := h.mails(r.Context(), ref, state, after, limit)
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, struct {
+		Messages []explain.Mail `json:"messages"`
+		Cursor   string         `json:"cursor"`
+	}{list, next})
+}
+
+func (h *Handler) mails(ctx context.Context, ref string, state message.State, after id.Message, limit int) (list []explain.Mail, next string, err error) {
+	if ref == "" {
+		list, err = h.Reader.MailsIn(ctx, state, after, limit)
+		if len(list) == limit {
+			next = list[limit-1].ID
+		}
+		return list, next, err
+	}
+	who, err := h.find(ctx, ref)
+	if err != nil {
+		return nil, "", err
+	}
+	if who, err = h.Reader.Living(ctx, who); err != nil {
+		return nil, "", err
+	}
+	all, err := h.Reader.Mails(ctx, who, maxPage)
+	list = []explain.Mail{}
+	for _, m := range all {
+		if (state == 0 || m.State == state.String()) && len(list) < limit {
+			list = append(list, m)
+		}
+	}
+	return list, "", err
+}
+
+func parseState(s string) (message.State, bool) {
+	for state := message.Pending; state <= message.Resolved; state++ {
+		if state.String() == s {
+			return state, true
+		}
+	}
+	return 0, false
+}
