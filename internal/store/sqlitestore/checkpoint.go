@@ -83,12 +83,12 @@ func (s *State) checkpoints(ctx context.Context, c *conn) {
 // writer between two transactions: only when nothing is left does the next
 // commit begin again at the front of the WAL.
 func (s *State) checkpoint(ctx context.Context, c *conn) error {
-	for range 4 {
-		logged, done, err := c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
+	for range 5 {
+		_, done, err := c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
 		if err != nil {
 			return c.fail(err)
 		}
-		if logged-done < walSmall {
+		if s.walPages.Load()-int64(done) < walSmall { // What the writer added meanwhile.
 			break
 		}
 	}
@@ -109,5 +109,9 @@ func (s *State) checkpoint(ctx context.Context, c *conn) error {
 		return err
 	}
 	s.dbPages.Store(pages)
+	select {
+	case <-s.due: // Asked for while this one ran.
+	default:
+	}
 	return nil
 }

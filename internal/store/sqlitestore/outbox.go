@@ -70,8 +70,8 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	if err := q.exec(); err != nil {
 		return id.Message{}, false, err
 	}
-	q = s.c.query(`INSERT INTO mail(id, seq, person, class, state, attempts, token, lease, due, message_id, duplicate, owed, busy)
-		VALUES(?1, ?2, ?3, ?4, 1, 0, 0, NULL, ?5, '', 0, ?4, NULL)`)
+	q = s.c.query(`INSERT INTO mail(id, seq, person, class, state, attempts, token, lease, due, message_id, duplicate, steps, owed, busy)
+		VALUES(?1, ?2, ?3, ?4, 1, 0, 0, NULL, ?5, '', 0, 1, ?4, NULL)`)
 	q.blob(in.ID[:])
 	q.int(seq)
 	q.int(int64(in.Person))
@@ -81,7 +81,7 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 		return id.Message{}, false, err
 	}
 	s.counts[message.Pending]++
-	return in.ID, true, s.step(in.ID, outbox.Step{State: message.Pending, At: at})
+	return in.ID, true, s.step(in.ID, 1, outbox.Step{State: message.Pending, At: at})
 }
 
 func (s *mails) ByKey(key string) (m id.Message, found bool, err error) {
@@ -176,7 +176,7 @@ func (s *mails) NextOwed() (time.Time, bool, error) {
 func (s *mails) InState(state message.State, after id.Message, limit int) ([]outbox.Mail, error) {
 	sql := "SELECT " + mailColumns + "WHERE m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
 	if busy(state) {
-		sql = "SELECT " + mailColumns + "WHERE m.busy = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+		sql = "SELECT " + mailColumns + "WHERE m.busy = 1 AND m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
 	}
 	q := s.c.query(sql)
 	q.int(int64(state))
@@ -191,11 +191,11 @@ func busy(state message.State) bool {
 }
 
 func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
-	q := s.c.query("SELECT state, token FROM mail WHERE id = ?")
+	q := s.c.query("SELECT state, token, steps FROM mail WHERE id = ?")
 	q.blob(m.ID[:])
-	found, old, token := q.step(), message.State(0), int64(0)
+	found, old, token, steps := q.step(), message.State(0), int64(0), int64(0)
 	if found {
-		old, token = message.State(q.colInt(0)), q.colInt(1)
+		old, token, steps = message.State(q.colInt(0)), q.colInt(1), q.colInt(2)
 	}
 	if err := q.done(); err != nil {
 		return err
@@ -206,22 +206,31 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	if token != m.Token {
 		return outbox.ErrStale
 	}
-	q = s.c.query(`UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, due = ?6, message_id = ?7, duplicate = ?8,
-		owed = iif(?9, class, NULL), busy = iif(?10, ?2, NULL) WHERE id = ?1`)
+	// From hand to hand the indexes stay as they are.
+	sql := `UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, message_id = ?6, duplicate = ?7, steps = ?8,
+		due = ?9 WHERE id = ?1`
+	if !busy(old) || !busy(m.State) {
+		sql = `UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, message_id = ?6, duplicate = ?7, steps = ?8,
+		due = ?9, owed = iif(?10, class, NULL), busy = iif(?11, 1, NULL) WHERE id = ?1`
+	}
+	q = s.c.query(sql)
 	q.blob(m.ID[:])
 	q.int(int64(m.State))
 	q.int(int64(m.Attempts))
 	q.int(token + 1)
 	q.time(m.LeaseEnds)
-	q.int(dueMillis(m.NotBefore))
 	q.text(m.MessageID)
 	q.bool(m.Duplicate)
-	q.bool(m.State == message.Pending || m.State == message.Deferred)
-	q.bool(busy(m.State))
+	q.int(steps + 1)
+	q.int(dueMillis(m.NotBefore))
+	if !busy(old) || !busy(m.State) {
+		q.bool(m.State == message.Pending || m.State == message.Deferred)
+		q.bool(busy(m.State))
+	}
 	if err := q.exec(); err != nil {
 		return err
 	}
-	if err := s.step(m.ID, step); err != nil {
+	if err := s.step(m.ID, steps+1, step); err != nil {
 		return err
 	}
 	s.counts[old%counters]--
@@ -234,11 +243,11 @@ func errNoMail(m id.Message) error {
 	return fault.New(fault.NotFound, "mail_unknown", "there is no mail %s", m)
 }
 
-// step appends a row to a mail's story; the number goes on from its last.
-func (s *mails) step(m id.Message, step outbox.Step) error {
-	q := s.c.query(`INSERT INTO step(id, n, state, at, reason, detail)
-		VALUES(?1, 1 + coalesce((SELECT max(n) FROM step WHERE id = ?1), 0), ?2, ?3, ?4, ?5)`)
+// step appends a row to a mail's story.
+func (s *mails) step(m id.Message, n int64, step outbox.Step) error {
+	q := s.c.query("INSERT INTO step(id, n, state, at, reason, detail) VALUES(?, ?, ?, ?, ?, ?)")
 	q.blob(m[:])
+	q.int(n)
 	q.int(int64(step.State))
 	q.time(step.At)
 	q.text(step.Reason)
@@ -247,16 +256,19 @@ func (s *mails) step(m id.Message, step outbox.Step) error {
 }
 
 func (s *mails) Note(m id.Message, step outbox.Step) error {
-	q := s.c.query("SELECT 1 FROM mail WHERE id = ?")
+	q := s.c.query("UPDATE mail SET steps = steps + 1 WHERE id = ? RETURNING steps")
 	q.blob(m[:])
-	found := q.step()
+	n := int64(0)
+	if q.step() {
+		n = q.colInt(0)
+	}
 	if err := q.done(); err != nil {
 		return err
 	}
-	if !found {
+	if n == 0 {
 		return errNoMail(m)
 	}
-	return s.step(m, step)
+	return s.step(m, n, step)
 }
 
 func (s *mails) Story(m id.Message) ([]outbox.Step, error) {

@@ -44,11 +44,11 @@ CREATE TABLE suppression(address BLOB NOT NULL, purpose TEXT NOT NULL, reason TE
 	source TEXT NOT NULL, PRIMARY KEY(address, purpose, reason)) WITHOUT ROWID;
 
 -- outbox: mail is where each stands, intent what it is, step its story (append-only).
--- owed is the class while pending or deferred, busy the state while somebody holds the mail or
--- nobody knows: short indexes of what is unfinished.
+-- owed is the class while pending or deferred, busy is 1 while somebody holds the mail or nobody
+-- knows: short indexes of what is unfinished. steps is the length of the story.
 CREATE TABLE mail(id BLOB PRIMARY KEY, seq INTEGER NOT NULL, person INTEGER NOT NULL, class INTEGER NOT NULL,
 	state INTEGER NOT NULL, attempts INTEGER NOT NULL, token INTEGER NOT NULL, lease INTEGER, due INTEGER NOT NULL,
-	message_id TEXT NOT NULL, duplicate INTEGER NOT NULL, owed INTEGER, busy INTEGER) WITHOUT ROWID;
+	message_id TEXT NOT NULL, duplicate INTEGER NOT NULL, steps INTEGER NOT NULL, owed INTEGER, busy INTEGER) WITHOUT ROWID;
 CREATE INDEX mail_owed ON mail(owed, due) WHERE owed IS NOT NULL;
 CREATE INDEX mail_busy ON mail(busy) WHERE busy IS NOT NULL;
 CREATE INDEX mail_person ON mail(person);
