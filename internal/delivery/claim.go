@@ -217,6 +217,8 @@ func (c *claims) take(tx store.Tx, m *outbox.Mail, now time.Time) error {
 
 // laneOf finds the provider of a mail, or the one that takes over for it while
 // it is held back. A held provider without an able substitute is given as it is.
+// Whether a provider that failed works again is tried with mails that have not
+// been held up before.
 func (d *Dispatcher) laneOf(m *outbox.Mail) (*lane, bool) {
 	name := m.Provider
 	if name == "" {
@@ -228,7 +230,7 @@ func (d *Dispatcher) laneOf(m *outbox.Mail) (*lane, bool) {
 	}
 	now := d.cfg.Mono()
 	for next, hops := l, 0; hops < len(d.lanes); hops++ {
-		if !next.held(now) {
+		if !next.held(now) && (m.Attempts == 0 || !next.shaky()) {
 			return next, true
 		}
 		if next, ok = d.lanes[next.limits.Fallback]; !ok {

@@ -18,6 +18,8 @@ const (
 	domainAfter    = 3               // consecutive temporary refusals by one receiving domain
 	domainFirst    = 2 * time.Second // first distance between mails to it; doubles
 	domainMost     = time.Minute     // longest distance
+	busyFirst      = time.Second     // first wait of mails that find a full window; doubles
+	busyMost       = time.Minute
 	heldSpread     = 2 * time.Millisecond
 	shortWait      = 20 * time.Millisecond // waited for in place
 	domainsMost    = 10_000                // receiving domains remembered for one provider
@@ -42,6 +44,10 @@ type lane struct {
 	pace    pacer
 	stop    brake // the whole provider
 	domains map[string]*domain
+
+	busy      time.Duration // see patience
+	busyUntil time.Time
+	ends      bool // a Send has ended since
 }
 
 // domain is one receiving domain behind a provider.
@@ -151,6 +157,14 @@ func (l *lane) held(now time.Time) bool {
 	return l.stop.closed(now)
 }
 
+// shaky tells whether the provider as a whole has failed since it last took
+// something.
+func (l *lane) shaky() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stop.failures > 0 || !l.stop.until.IsZero()
+}
+
 // claim counts a claimed mail in, unless the provider is held back or has its
 // window full; then it gives the mail a place to come back at.
 func (l *lane) claim(now time.Time) (hold, bool) {
@@ -160,10 +174,23 @@ func (l *lane) claim(now time.Time) (hold, bool) {
 		return hold{l.pace.later(laterOf(l.stop.until, now.Add(time.Second)), now), "provider_" + l.stop.reason}, false
 	}
 	if l.claimed >= l.window {
-		return hold{l.pace.later(now.Add(2*time.Second), now), "provider_busy"}, false
+		return hold{l.pace.later(now.Add(l.patience(now)), now), "provider_busy"}, false
 	}
 	l.claimed++
 	return hold{}, true
+}
+
+// patience is how long mails wait that find a full window: longer each time as
+// long as the provider ends nothing, so that a hanging one costs little.
+func (l *lane) patience(now time.Time) time.Duration {
+	switch {
+	case l.ends:
+		l.ends, l.busy, l.busyUntil = false, busyFirst, now.Add(busyFirst)
+	case !now.Before(l.busyUntil):
+		l.busy = min(max(2*l.busy, busyFirst), busyMost)
+		l.busyUntil = now.Add(l.busy)
+	}
+	return l.busy
 }
 
 // unclaim counts a mail out.
@@ -190,6 +217,7 @@ type alarm struct {
 func (l *lane) report(host string, o *message.Outcome, now time.Time) (alarm, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.ends = true
 	d := l.domain(host, now)
 	whole := strings.HasPrefix(o.Reason, "provider_")
 	switch o.Verdict {
