@@ -82,11 +82,28 @@ type analysis struct {
 	dynamic  bool
 }
 
+func newAnalysis(p *program, src *source) *analysis {
+	return &analysis{
+		prog: p, src: src, env: environment{}, active: map[*partial]bool{}, reads: map[Read]bool{}, warned: map[string]bool{},
+	}
+}
+
+// sorted is what was read, by place.
+func (a *analysis) sorted() []Read {
+	out := make([]Read, 0, len(a.reads))
+	for r := range a.reads {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(x, y Read) int {
+		return cmp.Or(strings.Compare(x.Template, y.Template), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column),
+			strings.Compare(x.Path, y.Path), cmp.Compare(x.Guard, y.Guard))
+	})
+	return out
+}
+
 // analyze fills in what a template reads and warns of.
 func (t *Template) analyze() {
-	a := &analysis{
-		prog: t.prog, src: t.src, env: environment{}, active: map[*partial]bool{}, reads: map[Read]bool{}, warned: map[string]bool{},
-	}
+	a := newAnalysis(t.prog, t.src)
 	a.block(&t.body)
 	for _, l := range a.assigned {
 		if !*l.read && !a.dynamic {
@@ -96,13 +113,7 @@ func (t *Template) analyze() {
 	if a.steps > maxAnalysis {
 		a.warnAt(t.src, 0, "the template uses its partials too often for all that it reads to be listed")
 	}
-	for r := range a.reads {
-		t.reads = append(t.reads, r)
-	}
-	slices.SortFunc(t.reads, func(x, y Read) int {
-		return cmp.Or(strings.Compare(x.Template, y.Template), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column),
-			strings.Compare(x.Path, y.Path), cmp.Compare(x.Guard, y.Guard))
-	})
+	t.reads = a.sorted()
 	slices.SortStableFunc(t.prog.warnings, func(x, y *Error) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
 	})

@@ -54,43 +54,63 @@ type path struct {
 }
 
 func (e *path) eval(st *state) Value {
-	v := e.lookup(st)
-	if len(e.steps) == 0 && v.kind == KindObject {
-		if l, ok := v.ref.(*loop); ok {
+	var held Value
+	at := e.start(st, &held)
+	if len(e.steps) == 0 && at.kind == KindObject {
+		if l, ok := at.ref.(*loop); ok {
 			l.shared = true
 		}
-		return v
+		return *at
 	}
 	for i := range e.steps {
 		s := &e.steps[i]
-		var ok bool
-		if s.expr == nil {
-			v, ok = st.member(v, s.key, s.cmd)
+		ok := false
+		if s.expr != nil {
+			held, ok = st.index(*at, s.expr.eval(st))
 		} else {
-			v, ok = st.index(v, s.expr.eval(st))
-		}
-		if !ok {
-			if st.opts.StrictVariables && st.err == nil {
-				st.fail(e.src, e.pos, "undefined variable "+e.label)
+			if m, isMap := at.ref.(*Map); isMap {
+				if i := m.find(s.key); i >= 0 {
+					at = &m.values[i]
+					continue
+				}
 			}
+			held, ok = st.member(*at, s.key, s.cmd)
+		}
+		if at = &held; !ok {
+			e.undefined(st)
 			return Nil
 		}
 	}
-	return v
+	return *at
 }
 
-func (e *path) lookup(st *state) Value {
-	var v Value
-	var ok bool
-	if e.root == nil {
-		v, ok = st.variable(e.sym, e.name)
-	} else if k := e.root.eval(st); k.kind == KindString {
-		v, ok = st.variable(st.prog.symbols.find(k.s), k.s)
+// start finds the root of the path. What is not in a scope is kept in held.
+func (e *path) start(st *state, held *Value) *Value {
+	sym, name := e.sym, e.name
+	if e.root != nil {
+		k := e.root.eval(st)
+		if k.kind != KindString {
+			return held
+		}
+		sym, name = st.prog.symbols.find(k.s), k.s
 	}
-	if !ok && st.opts.StrictVariables && st.err == nil {
+	if at := st.local(sym); at != nil {
+		return at
+	}
+	if st.root != nil {
+		var ok bool
+		if *held, ok = st.root.Get(name); ok {
+			return held
+		}
+	}
+	e.undefined(st)
+	return held
+}
+
+func (e *path) undefined(st *state) {
+	if st.opts.StrictVariables {
 		st.fail(e.src, e.pos, "undefined variable "+e.label)
 	}
-	return v
 }
 
 // member reads a named member; first, last and size work on what has no member of that name.

@@ -108,7 +108,7 @@ func filterStrip(a *args, in Value) Value {
 }
 
 func filterLstrip(a *args, in Value) Value {
-	return keepSafe(in, strings.TrimLeft(a.st.text(in), rubySpace))
+	return keepSafe(in, trimStart(a.st.text(in)))
 }
 
 func filterRstrip(a *args, in Value) Value {
@@ -476,7 +476,7 @@ func filterTruncateWords(a *args, in Value) Value {
 		return Nil
 	}
 	buf := a.st.scratch[:0]
-	rest := strings.TrimLeft(s, rubySpace)
+	rest := trimStart(s)
 	for n > 0 && rest != "" {
 		i := indexSpace(rest)
 		if i < 0 {
@@ -487,7 +487,7 @@ func filterTruncateWords(a *args, in Value) Value {
 		}
 		buf = append(buf, rest[:i]...)
 		if rest = rest[i:]; n > 1 {
-			rest = strings.TrimLeft(rest, rubySpace)
+			rest = trimStart(rest)
 		}
 		n--
 	}
@@ -495,6 +495,13 @@ func filterTruncateWords(a *args, in Value) Value {
 		return keepSafe(in, s)
 	}
 	return a.fromScratch(append(buf, end...))
+}
+
+func trimStart(s string) string {
+	for s != "" && (isSpace(s[0]) || s[0] == 0) {
+		s = s[1:]
+	}
+	return s
 }
 
 // indexSpace is where the first white space is, or -1.

@@ -9,6 +9,7 @@ package liquid
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -172,10 +173,11 @@ func (st *state) end() {
 
 // Expr is a compiled expression with filters, as it stands between {{ and }}.
 type Expr struct {
-	prog *program
-	src  *source
-	e    expr
-	pool sync.Pool
+	prog  *program
+	src   *source
+	e     expr
+	reads []Read
+	pool  sync.Pool
 }
 
 // CompileExpr compiles a single expression. Options are as for Compile.
@@ -188,8 +190,14 @@ func CompileExpr(text string, o Options) (*Expr, error) {
 		return nil, x.src.wrap(err)
 	}
 	x.e = e
+	a := newAnalysis(p, x.src)
+	a.expr(e, GuardNone)
+	x.reads = a.sorted()
 	return x, nil
 }
+
+// Reads lists every value that the expression reads, in order of place.
+func (x *Expr) Reads() []Read { return slices.Clone(x.reads) }
 
 // Eval returns the value of the expression.
 func (x *Expr) Eval(ctx context.Context, vars Value, o RenderOptions) (Value, error) {

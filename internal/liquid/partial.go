@@ -102,7 +102,7 @@ func (n *partialNode) renderIncluded(st *state, p *partial) flow {
 	if n.with != nil {
 		v = n.with.eval(st)
 	} else {
-		v, _ = st.variable(st.prog.symbols.find(p.name), p.name)
+		v = st.variable(st.prog.symbols.find(p.name), p.name)
 	}
 	mark := len(st.scope)
 	for _, a := range n.args {

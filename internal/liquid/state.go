@@ -219,27 +219,37 @@ func (st *state) write(s string) bool {
 	return true
 }
 
-// variable looks a name up: inner scopes, then assigned names, then counters, then the data of the render.
-func (st *state) variable(sym symbol, name string) (Value, bool) {
-	if sym != noSymbol {
-		for i := len(st.scope) - 1; i >= st.base; i-- {
-			if st.scope[i].sym == sym {
-				return st.scope[i].value, true
-			}
+// local finds a name that the template has bound: in inner scopes, then among assigned names, then counters.
+func (st *state) local(sym symbol) *Value {
+	if sym == noSymbol {
+		return nil
+	}
+	for i := len(st.scope) - 1; i >= st.base; i-- {
+		if st.scope[i].sym == sym {
+			return &st.scope[i].value
 		}
-		if st.vars != nil && st.vars[sym].set {
-			return st.vars[sym].value, true
+	}
+	if st.vars != nil && st.vars[sym].set {
+		return &st.vars[sym].value
+	}
+	if len(st.counters) > 0 {
+		if v, ok := st.counters[sym]; ok {
+			return &v
 		}
-		if len(st.counters) > 0 {
-			if v, ok := st.counters[sym]; ok {
-				return v, true
-			}
-		}
+	}
+	return nil
+}
+
+// variable looks a name up: what the template has bound, then the data of the render.
+func (st *state) variable(sym symbol, name string) Value {
+	if at := st.local(sym); at != nil {
+		return *at
 	}
 	if st.root == nil {
-		return Nil, false
+		return Nil
 	}
-	return st.root.Get(name)
+	v, _ := st.root.Get(name)
+	return v
 }
 
 // bind puts a name into the innermost scope and returns its place there.

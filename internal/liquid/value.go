@@ -264,7 +264,7 @@ var (
 )
 
 // mapIndexFrom is the size from which a Map keeps an index; below it a walk over the keys is quicker.
-const mapIndexFrom = 9
+const mapIndexFrom = 13
 
 // Set adds the member or replaces it in its place.
 func (m *Map) Set(key string, v Value) {
