@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +86,9 @@ type making struct {
 	address     id.Hash
 	now         time.Time
 	links       Links
-	named       bool // the person is addressed by name, nothing else of them is shown
+	leave       string // the unsubscribe link
+	choose      string // the link to the preference page
+	named       bool   // the person is addressed by name, nothing else of them is shown
 	opens       bool
 	clicks      bool
 	fell        int
@@ -152,8 +153,10 @@ func (m *making) compose(ctx context.Context) (message.Rendered, error) {
 func (m *making) prepare(ctx context.Context) {
 	root, about, house := &liquid.Map{}, &liquid.Map{}, &liquid.Map{}
 	about.Set("id", liquid.String(m.in.ID.String()))
-	about.Set("unsubscribe_url", liquid.String(m.links.Unsubscribe(m.in.ID, m.address, m.in.Purpose)))
-	about.Set("preferences_url", liquid.String(m.links.Preferences(m.in.ID, m.address, m.in.Purpose)))
+	m.leave = m.links.Unsubscribe(m.in.ID, m.address, m.in.Purpose)
+	m.choose = m.links.Preferences(m.in.ID, m.address, m.in.Purpose)
+	about.Set("unsubscribe_url", liquid.String(m.leave))
+	about.Set("preferences_url", liquid.String(m.choose))
 	house.Set("name", liquid.String(m.set.Workspace.Name))
 	house.Set("postal_address", liquid.String(m.set.Workspace.Postal))
 	root.Set("person", liquid.ObjectOf(&personData{view: m.who.View, named: m.named, fell: &m.fell, guarded: m.t.guarded}))
@@ -246,10 +249,9 @@ func (m *making) body(ctx context.Context, out *message.Rendered) error {
 		f.pixel = m.links.Open(m.in.ID)
 	}
 	if m.clicks {
-		own := []string{m.links.Unsubscribe(m.in.ID, m.address, m.in.Purpose), m.links.Preferences(m.in.ID, m.address, m.in.Purpose)}
 		n := 0
 		f.link = func(url string) string {
-			if !hasScheme(url, "https") && !hasScheme(url, "http") || slices.Contains(own, url) {
+			if !hasScheme(url, "https") && !hasScheme(url, "http") || url == m.leave || url == m.choose {
 				return url
 			}
 			n++
@@ -310,7 +312,7 @@ func (m *making) head(out *message.Rendered) {
 	add := func(name, value string) { out.Headers = append(out.Headers, [2]string{name, headerText(value)}) }
 	if d, ok := m.r.permission.Policy().Purpose(m.in.Purpose); ok && d.Objectable() {
 		out.Headers = append(out.Headers,
-			[2]string{"List-Unsubscribe", "<" + m.links.Unsubscribe(m.in.ID, m.address, m.in.Purpose) + ">"},
+			[2]string{"List-Unsubscribe", "<" + m.leave + ">"},
 			[2]string{"List-Unsubscribe-Post", "List-Unsubscribe=One-Click"})
 	}
 	if n := len(ws.FeedbackID); n >= 5 && n <= 15 {

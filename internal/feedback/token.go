@@ -7,7 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"strings"
+	"sync"
 
 	"rapport/internal/content"
 	"rapport/internal/id"
@@ -63,8 +66,13 @@ type Signer struct {
 }
 
 type signingKey struct {
-	id     byte
-	secret []byte
+	id   byte
+	pool *sync.Pool // of *macState under this key
+}
+
+type macState struct {
+	mac hash.Hash
+	sum [sha256.Size]byte
 }
 
 // NewSigner makes a Signer.
@@ -84,7 +92,9 @@ func NewSigner(c SignerConfig) (*Signer, error) {
 		mac := hmac.New(sha256.New, k)
 		_, _ = mac.Write([]byte("rapport link token")) // A hash never fails to be written to.
 		secret := mac.Sum(nil)
-		s.keys = append(s.keys, signingKey{id: secret[0], secret: secret[1:]})
+		s.keys = append(s.keys, signingKey{id: secret[0], pool: &sync.Pool{New: func() any {
+			return &macState{mac: hmac.New(sha256.New, secret[1:])}
+		}}})
 	}
 	return s, nil
 }
@@ -112,14 +122,15 @@ func (s *Signer) Sign(t Token, url string) string {
 
 // sum appends the MAC of a token's bytes and of the URL it is bound to.
 func (k signingKey) sum(dst, raw []byte, url string) []byte {
-	mac := hmac.New(sha256.New, k.secret)
+	m := k.pool.Get().(*macState)
+	defer k.pool.Put(m)
+	m.mac.Reset()
 	var size [4]byte
 	binary.BigEndian.PutUint32(size[:], uint32(len(raw))) //nolint:gosec // Tokens have at most maxToken bytes.
-	_, _ = mac.Write(size[:])                             // A hash never fails to be written to.
-	_, _ = mac.Write(raw)
-	_, _ = mac.Write([]byte(url))
-	var sum [sha256.Size]byte
-	return append(dst, mac.Sum(sum[:0])[:macSize]...)
+	_, _ = m.mac.Write(size[:])                           // A hash never fails to be written to.
+	_, _ = m.mac.Write(raw)
+	_, _ = io.WriteString(m.mac, url)
+	return append(dst, m.mac.Sum(m.sum[:0])[:macSize]...)
 }
 
 // Verify reads a token of a kind, with the URL it is bound to. Every fault is
