@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rapport/internal/id"
 )
@@ -153,8 +154,10 @@ func (s *State) Decode(b []byte) error {
 	if b[0] != stateFormat {
 		return fmt.Errorf("decode journeys: format %d is unknown", b[0])
 	}
-	r := reader{b: b[1:]}
-	for range r.length() {
+	r := reader{b: string(b[1:])} // one copy, into which all texts point
+	records := r.length()
+	s.Records = slices.Grow(s.Records, min(records, 8))
+	for range records {
 		s.Records = append(s.Records, r.record())
 		if n := len(s.Records); n > 1 && s.Records[n-2].Journey >= s.Records[n-1].Journey {
 			r.bad = true
@@ -185,18 +188,25 @@ func Decode(b []byte) (State, error) {
 
 // reader takes an encoding apart; once bad, it gives zeroes.
 type reader struct {
-	b   []byte
+	b   string
 	bad bool
 }
 
 func (r *reader) uint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || r.bad {
-		r.bad, r.b = true, nil
-		return 0
+	var v uint64
+	for i := 0; i < len(r.b) && i < binary.MaxVarintLen64; i++ {
+		c := r.b[i]
+		if c < 0x80 {
+			if i == binary.MaxVarintLen64-1 && c > 1 {
+				break
+			}
+			r.b = r.b[i+1:]
+			return v | uint64(c)<<(7*i)
+		}
+		v |= uint64(c&0x7f) << (7 * i)
 	}
-	r.b = r.b[n:]
-	return v
+	r.bad, r.b = true, ""
+	return 0
 }
 
 func (r *reader) count() int64 {
@@ -209,17 +219,12 @@ func (r *reader) count() int64 {
 }
 
 func (r *reader) int() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 || r.bad {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
+	v := r.uint()
+	return int64(v>>1) ^ -int64(v&1)
 }
 
 func (r *reader) byte() byte {
-	if len(r.b) == 0 || r.bad {
+	if len(r.b) == 0 {
 		r.bad = true
 		return 0
 	}
@@ -238,17 +243,12 @@ func (r *reader) length() int {
 	return int(n)
 }
 
-func (r *reader) bytes() []byte {
+func (r *reader) text() string {
 	n := r.length()
-	if r.bad || n == 0 {
-		return nil
-	}
-	b := r.b[:n]
+	s := r.b[:n]
 	r.b = r.b[n:]
-	return b
+	return s
 }
-
-func (r *reader) text() string { return string(r.bytes()) }
 
 func (r *reader) instant(base int64) int64 {
 	switch r.byte() {
@@ -275,8 +275,11 @@ func (r *reader) record() Record {
 			return rec
 		}
 	}
-	last := rec.Entered
-	for range r.length() {
+	last, notes := rec.Entered, r.length()
+	if notes > 0 {
+		rec.Notes = make([]Note, 0, min(notes, MaxNotes))
+	}
+	for range notes {
 		n := Note{At: last + r.int(), Kind: NoteKind(r.byte()), Occurrence: r.count(), Step: r.text(), Text: r.text(), Times: r.count()}
 		last = n.At
 		rec.Notes = append(rec.Notes, n)
@@ -329,7 +332,9 @@ func (r *reader) place(records []Record) Place {
 	p := Place{Journey: records[at].Journey, Version: int(r.count()), Stay: r.stay()}
 	p.Trigger = p.Entered + r.int()
 	p.Cause = r.text()
-	p.Data = append([]byte(nil), r.bytes()...)
+	if data := r.text(); data != "" {
+		p.Data = []byte(data)
+	}
 	p.Node = int(r.count())
 	p.Waiting = r.byte()&1 != 0
 	p.Until = r.instant(p.Entered)

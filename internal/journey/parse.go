@@ -53,6 +53,8 @@ func Parse(name string, n *yaml.Node) (*Definition, []rule.Problem) {
 type parser struct {
 	def      *Definition
 	problems []rule.Problem
+
+	validSaid bool // the journey says how long its mails are valid
 }
 
 func (p *parser) fail(n *yaml.Node, hint, format string, args ...any) {
@@ -126,7 +128,7 @@ func (p *parser) definition(n *yaml.Node) {
 	}
 	d.purpose = p.purpose(f["purpose"])
 	d.class = p.class(f["class"], message.Triggered)
-	d.validFor = p.validFor(f["valid_for"], d.class)
+	d.validFor, p.validSaid = p.validFor(f["valid_for"], d.class), f["valid_for"] != nil
 	d.provider = p.provider(f["provider"])
 	switch s := p.text(f["status"], "status"); s {
 	case "", "running":

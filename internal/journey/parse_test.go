@@ -191,6 +191,27 @@ steps:
 	}
 }
 
+// TestValidFor: a step's own word counts before the journey's, that before the
+// class's.
+func TestValidFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ journey, step, want string }{
+		{"", "", "24h0m0s"},
+		{"", "class: transactional", "0s"},
+		{"class: transactional", "", "0s"},
+		{"class: transactional", "class: triggered", "24h0m0s"},
+		{"valid_for: 2h", "", "2h0m0s"},
+		{"valid_for: 2h", "class: transactional", "2h0m0s"},
+		{"valid_for: 2h", "valid_for: forever", "0s"},
+		{"valid_for: forever", "valid_for: 3d", "72h0m0s"},
+	} {
+		d := parse(t, "j", "trigger: {event: E}\npurpose: m\n"+c.journey+"\nsteps:\n  - send: x\n    "+c.step)
+		if got := d.Refs().Sends[0].ValidFor.String(); got != c.want {
+			t.Errorf("journey %q, step %q: valid for %s, want %s", c.journey, c.step, got, c.want)
+		}
+	}
+}
+
 func TestSame(t *testing.T) {
 	t.Parallel()
 	const one = "trigger: {event: E}\npurpose: m\nsteps: [{send: x}]"

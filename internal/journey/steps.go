@@ -144,7 +144,7 @@ func (p *parser) send(v *yaml.Node, f map[string]*yaml.Node, at int) {
 		n.purpose = p.purpose(f["purpose"])
 	}
 	n.class = p.class(f["class"], d.class)
-	if f["valid_for"] != nil || n.class != d.class {
+	if f["valid_for"] != nil || n.class != d.class && !p.validSaid {
 		n.validFor = p.validFor(f["valid_for"], n.class)
 	}
 	if f["provider"] != nil {
