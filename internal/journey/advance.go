@@ -86,7 +86,7 @@ func (c *Catalog) meet(t *Turn, p *Place, ev *Event) {
 	check := Never
 	if f.exit != nil {
 		if since && f.exit.matches(t, ev) {
-			t.end(f, p, t.Now, Exited, eventText(ev))
+			t.endBy(f, p, t.Now, Exited, seen{ev.Name, ev.Time})
 			return
 		}
 		held, until := t.ask(f.exit.rule, p, t.Now)
@@ -106,12 +106,12 @@ func (c *Catalog) meet(t *Turn, p *Place, ev *Event) {
 	}
 	if n := &f.nodes[p.Node]; p.Waiting && n.kind == waitForStep {
 		if p.Seen&(1<<n.bit) != 0 {
-			c.came(t, f, p, t.Now, eventText(ev))
+			c.came(t, f, p, t.Now, seen{ev.Name, ev.Time})
 			return
 		}
 		held, until := t.ask(n.cond.rule, p, t.Now)
 		if held {
-			c.came(t, f, p, t.Now, t.why(n.cond.rule, p, t.Now))
+			c.came(t, f, p, t.Now, seen{text: t.why(n.cond.rule, p, t.Now)})
 			return
 		}
 		check = min(check, until)
@@ -146,7 +146,7 @@ func (c *Catalog) wake(t *Turn, p *Place, at int64) {
 	if n.kind == waitForStep {
 		held, until, why := t.holds(n.cond, p, at)
 		if held {
-			c.came(t, f, p, at, why)
+			c.came(t, f, p, at, seen{text: why})
 			return
 		}
 		check = min(check, until)
@@ -167,9 +167,9 @@ func (c *Catalog) wake(t *Turn, p *Place, at int64) {
 }
 
 // came moves a place on whose wait_for is over.
-func (c *Catalog) came(t *Turn, f *flow, p *Place, at int64, text string) {
+func (c *Catalog) came(t *Turn, f *flow, p *Place, at int64, by seen) {
 	n := &f.nodes[p.Node]
-	t.note(p, at, NoteCame, n.id, text)
+	t.noteOf(p, Note{At: at, Kind: NoteCame, Step: n.id, Text: by.text, When: by.when})
 	next := f.after(p.Node)
 	if to := n.branches[0].to; to >= 0 {
 		next = to
@@ -249,7 +249,7 @@ func (c *Catalog) run(t *Turn, f *flow, p *Place, at int64) {
 // pause lets a place wait at its step.
 func (t *Turn) pause(f *flow, p *Place, n *node, at, until int64) {
 	p.Waiting, p.Until = true, until
-	t.note(p, at, NoteWait, n.id, "until "+instant(until))
+	t.noteOf(p, Note{At: at, Kind: NoteWait, Step: n.id, When: until})
 	check := Never
 	if f.exit != nil {
 		_, check = t.ask(f.exit.rule, p, at)
@@ -307,7 +307,11 @@ func (t *Turn) send(f *flow, p *Place, n *node, at int64) {
 		in.ValidUntil = time.UnixMilli(until).UTC()
 	}
 	p.Sent = append(p.Sent, Sent{Step: n.id, By: p.Twin(), Until: until})
-	t.note(p, at, NoteSent, n.id, n.template)
+	template := n.template
+	if template == n.id {
+		template = ""
+	}
+	t.note(p, at, NoteSent, n.id, template)
 	t.emit(f, p, Effect{Kind: Send, At: at, Step: n.id, Intent: in})
 }
 
@@ -369,5 +373,3 @@ func instant(at int64) string {
 	}
 	return time.UnixMilli(at).UTC().Format("2006-01-02T15:04:05.999Z07:00")
 }
-
-func eventText(ev *Event) string { return ev.Name + " of " + instant(ev.Time) }

@@ -56,6 +56,7 @@ func (r *Record) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(n.Occurrence))
 		dst = appendText(dst, n.Step)
 		dst = appendText(dst, n.Text)
+		dst = appendWhen(dst, n.When, n.At)
 		dst = binary.AppendUvarint(dst, uint64(n.Times))
 	}
 	return dst
@@ -143,6 +144,17 @@ func appendInstant(dst []byte, at, base int64) []byte {
 		return append(dst, 0)
 	}
 	return binary.AppendVarint(append(dst, 1), at-base)
+}
+
+// appendWhen writes an instant that is often missing, zero, or equal to a base.
+func appendWhen(dst []byte, when, base int64) []byte {
+	if when == 0 {
+		return append(dst, 0)
+	}
+	if when == base {
+		return append(dst, 1)
+	}
+	return binary.AppendVarint(append(dst, 2), when-base)
 }
 
 // Decode reads what Append wrote. Nothing of b is kept; s is overwritten.
@@ -261,6 +273,19 @@ func (r *reader) instant(base int64) int64 {
 	return 0
 }
 
+func (r *reader) when(base int64) int64 {
+	switch r.byte() {
+	case 0:
+		return 0
+	case 1:
+		return base
+	case 2:
+		return base + r.int()
+	}
+	r.bad = true
+	return 0
+}
+
 func (r *reader) record() Record {
 	rec := Record{Journey: r.text(), Count: r.count(), Entered: r.int()}
 	for range r.length() {
@@ -280,7 +305,9 @@ func (r *reader) record() Record {
 		rec.Notes = make([]Note, 0, min(notes, MaxNotes))
 	}
 	for range notes {
-		n := Note{At: last + r.int(), Kind: NoteKind(r.byte()), Occurrence: r.count(), Step: r.text(), Text: r.text(), Times: r.count()}
+		n := Note{At: last + r.int(), Kind: NoteKind(r.byte()), Occurrence: r.count(), Step: r.text(), Text: r.text()}
+		n.When = r.when(n.At)
+		n.Times = r.count()
 		last = n.At
 		rec.Notes = append(rec.Notes, n)
 		if r.bad {

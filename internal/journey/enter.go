@@ -50,11 +50,10 @@ func (c *Catalog) enter(t *Turn, f *flow, ev *Event) {
 	t.Changed = true
 	t.State.Places = append(t.State.Places, p)
 	here := &t.State.Places[len(t.State.Places)-1]
-	began := eventText(ev)
+	t.noteOf(here, Note{At: t.Now, Kind: NoteEntered, Text: ev.Name, When: ev.Time})
 	if f.trigger.rule != nil {
-		began += "; " + t.why(f.trigger.rule, here, t.Now)
+		t.note(here, t.Now, NoteGate, "", t.why(f.trigger.rule, here, t.Now))
 	}
-	t.note(here, t.Now, NoteEntered, "", began)
 	t.emit(f, here, Effect{Kind: Entered, At: t.Now})
 	c.goOn(t, f, here, 0, t.Now)
 	t.sweep()

@@ -281,7 +281,7 @@ func (t *Turn) explainStep(f *flow, p *Place, i int) Explanation {
 func explainNotes(r *Record) Explanation {
 	e := Explanation{Text: "remembered, oldest first"}
 	for _, n := range r.Notes {
-		g := Explanation{Text: n.Kind.String(), Seen: n.Text, At: instant(n.At)}
+		g := Explanation{Text: n.Kind.String(), Seen: n.Said(), At: instant(n.At)}
 		if n.Step != "" {
 			g.Text += " " + n.Step
 		}
@@ -294,7 +294,7 @@ func explainNotes(r *Record) Explanation {
 		switch n.Kind {
 		case NoteRefused, NoteSkipped:
 			g.Answer = No
-		case NoteSent, NoteEntered:
+		case NoteSent, NoteEntered, NoteGate:
 			g.Answer = Yes
 		}
 		e.Children = append(e.Children, g)

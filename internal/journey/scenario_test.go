@@ -233,8 +233,8 @@ func (w *world) notes(s *someone, journey string) {
 		if n.Times > 1 {
 			l += " ×" + strconv.FormatInt(n.Times, 10)
 		}
-		if n.Text != "" {
-			l += ": " + n.Text
+		if said := n.Said(); said != "" {
+			l += ": " + said
 		}
 		w.lines = append(w.lines, l)
 	}

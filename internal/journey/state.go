@@ -118,24 +118,25 @@ type NoteKind uint8
 
 // The kinds of note.
 const (
-	NoteEntered NoteKind = 1  // text: what began it
+	NoteEntered NoteKind = 1  // text and when: the event that began it
 	NoteRefused NoteKind = 2  // step: the reason; text: what was seen
-	NoteWait    NoteKind = 3  // text: until when
-	NoteCame    NoteKind = 4  // wait_for: text is what came
+	NoteWait    NoteKind = 3  // when: until when
+	NoteCame    NoteKind = 4  // wait_for: text and when are what came
 	NoteTimeout NoteKind = 5  // wait_for: nothing came
 	NoteBranch  NoteKind = 6  // if: text is which branch and what was seen
-	NoteSent    NoteKind = 7  // text: the template
+	NoteSent    NoteKind = 7  // text: the template, unless the step has its name
 	NoteSkipped NoteKind = 8  // the step was not done; text says why
 	NoteSet     NoteKind = 9  // text: the traits
 	NoteEnded   NoteKind = 10 // text: the ending and what was seen
 	NoteOutcome NoteKind = 11 // text: what became of a mail
 	NoteMerged  NoteKind = 12 // another person's stay was joined
+	NoteGate    NoteKind = 13 // the trigger's rule held; text: what was seen
 )
 
 var noteNames = map[NoteKind]string{
 	NoteEntered: "entered", NoteRefused: "refused", NoteWait: "waits", NoteCame: "came", NoteTimeout: "timed_out",
 	NoteBranch: "branch", NoteSent: "sent", NoteSkipped: "skipped", NoteSet: "set", NoteEnded: "ended",
-	NoteOutcome: "outcome", NoteMerged: "merged",
+	NoteOutcome: "outcome", NoteMerged: "merged", NoteGate: "gate",
 }
 
 // String gives the stable name.
@@ -149,7 +150,19 @@ type Note struct {
 	Occurrence int64  // of which stay, zero for a refusal
 	Step       string // which step, or the reason of a refusal
 	Text       string // what was seen, at most MaxNote bytes
+	When       int64  // until when it waits, or when the event happened that it is about; zero says nothing
 	Times      int64  // how often
+}
+
+// Said writes what was seen for people.
+func (n *Note) Said() string {
+	switch {
+	case n.When == 0:
+		return n.Text
+	case n.Kind == NoteWait:
+		return "until " + instant(n.When)
+	}
+	return n.Text + " of " + instant(n.When)
 }
 
 // Empty tells whether the person never met a journey.

@@ -114,20 +114,38 @@ func (t *Turn) emit(f *flow, p *Place, e Effect) {
 
 // note remembers a decision of a place.
 func (t *Turn) note(p *Place, at int64, k NoteKind, step, text string) {
+	t.noteOf(p, Note{At: at, Kind: k, Step: step, Text: text})
+}
+
+// noteOf remembers a decision that is about an instant.
+func (t *Turn) noteOf(p *Place, n Note) {
 	t.Changed = true
+	n.Occurrence = p.Occurrence
 	if r := t.State.record(p.Journey); r != nil {
-		r.note(Note{At: at, Kind: k, Occurrence: p.Occurrence, Step: step, Text: text})
+		r.note(n)
 	}
 }
 
 // end ends a stay and remembers it. The place is swept away later.
 func (t *Turn) end(f *flow, p *Place, at int64, why Ending, text string) {
+	t.endBy(f, p, at, why, seen{text: text})
+}
+
+// seen is what a decision was made by: a text, and where it is an event, when
+// that happened.
+type seen struct {
+	text string
+	when int64
+}
+
+// endBy is end by something that happened.
+func (t *Turn) endBy(f *flow, p *Place, at int64, why Ending, by seen) {
 	p.End, p.Ended = why, at
 	said := why.String()
-	if text != "" {
-		said += ": " + text
+	if by.text != "" {
+		said += ": " + by.text
 	}
-	t.note(p, at, NoteEnded, "", said)
+	t.noteOf(p, Note{At: at, Kind: NoteEnded, Text: said, When: by.when})
 	t.emit(f, p, Effect{Kind: Ended, At: at, Reason: why.String()})
 	if r := t.State.record(p.Journey); r != nil {
 		r.end(p.Stay, at)
