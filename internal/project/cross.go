@@ -7,7 +7,10 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"rapport/internal/journey"
 	"rapport/internal/purpose"
+	"rapport/internal/rule"
+	"rapport/internal/segment"
 )
 
 // cross holds the files against each other.
@@ -17,6 +20,28 @@ func (l *loader) cross() {
 	l.crossSegments()
 	l.crossJourneys()
 	l.eventNames()
+	if Errors(l.report.problems) == 0 {
+		l.compile()
+	}
+}
+
+// compile asks the rooms whether the whole can be run: what only shows when all
+// segments, or all journeys, stand together.
+func (l *loader) compile() {
+	segments, err := segment.Compile(l.config.Segments)
+	if err != nil {
+		l.report.add(Problem{File: "segments", Severity: Error, Message: err.Error()})
+	}
+	journeys, err := journey.Compile(1, l.config.Journeys)
+	if err != nil {
+		l.report.add(Problem{File: "journeys", Severity: Error, Message: err.Error()})
+	}
+	if segments == nil || journeys == nil {
+		return
+	}
+	if _, err := rule.Union(segments.Tallies, journeys.Tallies()...); err != nil {
+		l.report.add(Problem{File: "journeys", Severity: Error, Message: err.Error(), Hint: "rename one of the events"})
+	}
 }
 
 // crossSending checks that mails have a way out.
