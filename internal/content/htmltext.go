@@ -21,43 +21,41 @@ type finishing struct {
 // finish walks an HTML part once: it copies it, puts in the preheader and the
 // pixel, gives links their tracked address, and writes the text part.
 func finish(part []byte, f finishing) (out, text []byte) {
-	out = make([]byte, 0, len(part)+len(f.preheader)+2048)
+	out = make([]byte, 0, len(part)+len(f.preheader)+len(f.pixel)+2048)
 	w := textWriter{on: f.text}
 	if f.text {
 		w.out = make([]byte, 0, len(part)/3)
 	}
-	z := html.NewTokenizer(bytes.NewReader(part))
+	copied := 0 // how much of the part is in out
 	placed := f.preheader == ""
-	for {
-		kind := z.Next()
-		if kind == html.ErrorToken { // The end: a reader of bytes fails in no other way.
-			break
-		}
-		start := len(out)
-		out = append(out, z.Raw()...)
-		switch kind {
-		case html.TextToken:
-			w.text(z.Text())
-		case html.StartTagToken, html.SelfClosingTagToken:
-			name, _ := z.TagName()
-			tag := known[string(name)]
-			a := w.start(tag, out[start:], kind == html.SelfClosingTagToken)
-			if tag == "a" && f.link != nil && a.href != "" {
-				out = relink(out, start, a, f.link(a.href))
+	s := scanner{rest: part}
+	for s.next() {
+		switch s.kind {
+		case startTag:
+			w.start(s.name, &s.attributes, s.closed)
+			if s.name == "a" && f.link != nil && s.href != "" {
+				if url := f.link(s.href); url != s.href {
+					out = append(append(out, part[copied:s.start+s.from]...), '"')
+					out = append(append(out, html.EscapeString(url)...), '"')
+					copied = s.start + s.to
+				}
 			}
-			if tag == "body" && !placed {
-				out, placed = appendPreheader(out, f.preheader), true
+			if s.name == "body" && !placed {
+				out = appendPreheader(append(out, part[copied:s.end]...), f.preheader)
+				copied, placed = s.end, true
 			}
-		case html.EndTagToken:
-			name, _ := z.TagName()
-			if string(name) == "body" && f.pixel != "" {
-				out = append(appendPixel(out[:start], f.pixel), "</body>"...)
-				f.pixel = ""
+		case endTag:
+			if s.name == "body" && f.pixel != "" {
+				out = appendPixel(append(out, part[copied:s.start]...), f.pixel)
+				copied, f.pixel = s.start, ""
 			}
-			w.end(known[string(name)])
+			w.end(s.name)
+		case words:
+			w.words(part[s.start:s.end])
 		default:
 		}
 	}
+	out = append(out, part[copied:max(copied, s.end)]...) // Without a tag that breaks off, which would swallow what follows.
 	if f.pixel != "" {
 		out = appendPixel(out, f.pixel)
 	}
@@ -85,92 +83,6 @@ func appendPixel(dst []byte, url string) []byte {
 	dst = append(dst, html.EscapeString(url)...)
 	return append(dst, `" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`...)
 }
-
-// relink replaces the value of href in the tag that begins at start.
-func relink(out []byte, start int, a attributes, url string) []byte {
-	if url == a.href {
-		return out
-	}
-	tail := string(out[start+a.to:])
-	out = append(out[:start+a.from], '"')
-	out = append(out, html.EscapeString(url)...)
-	return append(append(out, '"'), tail...)
-}
-
-// attributes are what the walk wants to know of a tag.
-type attributes struct {
-	href     string
-	from, to int // where the value of href stands in the tag, quotes included
-	alt      string
-	hidden   bool
-}
-
-// scan reads the attributes of a tag as it stands in the page.
-func scan(tag []byte) (a attributes) {
-	i := 1
-	for i < len(tag) && !isSpace(tag[i]) && tag[i] != '/' && tag[i] != '>' {
-		i++
-	}
-	for i < len(tag) {
-		for i < len(tag) && (isSpace(tag[i]) || tag[i] == '/') {
-			i++
-		}
-		begin := i
-		for i < len(tag) && !isSpace(tag[i]) && (tag[i] != '=' || i == begin) && tag[i] != '>' && tag[i] != '/' {
-			i++
-		}
-		name := tag[begin:i]
-		for i < len(tag) && isSpace(tag[i]) {
-			i++
-		}
-		if i >= len(tag) || tag[i] != '=' {
-			a.hidden = a.hidden || bytes.EqualFold(name, []byte("hidden"))
-			if len(name) == 0 { // The end of the tag.
-				break
-			}
-			continue
-		}
-		for i++; i < len(tag) && isSpace(tag[i]); i++ {
-		}
-		from, to, next := attributeValue(tag, i)
-		a.take(name, tag[from:to], i, next)
-		i = next
-	}
-	return a
-}
-
-// attributeValue finds a value without its quotes, and where the next attribute begins.
-func attributeValue(tag []byte, i int) (from, to, next int) {
-	if i < len(tag) && (tag[i] == '"' || tag[i] == '\'') {
-		n := bytes.IndexByte(tag[i+1:], tag[i])
-		if n < 0 {
-			return len(tag), len(tag), len(tag)
-		}
-		return i + 1, i + 1 + n, i + n + 2
-	}
-	for to = i; to < len(tag) && !isSpace(tag[to]) && tag[to] != '>'; to++ {
-	}
-	return i, to, to
-}
-
-func (a *attributes) take(name, value []byte, from, to int) {
-	switch {
-	case bytes.EqualFold(name, []byte("href")):
-		if a.to == 0 {
-			a.href, a.from, a.to = strings.TrimSpace(html.UnescapeString(string(value))), from, to
-		}
-	case bytes.EqualFold(name, []byte("alt")):
-		a.alt = html.UnescapeString(string(value))
-	case bytes.EqualFold(name, []byte("style")):
-		a.hidden = a.hidden || hides(value)
-	case bytes.EqualFold(name, []byte("hidden")):
-		a.hidden = true
-	case bytes.EqualFold(name, []byte("aria-hidden")): // Decoration: readers of text are not told of it.
-		a.hidden = a.hidden || bytes.EqualFold(value, []byte("true"))
-	}
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' }
 
 // textWriter lays text out as a plain reader would: paragraphs apart, lists with
 // signs, links as addresses.
@@ -226,29 +138,32 @@ var known = func() map[string]string {
 	return m
 }()
 
-// start opens an element and tells its attributes.
-func (w *textWriter) start(tag string, raw []byte, closed bool) attributes {
-	if !w.on && tag != "a" {
-		return attributes{}
-	}
-	a := scan(raw)
-	if !w.on {
-		return a
-	}
-	if w.skip != "" {
+// start opens an element.
+func (w *textWriter) start(tag string, a *attributes, closed bool) {
+	switch {
+	case !w.on:
+	case w.skip != "":
 		if tag == w.skip && !closed {
 			w.depth++
 		}
-		return a
-	}
-	if a.hidden || neverShown[tag] {
+	case a.hidden || neverShown[tag]:
 		if tag != "" && !void[tag] && !closed {
 			w.skip, w.depth = tag, 1
 		}
-		return a
+	default:
+		w.open(tag, a.href, a.alt)
 	}
-	w.open(tag, a.href, a.alt)
-	return a
+}
+
+// words writes text as it stands in a page.
+func (w *textWriter) words(b []byte) {
+	if !w.on || w.skip != "" {
+		return
+	}
+	if bytes.IndexByte(b, '&') >= 0 {
+		b = []byte(html.UnescapeString(string(b)))
+	}
+	w.text(b)
 }
 
 func (w *textWriter) open(tag, href, alt string) {
@@ -415,6 +330,16 @@ func (w *textWriter) text(b []byte) {
 		return
 	}
 	for len(b) > 0 {
+		n := 0
+		for n < len(b) && b[n] > ' ' && b[n] < 0x7f {
+			n++
+		}
+		if n > 0 {
+			w.due()
+			w.out = append(w.out, b[:n]...)
+			b = b[n:]
+			continue
+		}
 		r, size := utf8.DecodeRune(b)
 		c := b[:size]
 		b = b[size:]

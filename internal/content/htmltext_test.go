@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 )
 
 func TestText(t *testing.T) {
@@ -56,7 +59,7 @@ func TestFinishChangesOnlyWhatItMust(t *testing.T) {
 			t.Errorf("lacks %s in\n%s", want, out)
 		}
 	}
-	if i, j := bytes.Index(out, []byte("p.example")), bytes.Index(out, []byte("</body>")); i < 0 || i > j {
+	if i, j := bytes.Index(out, []byte("p.example")), bytes.Index(out, []byte("</BODY>")); i < 0 || i > j {
 		t.Errorf("the pixel is not at the end of the body:\n%s", out)
 	}
 }
@@ -97,4 +100,72 @@ func BenchmarkFinish(b *testing.B) {
 	for b.Loop() {
 		finish(page, finishing{preheader: "p", pixel: "q", text: true})
 	}
+}
+
+// tokensOf lists the known tags and their links as the scanner sees them, and
+// as golang.org/x/net/html does.
+func tokensOf(page []byte) (ours, theirs []string) {
+	for s := (scanner{rest: page}); s.next(); {
+		switch s.kind {
+		case startTag:
+			ours = append(ours, "<"+s.name+" "+s.href)
+		case endTag:
+			ours = append(ours, "/"+s.name)
+		default:
+		}
+	}
+	z := html.NewTokenizer(bytes.NewReader(page))
+	for z.Next() != html.ErrorToken {
+		t := z.Token()
+		name := known[t.Data]
+		switch t.Type {
+		case html.StartTagToken, html.SelfClosingTagToken:
+			href := ""
+			for _, a := range t.Attr {
+				if a.Key == "href" && name == "a" {
+					href = strings.TrimSpace(a.Val)
+					break
+				}
+			}
+			theirs = append(theirs, "<"+name+" "+href)
+		case html.EndTagToken:
+			theirs = append(theirs, "/"+name)
+		default:
+		}
+	}
+	return ours, theirs
+}
+
+var pages = []string{
+	"<p>a</p>", "<A HREF=x>y</A>", "a < b <3 <", "</ x></>", "<!doctype html><!-- <p> --><p>", "<!--><p>", "<!---><p>", "<!-- --!><p>", "<? x ?><p>",
+	"<style>p > a { } </stylex></style ><p>", "<title><a></title><a>", "<textarea></TEXTAREA/><a>", "<a href='x' href=y>", "<a/href=z/>", "<a =b href = \"c>d\">",
+	"<a href>", "<a b", "<a b=\"", "<div/><img alt='>'>", "<p<a>", "<a\nhref\n=\nq\n>", "<!x", "<script><!-- </script>x<p>", "<a href=&amp;&copy>",
+}
+
+func TestScannerReadsAsABrowserDoes(t *testing.T) {
+	t.Parallel()
+	for _, p := range pages {
+		ours, theirs := tokensOf([]byte(p))
+		if diff := cmp.Diff(theirs, ours); diff != "" {
+			t.Errorf("%s\n%s", p, diff)
+		}
+	}
+}
+
+func FuzzScanner(f *testing.F) {
+	for _, p := range pages {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, page string) {
+		low := strings.ToLower(page)
+		for _, odd := range []string{"script", "plaintext", "noscript", "\x00", "\r", "<xmp", "<iframe", "<noembed", "<noframes"} {
+			if strings.Contains(low, odd) {
+				t.Skip("a program's escapes, and line ends that the oracle rewrites, are not compared")
+			}
+		}
+		ours, theirs := tokensOf([]byte(page))
+		if diff := cmp.Diff(theirs, ours); diff != "" {
+			t.Fatalf("%q\n%s", page, diff)
+		}
+	})
 }
