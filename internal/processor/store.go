@@ -19,7 +19,8 @@ type Store interface {
 	Advance(lane eventlog.Lane, from, to int64) error
 	// AppendSeen writes the hashes of one batch (16 bytes each, concatenated) with the newest instant in it.
 	AppendSeen(at time.Time, hashes []byte) error
-	// EachSeen reads rows not older than the instant, oldest first.
+	// EachSeen reads rows not older than the instant, oldest first. hashes is
+	// valid only during the call.
 	EachSeen(since time.Time, fn func(at time.Time, hashes []byte) error) error
 	// DropSeen deletes rows older than the instant.
 	DropSeen(before time.Time) error

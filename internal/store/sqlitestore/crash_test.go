@@ -58,6 +58,12 @@ func maybe(r *rand.Rand) *rand.Rand {
 	return rand.New(rand.NewPCG(r.Uint64(), 1))
 }
 
+func benchHash(kind byte, n int) (h id.Hash) {
+	binary.LittleEndian.PutUint64(h[:], uint64(n)*0x9e3779b97f4a7c15+uint64(kind)*0xbf58476d1ce4e5b9)
+	binary.LittleEndian.PutUint64(h[8:], uint64(n)*0x94d049bb133111eb^uint64(kind))
+	return h
+}
+
 func testRecord(client, n int, size int) []byte {
 	b := make([]byte, 16+size)
 	binary.LittleEndian.PutUint64(b, uint64(client))

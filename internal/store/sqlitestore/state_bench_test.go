@@ -1,3 +1,5 @@
+//go:build unix
+
 package sqlitestore
 
 import (
@@ -21,12 +23,6 @@ import (
 )
 
 const benchBody = 830 // bytes of a person's row, as measured with ten traits and a dozen tallies
-
-func benchHash(kind byte, n int) (h id.Hash) {
-	binary.LittleEndian.PutUint64(h[:], uint64(n)*0x9e3779b97f4a7c15+uint64(kind)*0xbf58476d1ce4e5b9)
-	binary.LittleEndian.PutUint64(h[8:], uint64(n)*0x94d049bb133111eb^uint64(kind))
-	return h
-}
 
 // populate writes people with two identifiers each, identifiers in their order.
 func populate(b testing.TB, s *State, people int) {
