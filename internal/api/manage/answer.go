@@ -202,6 +202,16 @@ func pointer(p string) string {
 	return p
 }
 
+// named reads the name in a path. One that no thing can bear is not repeated in
+// an answer: it may be an address.
+func named(r *http.Request, part string) (string, error) {
+	name := r.PathValue(part)
+	if pointer(name) == "" {
+		return "", fault.New(fault.NotFound, "no_such_name", "nothing can bear the name in this path")
+	}
+	return name, nil
+}
+
 // query reads parameters and collects what is wrong with them.
 type query struct {
 	values map[string][]string

@@ -60,7 +60,11 @@ func (h *Handler) postKey(w http.ResponseWriter, r *http.Request, _ access.Key) 
 }
 
 func (h *Handler) deleteKey(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	if err := h.Keys.Revoke(r.Context(), r.PathValue("id")); err != nil {
+	name, err := named(r, "id")
+	if err != nil {
+		return err
+	}
+	if err := h.Keys.Revoke(r.Context(), name); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

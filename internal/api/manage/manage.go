@@ -139,6 +139,8 @@ type Config struct {
 	// has seen, 0 for any.
 	Apply func(ctx context.Context, files map[string][]byte, expect int) (any, error)
 
+	// Import takes a batch of events into the bulk lane; nil: none are taken.
+	Import Importer
 	// Duplicates counts mails that may have reached somebody twice. May be nil:
 	// then the status does not say.
 	Duplicates func(ctx context.Context) (int64, error)
@@ -200,6 +202,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/rejected":                {http.MethodGet: h.getRejects},
 		"/v1/rejected/{id}":           {http.MethodGet: h.getReject},
 		"/v1/rejected/{id}/resend":    {http.MethodPost: h.resend},
+		"/v1/import/{source}":         {http.MethodPost: h.postImport},
 		"/v1/keys":                    {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
 		"/v1/keys/{id}":               {http.MethodDelete: h.deleteKey},
 		"/v1/consent":                 {http.MethodPost: h.postConsent},
@@ -251,6 +254,9 @@ func (h *Handler) route(methods map[string]endpoint) http.HandlerFunc {
 		if err != nil {
 			if status == http.StatusUnauthorized {
 				w.Header()["Www-Authenticate"] = challenge
+			}
+			if r.Context().Err() != nil {
+				err = fault.Wrap(err, fault.Unavailable, "gave_up", "the caller left, or time ran out, before there was an answer")
 			}
 			var as *statusError
 			if errors.As(err, &as) {

@@ -116,7 +116,11 @@ func (h *Handler) explainSegment(w http.ResponseWriter, r *http.Request, _ acces
 	if err != nil {
 		return err
 	}
-	s, err := h.Reader.Segment(r.Context(), r.PathValue("name"), who)
+	name, err := named(r, "name")
+	if err != nil {
+		return err
+	}
+	s, err := h.Reader.Segment(r.Context(), name, who)
 	if err != nil {
 		return err
 	}
@@ -135,7 +139,11 @@ func (h *Handler) explainJourney(w http.ResponseWriter, r *http.Request, _ acces
 	if err != nil {
 		return err
 	}
-	j, err := h.Reader.Journey(r.Context(), r.PathValue("name"), who)
+	name, err := named(r, "name")
+	if err != nil {
+		return err
+	}
+	j, err := h.Reader.Journey(r.Context(), name, who)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (h *Handler) asked(w http.ResponseWriter, r *http.Request, key string, a *a
 		select {
 		case <-done:
 		case <-r.Context().Done():
-			return r.Context().Err()
+			return context.Cause(r.Context())
 		}
 	}
 	if a.err != nil {

@@ -1,0 +1,370 @@
+package manage_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"rapport/internal/access"
+	"rapport/internal/api/manage"
+	"rapport/internal/consent"
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/explain"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/ingest"
+	"rapport/internal/journey"
+	"rapport/internal/message"
+	"rapport/internal/processor"
+	"rapport/internal/profile"
+	"rapport/internal/purpose"
+	"rapport/internal/ratelimit"
+	"rapport/internal/rule"
+	"rapport/internal/segment"
+	"rapport/internal/store"
+	"rapport/internal/store/sqlitestore"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// hand is a clock that stands until it is moved.
+type hand struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *hand) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *hand) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func (c *hand) After(time.Duration) <-chan time.Time { return make(chan time.Time) }
+
+// chance gives names in order, so that answers can be foretold.
+type chance struct{ n byte }
+
+func (c *chance) Read(p []byte) (int, error) {
+	for i := range p {
+		c.n++
+		p[i] = c.n
+	}
+	return len(p), nil
+}
+
+type accessKeeper struct{ state store.State }
+
+func (k accessKeeper) Write(ctx context.Context, fn func(access.Store) error) error {
+	return k.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return fn(tx.Access()) })
+}
+
+func (k accessKeeper) Read(ctx context.Context, fn func(access.Store) error) error {
+	return k.state.Read(ctx, func(tx store.Tx) error { return fn(tx.Access()) })
+}
+
+type ingestKeeper struct{ state store.State }
+
+func (k ingestKeeper) Write(ctx context.Context, fn func(ingest.Store) error) error {
+	return k.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return fn(tx.Ingest()) })
+}
+
+func (k ingestKeeper) Read(ctx context.Context, fn func(ingest.Store) error) error {
+	return k.state.Read(ctx, func(tx store.Tx) error { return fn(tx.Ingest()) })
+}
+
+// welcome permits everything to be collected.
+type welcome struct{}
+
+func (welcome) Narrow(context.Context, []ingest.Statement) error { return nil }
+func (welcome) Admit(*ingest.Source, ingest.Statement) ingest.Verdict {
+	return ingest.Verdict{Allow: true}
+}
+
+// journal lets the authority write to the log.
+type journal struct{ log *eventlog.Log }
+
+func (j journal) AppendEvent(ctx context.Context, e *event.Event) error {
+	_, _, err := j.log.Append(ctx, eventlog.Live, [][]byte{e.Append(nil)})
+	return err
+}
+
+const purposes = `
+purposes:
+  service: {basis: contract}
+  marketing.newsletter: {basis: consent}
+`
+
+const definitions = `
+segments:
+  buyers: {rule: {did: Order Completed, within: 24h}}
+journeys:
+  thanks:
+    purpose: service
+    trigger: {event: Order Completed}
+    steps:
+      - send: thanks
+        class: transactional
+`
+
+// house is real rooms over a data folder, with the door before them.
+type house struct {
+	t       testing.TB
+	dir     string
+	clock   *hand
+	log     *eventlog.Log
+	state   *sqlitestore.State
+	walker  *processor.Walker
+	reader  *explain.Reader
+	consent *consent.Authority
+	keys    *access.Keys
+	ingest  *ingest.Ingest
+	hasher  *id.Hasher
+	config  manage.Config
+	door    http.Handler
+	secret  string // a management key
+	applied []map[string][]byte
+	walking func() // starts the walk
+	stop    func()
+}
+
+// setup opens a new folder and lets the walk run.
+func setup(t testing.TB) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), clock: &hand{now: start}}
+	h.open()
+	h.walking()
+	t.Cleanup(func() { h.stop() })
+	secret, _, err := h.keys.Create(t.Context(), access.Request{Kind: access.Manage, Name: "tests"})
+	h.must(err)
+	h.secret = secret
+	e := event.Event{Type: event.Config, Source: "rapport", MessageID: "config/1", Name: "1", Time: start, Received: start}
+	h.append(&e)
+	return h
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) open() {
+	h.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	logs, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: filepath.Join(h.dir, "log.db")})
+	h.must(err)
+	h.state, err = sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(h.dir, "state.db")})
+	h.must(err)
+	h.log, err = eventlog.Open(eventlog.Config{Store: logs, Now: h.clock.Now})
+	h.must(err)
+	h.hasher, err = id.NewHasher([]byte("0123456789abcdef0123456789abcdef"))
+	h.must(err)
+	var root yaml.Node
+	h.must(yaml.Unmarshal([]byte(purposes), &root))
+	policy, problems := consent.ParsePolicy(&root)
+	if policy == nil {
+		h.t.Fatal(problems)
+	}
+	h.consent, err = consent.New(ctx, consent.Config{
+		Policy: policy, Keeper: store.Permission{State: h.state}, Hasher: h.hasher, Log: journal{h.log}, Now: h.clock.Now,
+	})
+	h.must(err)
+	resolver := identity.New(identity.Config{Hasher: h.hasher})
+	h.walker, err = processor.New(processor.Config{
+		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: resolver, Hasher: h.hasher, Consent: h.consent, Clock: h.clock,
+		Load: func(context.Context, int) (*processor.Version, error) { return compile() },
+	})
+	h.must(err)
+	h.must(h.walker.Open(ctx))
+	h.must(h.walker.LoadSeen(ctx))
+	h.reader, err = explain.New(explain.Config{
+		Keeper: store.Walk{State: h.state}, Resolver: resolver, Consent: h.consent, Version: h.walker.Version, Now: h.clock.Now,
+	})
+	h.must(err)
+	h.keys, err = access.New(ctx, access.Config{Keeper: accessKeeper{h.state}, Now: h.clock.Now})
+	h.must(err)
+	h.ingest, err = ingest.New(ingest.Config{
+		Log: h.log, Permit: welcome{}, Keeper: ingestKeeper{h.state}, Now: h.clock.Now, Machine: h.clock.Now,
+		Sources: func(name string) (ingest.Source, bool) { return ingest.Source{Name: name}, name == "shop" },
+	})
+	h.must(err)
+	var group sync.WaitGroup
+	group.Go(func() { _ = h.log.Run(ctx) })
+	var once sync.Once
+	h.walking = func() { once.Do(func() { group.Go(func() { _ = h.walker.Run(ctx) }) }) }
+	h.stop = func() {
+		_ = h.log.Close()
+		cancel()
+		group.Wait()
+		h.must(h.state.Close())
+		h.must(logs.Close())
+	}
+	h.configure()
+}
+
+func (h *house) configure() {
+	limits, err := ratelimit.NewKeyed(ratelimit.Config{PerSecond: 100, Burst: 10_000, Now: h.clock.Now})
+	h.must(err)
+	h.config = manage.Config{
+		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Consent: h.consent, Hash: h.hasher.Sum,
+		Templates: func(name string) (manage.Template, bool) {
+			t, ok := map[string]manage.Template{
+				"receipt": {Purpose: purpose.Service, Class: message.Transactional},
+				"news":    {Purpose: "marketing.newsletter", Class: message.Triggered},
+			}[name]
+			return t, ok
+		},
+		Providers: func(name string) bool { return name == "relay" },
+		Sources:   func(name string) bool { return name == "shop" },
+		Configuration: func(context.Context) (manage.Configuration, error) {
+			return manage.Configuration{Version: 1, Digest: "d1", Applied: start, Files: []string{"rapport.yaml"}}, nil
+		},
+		Plan: func(_ context.Context, files map[string][]byte) (any, error) {
+			return map[string]any{"version": 1, "dry_run": true, "files": len(files)}, nil
+		},
+		Apply: func(_ context.Context, files map[string][]byte, expect int) (any, error) {
+			if expect != 0 && expect != 1 {
+				return nil, fault.New(fault.Conflict, "version_moved", "version 1 is in effect by now")
+			}
+			h.applied = append(h.applied, files)
+			return map[string]any{"version": 2}, nil
+		},
+		Now: h.clock.Now, Machine: h.clock.Now, Rand: &chance{}, Build: "1.2.3-test",
+	}
+	h.knock()
+}
+
+// knock builds the door anew: it knows nothing of what the one before knew.
+func (h *house) knock() {
+	h.t.Helper()
+	door, err := manage.New(h.config)
+	h.must(err)
+	h.door = door.Handler()
+}
+
+func compile() (*processor.Version, error) {
+	var raw struct {
+		Segments map[string]yaml.Node `yaml:"segments"`
+		Journeys map[string]yaml.Node `yaml:"journeys"`
+	}
+	if err := yaml.Unmarshal([]byte(definitions), &raw); err != nil {
+		return nil, err
+	}
+	var defs []segment.Definition
+	for name, node := range raw.Segments {
+		d, problems := segment.Parse(name, &node)
+		if len(problems) > 0 {
+			return nil, fmt.Errorf("segment %s: %v", name, problems)
+		}
+		defs = append(defs, d)
+	}
+	var flows []*journey.Definition
+	for name, node := range raw.Journeys {
+		d, problems := journey.Parse(name, &node)
+		if len(problems) > 0 {
+			return nil, fmt.Errorf("journey %s: %v", name, problems)
+		}
+		flows = append(flows, d)
+	}
+	segments, err := segment.Compile(defs)
+	if err != nil {
+		return nil, err
+	}
+	journeys, err := journey.Compile(1, flows)
+	if err != nil {
+		return nil, err
+	}
+	tallies, err := rule.Union(segments.Tallies, journeys.Tallies()...)
+	if err != nil {
+		return nil, err
+	}
+	return &processor.Version{Number: 1, Schema: profile.NewSchema(tallies), Segments: segments, Journeys: journeys}, nil
+}
+
+// append puts a record into the log and waits until it is walked.
+func (h *house) append(e *event.Event) {
+	h.t.Helper()
+	pos, _, err := h.log.Append(h.t.Context(), eventlog.Live, [][]byte{e.Append(nil)})
+	h.must(err)
+	h.must(h.walker.Wait(h.t.Context(), eventlog.Live, pos))
+}
+
+// walked waits until everything that is in the log is walked.
+func (h *house) walked() {
+	h.t.Helper()
+	tail, _ := h.log.Tail(eventlog.Live)
+	h.must(h.walker.Wait(h.t.Context(), eventlog.Live, tail))
+}
+
+// ann makes somebody known: per_1.
+func (h *house) ann() {
+	h.t.Helper()
+	for i, name := range []string{"", "Order Completed"} {
+		e := event.Event{
+			Type: event.Identify, Source: "shop", MessageID: fmt.Sprintf("ann-%d", i), UserID: "42", Email: "ann@shop.example", Anonymous: "device-1",
+			External: []event.ExternalID{{Type: "shopify_id", Value: "a/b c"}},
+			Time:     h.clock.Now(), Received: h.clock.Now(), Traits: []byte(`{"email":"ann@shop.example","first_name":"Ann"}`),
+		}
+		if name != "" {
+			e.Type, e.Name, e.Properties = event.Track, name, []byte(`{"value":12.5}`)
+		}
+		h.append(&e)
+	}
+}
+
+// ask sends a request. header is "Name: value" lines.
+func (h *house) ask(method, path, body string, header ...string) *httptest.ResponseRecorder {
+	h.t.Helper()
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	r := httptest.NewRequestWithContext(h.t.Context(), method, path, in)
+	r.Header.Set("Authorization", "Bearer "+h.secret)
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Del(name)
+		if value != "" {
+			r.Header.Set(name, value)
+		}
+	}
+	w := httptest.NewRecorder()
+	h.door.ServeHTTP(w, r)
+	return w
+}
+
+// answerOf reads a JSON answer of the wanted status.
+func (h *house) answerOf(status int, w *httptest.ResponseRecorder) map[string]any {
+	h.t.Helper()
+	if w.Code != status {
+		h.t.Fatalf("got %d %s, want %d", w.Code, w.Body, status)
+	}
+	var out map[string]any
+	if err := json.NewDecoder(bytes.NewReader(w.Body.Bytes())).Decode(&out); err != nil {
+		h.t.Fatalf("got %s: %v", w.Body, err)
+	}
+	return out
+}
+
+func hashOf(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
