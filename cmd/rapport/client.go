@@ -170,8 +170,8 @@ func refusal(status int, raw []byte) error {
 	return &exitError{code: code, err: &fault.Error{Kind: kind, Code: p.Code, Detail: p.Detail, Fields: p.Errors}}
 }
 
-// show fetches a resource and prints it: as it came with --json, else by print.
-func show[T any](ctx context.Context, c *console, path string, query map[string]string, print func(T)) error {
+// show fetches a resource and prints it: as it came with --json, else by tell.
+func show[T any](ctx context.Context, c *console, path string, query map[string]string, tell func(T)) error {
 	cl, err := c.client()
 	if err != nil {
 		return err
@@ -180,11 +180,11 @@ func show[T any](ctx context.Context, c *console, path string, query map[string]
 	if err := cl.get(ctx, path, query, &raw); err != nil {
 		return err
 	}
-	return present(c, raw, print)
+	return present(c, raw, tell)
 }
 
-// present prints an answer: as it came with --json, else by print.
-func present[T any](c *console, raw json.RawMessage, print func(T)) error {
+// present prints an answer: as it came with --json, else by tell.
+func present[T any](c *console, raw json.RawMessage, tell func(T)) error {
 	if c.json {
 		return c.printJSON(raw)
 	}
@@ -192,7 +192,7 @@ func present[T any](c *console, raw json.RawMessage, print func(T)) error {
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return fmt.Errorf("understand the answer of %s: %w", c.url, err)
 	}
-	print(v)
+	tell(v)
 	return nil
 }
 

@@ -134,22 +134,6 @@ func (s *section) choice(key string, words ...string) string {
 	return v
 }
 
-// flag reads true or false.
-func (s *section) flag(key string, otherwise bool) bool {
-	n := s.value(key)
-	if n == nil {
-		return otherwise
-	}
-	switch n.Value {
-	case "true":
-		return true
-	case "false":
-		return false
-	}
-	s.file.errorf(n, "write true or false", "%q must be true or false, not %q", key, n.Value)
-	return otherwise
-}
-
 // integer reads a whole number between two bounds.
 func (s *section) integer(key string, otherwise, least, most int) int {
 	n := s.value(key)
@@ -226,19 +210,6 @@ func (s *section) size(key string, otherwise, least, most int) int {
 		return otherwise
 	}
 	return v * unit
-}
-
-// texts reads a list of words; one word alone is a list of one.
-func (s *section) texts(key string) []string {
-	var out []string
-	for _, n := range s.items(key) {
-		if n.Kind != yaml.ScalarNode || strings.TrimSpace(n.Value) == "" {
-			s.file.errorf(n, "", "%q must be a list of words", key)
-			continue
-		}
-		out = append(out, strings.TrimSpace(n.Value))
-	}
-	return out
 }
 
 // items gives the nodes of a list; a single value is a list of one.
