@@ -58,12 +58,16 @@ func TestHandOverReadsEverythingAgain(t *testing.T) {
 		{name: "all holds", story: "pending claimed handing_over accepted", sent: 1, event: "Email Sent"},
 		{name: "permission withdrawn between claim and hand-over", bend: func(b *bundle) {
 			b.draw.fn = func(_ context.Context, in message.Intent, _ time.Time) (message.Rendered, []byte, error) {
-				b.gate.set(func(*outbox.Mail) (bool, string, []byte, error) { return false, "consent_withdrawn", []byte(`{"purpose":"x"}`), nil })
+				b.gate.set(func(*outbox.Mail) (bool, string, []byte, error) {
+					return false, "consent_withdrawn", []byte(`{"purpose":"x"}`), nil
+				})
 				return plain(in), nil, nil
 			}
 		}, story: "pending claimed skipped:consent_withdrawn", event: "Email Skipped"},
 		{name: "the gate is given the address about to be mailed", bend: func(b *bundle) {
-			b.gate.set(func(m *outbox.Mail) (bool, string, []byte, error) { return m.To != "p1@mail.example", "suppressed", nil, nil })
+			b.gate.set(func(m *outbox.Mail) (bool, string, []byte, error) {
+				return m.To != "p1@mail.example", "suppressed", nil, nil
+			})
 		}, story: "pending claimed skipped:suppressed", event: "Email Skipped"},
 		{name: "expired in the queue", mail: func(in *message.Intent) { in.ValidUntil = in.Decided.Add(-time.Second) },
 			story: "pending skipped:expired", event: "Email Skipped"},
@@ -76,7 +80,10 @@ func TestHandOverReadsEverythingAgain(t *testing.T) {
 			story: "pending claimed skipped:expired", event: "Email Skipped"},
 		{name: "marketing is valid for a day", bend: func(b *bundle) {
 			b.gate.set(func(*outbox.Mail) (bool, string, []byte, error) { return false, "", nil, errors.New("down") })
-		}, mail: func(in *message.Intent) { in.Decided = in.Decided.Add(-24*time.Hour - time.Second); in.Due = in.Decided },
+		}, mail: func(in *message.Intent) {
+			in.Decided = in.Decided.Add(-24*time.Hour - time.Second)
+			in.Due = in.Decided
+		},
 			story: "pending skipped:expired", event: "Email Skipped"},
 		{name: "quiet hours end in time", bend: func(b *bundle) { b.cfg.Rules.Quiet = noon(7) },
 			story: "pending claimed deferred:quiet_hours"},
@@ -136,7 +143,9 @@ func TestAGateThatCannotAnswerLetsNothingPass(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		b.gate.set(func(*outbox.Mail) (bool, string, []byte, error) { return true, "", nil, errors.New("consent store is away") })
+		b.gate.set(func(*outbox.Mail) (bool, string, []byte, error) {
+			return true, "", nil, errors.New("consent store is away")
+		})
 		b.open()
 		defer b.close()
 		m := b.owe(nil)

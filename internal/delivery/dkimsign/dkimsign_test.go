@@ -137,9 +137,11 @@ func TestSignaturesHoldAfterARealTrip(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func([]byte) []byte{
-		"a word of the text":  func(b []byte) []byte { return bytes.Replace(b, []byte("Hello."), []byte("Jello."), 1) },
-		"another subject":     func(b []byte) []byte { return append([]byte("Subject: Win\r\n"), b...) },
-		"another unsubscribe": func(b []byte) []byte { return bytes.Replace(b, []byte("shop.example/u/"), []byte("evil.example/u/"), 1) },
+		"a word of the text": func(b []byte) []byte { return bytes.Replace(b, []byte("Hello."), []byte("Jello."), 1) },
+		"another subject":    func(b []byte) []byte { return append([]byte("Subject: Win\r\n"), b...) },
+		"another unsubscribe": func(b []byte) []byte {
+			return bytes.Replace(b, []byte("shop.example/u/"), []byte("evil.example/u/"), 1)
+		},
 		"a second unsubscribe": func(b []byte) []byte {
 			return bytes.Replace(b, []byte("\r\nFeedback-ID"), []byte("\r\nList-Unsubscribe: <https://evil.example/>\r\nFeedback-ID"), 1)
 		},

@@ -88,8 +88,8 @@ var byEnhanced = map[string]class{
 	"2.1": inactive, "2.2": full, "2.3": tooLarge, "2": unclear,
 	"3.4": tooLarge, "3": unclear,
 	"4.4": unrouted, "4.6": loop, "4.7": expired, "4": unrouted,
-	"5": protocol,
-	"6": content,
+	"5":    protocol,
+	"6":    content,
 	"7.17": moved, "7.18": moved, "7": policy,
 }
 

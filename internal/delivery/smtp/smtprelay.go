@@ -64,8 +64,8 @@ type Config struct {
 	TLSBase  *tls.Config
 	Username string
 	Password string
-	Hello    string // the name we give in EHLO; "" means localhost
-	Signer   Signer // nil: mails are not signed
+	Hello    string           // the name we give in EHLO; "" means localhost
+	Signer   Signer           // nil: mails are not signed
 	Now      func() time.Time // business time, for the Date of a mail
 	Mono     func() time.Time // machine time
 

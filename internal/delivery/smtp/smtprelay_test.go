@@ -231,9 +231,11 @@ func TestPlainServersAreServedStepByStep(t *testing.T) {
 	}
 	defer l.Close()
 	script := make(chan string, 1)
-	go func() { script <- converse(l, []string{
-		"220 old.example", "", "502 no", "", "250 old.example", "", "250 ok", "", "250 ok", "", "354 go", ".", "250 ok queued as Q1",
-	}) }()
+	go func() {
+		script <- converse(l, []string{
+			"220 old.example", "", "502 no", "", "250 old.example", "", "250 ok", "", "250 ok", "", "354 go", ".", "250 ok queued as Q1",
+		})
+	}()
 	r := relay(t, l.Addr().String(), nil)
 	got := one(t, r, mailTo("a@b.example"))
 	if got.Verdict != message.SentOK || got.ProviderID != "Q1" {
