@@ -40,3 +40,9 @@ git ls-files '*package-lock.json' | while read -r lock; do
     (cd "$dir" && npm ci --no-audit --no-fund && touch node_modules)
   fi
 done
+
+# The SDKs that our users have speak to the true binary: Segment's for Go, for
+# Node and for the browser, the last one in Debian's Chromium.
+apt-get install -y --no-install-recommends chromium nodejs npm
+(cd "$(dirname "$0")/../test/sdk/npm" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund)
+(cd "$(dirname "$0")/../test/sdk/analytics-go" && go mod download)

@@ -90,7 +90,7 @@ type Limits struct {
 	ID           int     // bytes of any other identifier: 500
 	Name         int     // bytes of an event's name: 500
 	Externals    int     // external ids of one event that are read: 20
-	KeptRejects  int     // rejects kept, oldest go first: 100,000
+	KeptRejects  int     // rejects kept, oldest go first: 10,000
 	RejectsASec  float64 // rejects kept a second and source; beyond, they are only counted: 1,000
 	RejectsBurst float64 // 10,000
 }
@@ -101,7 +101,7 @@ func (l Limits) withDefaults() Limits {
 		to int
 	}{
 		{&l.EventBytes, 32 << 10}, {&l.BatchBytes, 500 << 10}, {&l.BatchItems, 2500}, {&l.Depth, 32}, {&l.Keys, 1000},
-		{&l.MessageID, 100}, {&l.ID, 500}, {&l.Name, 500}, {&l.Externals, 20}, {&l.KeptRejects, 100_000},
+		{&l.MessageID, 100}, {&l.ID, 500}, {&l.Name, 500}, {&l.Externals, 20}, {&l.KeptRejects, 10_000},
 	} {
 		if *d.at <= 0 {
 			*d.at = d.to

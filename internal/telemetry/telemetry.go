@@ -97,7 +97,7 @@ func (h *redactor) WithGroup(name string) slog.Handler {
 // unshown are names of attributes whose values are never shown.
 var unshown = map[string]bool{
 	"password": true, "secret": true, "token": true, "authorization": true, "api_key": true, "write_key": true,
-	"email": true, "address": true, "recipient": true, "payload": true, "body": true, "traits": true,
+	"email": true, "recipient": true, "payload": true, "body": true, "traits": true,
 	"properties": true, "subject": true, "ip": true, "user_id": true, "anonymous_id": true,
 }
 

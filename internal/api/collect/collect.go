@@ -29,8 +29,8 @@ import (
 // DefaultPerSecond and DefaultBurst are how many events each key may bring
 // where its source says nothing else.
 const (
-	DefaultPerSecond = 50_000
-	DefaultBurst     = 100_000
+	DefaultPerSecond = 100_000
+	DefaultBurst     = 200_000
 )
 
 // Taker is ingest, as this door needs it.
