@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rapport/internal/consent"
+	"rapport/internal/content"
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/journey"
@@ -42,7 +43,27 @@ type MailStory struct {
 	MessageID string          `json:"message_id,omitempty"`
 	Version   int             `json:"config_version"`
 	Story     []Step          `json:"story"`
-	Parts     json.RawMessage `json:"parts,omitempty"`
+	Parts     *Parts          `json:"parts,omitempty"`
+}
+
+// Parts is what was, or would be, read: both bodies and the headers, without
+// addresses.
+type Parts struct {
+	Subject   string      `json:"subject"`
+	Preheader string      `json:"preheader,omitempty"`
+	Headers   [][2]string `json:"headers"`
+	Text      string      `json:"text"`
+	HTML      string      `json:"html,omitempty"`
+}
+
+// partsOf unpacks what was kept of a mail, nil for nothing and for what cannot
+// be read any more: the story is worth telling without it.
+func partsOf(kept []byte) *Parts {
+	r, err := content.DecodeParts(kept)
+	if err != nil {
+		return nil
+	}
+	return &Parts{Subject: r.Subject, Preheader: r.Preheader, Headers: r.Headers, Text: string(r.Text), HTML: string(r.HTML)}
 }
 
 // Step is one state of a mail with its time.
@@ -61,10 +82,7 @@ func mailOf(m *outbox.Mail, story []outbox.Step, parts []byte) Mail {
 	if n := len(story); n > 0 {
 		out.Reason = story[n-1].Reason
 	}
-	var p struct {
-		Subject string `json:"subject"`
-	}
-	if json.Unmarshal(parts, &p) == nil {
+	if p := partsOf(parts); p != nil {
 		out.Subject = p.Subject
 	}
 	return out
@@ -94,9 +112,7 @@ func (r *Reader) Message(ctx context.Context, m id.Message) (*MailStory, error) 
 		for _, s := range story {
 			out.Story = append(out.Story, Step{s.State.String(), s.At, s.Reason, s.Detail})
 		}
-		if len(parts) > 0 {
-			out.Parts = parts
-		}
+		out.Parts = partsOf(parts)
 		return nil
 	})
 	return out, err
