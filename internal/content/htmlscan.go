@@ -13,11 +13,11 @@ import (
 type scanner struct {
 	rest       []byte // the whole page
 	pos        int
-	raw        string // the element whose content is no markup
+	inside     string // the element whose content is no markup
 	kind       tokenKind
 	start, end int
-	name       string // of a tag, "" for one that is not known
-	closed     bool   // the tag closes itself
+	*element        // of a tag
+	closed     bool // the tag closes itself
 	attributes
 }
 
@@ -38,11 +38,6 @@ type attributes struct {
 	hidden   bool
 }
 
-// rawText are the elements whose content is no markup.
-var rawText = map[string]bool{
-	"style": true, "script": true, "title": true, "textarea": true, "iframe": true, "noembed": true, "noframes": true, "xmp": true,
-}
-
 // next moves to the next token; false at the end. A tag that the page breaks off
 // in is no token.
 func (s *scanner) next() bool {
@@ -51,9 +46,9 @@ func (s *scanner) next() bool {
 		return false
 	}
 	s.start = s.pos
-	if s.raw != "" {
-		s.pos += rawEnd(page[s.pos:], s.raw)
-		s.raw = ""
+	if s.inside != "" {
+		s.pos += rawEnd(page[s.pos:], s.inside)
+		s.inside = ""
 		if s.pos > s.start {
 			s.kind, s.end = words, s.pos
 			return true
@@ -139,7 +134,7 @@ func (s *scanner) tag(b []byte, from int, kind tokenKind) bool {
 	for i < len(b) && !isSpace(b[i]) && b[i] != '/' && b[i] != '>' {
 		i++
 	}
-	s.name, s.attributes = tagName(b[from:i]), attributes{}
+	s.element, s.attributes = elementOf(b[from:i]), attributes{}
 	for i < len(b) && b[i] != '>' {
 		if isSpace(b[i]) || b[i] == '/' {
 			i++
@@ -154,8 +149,8 @@ func (s *scanner) tag(b []byte, from int, kind tokenKind) bool {
 	s.closed = kind == startTag && b[i-1] == '/'
 	s.pos += i + 1
 	s.kind, s.end = kind, s.pos
-	if kind == startTag && rawText[s.name] {
-		s.raw = s.name
+	if kind == startTag && s.raw {
+		s.inside = s.name
 	}
 	return true
 }
@@ -214,11 +209,11 @@ func (a *attributes) take(tag string, name, value []byte, from, to int) {
 	}
 }
 
-// tagName gives the name in small letters of an element that matters.
-func tagName(b []byte) string {
+// elementOf finds what is known of an element, by its name in any letters.
+func elementOf(b []byte) *element {
 	var low [12]byte
 	if len(b) > len(low) {
-		return ""
+		return other
 	}
 	for i, c := range b {
 		if c >= 'A' && c <= 'Z' {
@@ -226,7 +221,10 @@ func tagName(b []byte) string {
 		}
 		low[i] = c
 	}
-	return known[string(low[:len(b)])]
+	if e, ok := known[string(low[:len(b)])]; ok {
+		return e
+	}
+	return other
 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

@@ -32,7 +32,7 @@ func finish(part []byte, f finishing) (out, text []byte) {
 	for s.next() {
 		switch s.kind {
 		case startTag:
-			w.start(s.name, &s.attributes, s.closed)
+			w.start(s.element, &s.attributes, s.closed)
 			if s.name == "a" && f.link != nil && s.href != "" {
 				if url := f.link(s.href); url != s.href {
 					out = append(append(out, part[copied:s.start+s.from]...), '"')
@@ -49,7 +49,7 @@ func finish(part []byte, f finishing) (out, text []byte) {
 				out = appendPixel(append(out, part[copied:s.start]...), f.pixel)
 				copied, f.pixel = s.start, ""
 			}
-			w.end(s.name)
+			w.end(s.element)
 		case words:
 			w.words(part[s.start:s.end])
 		default:
@@ -89,10 +89,10 @@ func appendPixel(dst []byte, url string) []byte {
 type textWriter struct {
 	on     bool
 	out    []byte
-	lines  int    // line ends that are due before the next character
-	space  bool   // a space is due
-	skip   string // the element whose content is not shown
-	depth  int    // how deep inside elements of that name
+	lines  int      // line ends that are due before the next character
+	space  bool     // a space is due
+	skip   *element // the element whose content is not shown
+	depth  int      // how deep inside elements of that name
 	pre    int
 	quote  int
 	lists  []int // counter of each open list, -1 for one without numbers
@@ -106,58 +106,69 @@ type openLink struct {
 	at   int
 }
 
-var blockLines = map[string]int{
-	"p": 2, "h1": 2, "h2": 2, "h3": 2, "h4": 2, "h5": 2, "h6": 2, "table": 2, "ul": 2, "ol": 2, "dl": 2, "blockquote": 2, "pre": 2,
-	"section": 2, "article": 2, "header": 2, "footer": 2, "figure": 2, "form": 2, "fieldset": 2, "hr": 2,
-	"div": 1, "tr": 1, "li": 1, "dt": 1, "dd": 1, "center": 1, "address": 1, "caption": 1, "main": 1, "nav": 1, "aside": 1, "figcaption": 1,
-	"tbody": 1, "thead": 1, "tfoot": 1, "body": 1,
+// element is what the walk knows of a kind of element.
+type element struct {
+	name  string
+	lines int  // line ends before and after it
+	never bool // its content is not for readers
+	void  bool // it has no content
+	raw   bool // its content is no markup
 }
 
-var neverShown = map[string]bool{
-	"head": true, "style": true, "script": true, "title": true, "template": true, "noscript": true, "object": true,
-	"iframe": true, "svg": true, "select": true, "textarea": true, "noembed": true, "noframes": true,
-}
+// other is every element that means nothing to the walk.
+var other = &element{}
 
-var void = map[string]bool{
-	"br": true, "hr": true, "img": true, "input": true, "meta": true, "link": true, "area": true, "base": true, "col": true,
-	"embed": true, "source": true, "track": true, "wbr": true,
-}
-
-// known has the names of elements that matter, so that naming one costs nothing.
-var known = func() map[string]string {
-	m := map[string]string{"a": "a", "br": "br", "td": "td", "th": "th", "span": "span", "font": "font", "b": "b", "i": "i", "strong": "strong", "em": "em", "u": "u", "s": "s", "small": "small", "label": "label", "button": "button", "html": "html"}
-	for name := range blockLines {
-		m[name] = name
+// known has the elements that mean something.
+var known = func() map[string]*element {
+	m := map[string]*element{}
+	of := func(names string) (out []*element) {
+		for name := range strings.FieldsSeq(names) {
+			if m[name] == nil {
+				m[name] = &element{name: name}
+			}
+			out = append(out, m[name])
+		}
+		return out
 	}
-	for name := range neverShown {
-		m[name] = name
+	of("a td th span font b i strong em u s small label button html")
+	for _, e := range of("p h1 h2 h3 h4 h5 h6 table ul ol dl blockquote pre section article header footer figure form fieldset hr") {
+		e.lines = 2
 	}
-	for name := range void {
-		m[name] = name
+	for _, e := range of("div tr li dt dd center address caption main nav aside figcaption tbody thead tfoot body") {
+		e.lines = 1
+	}
+	for _, e := range of("head style script title template noscript object iframe svg select textarea noembed noframes") {
+		e.never = true
+	}
+	for _, e := range of("br hr img input meta link area base col embed source track wbr") {
+		e.void = true
+	}
+	for _, e := range of("style script title textarea iframe noembed noframes xmp") {
+		e.raw = true
 	}
 	return m
 }()
 
 // start opens an element.
-func (w *textWriter) start(tag string, a *attributes, closed bool) {
+func (w *textWriter) start(e *element, a *attributes, closed bool) {
 	switch {
 	case !w.on:
-	case w.skip != "":
-		if tag == w.skip && !closed {
+	case w.skip != nil:
+		if e == w.skip && !closed {
 			w.depth++
 		}
-	case a.hidden || neverShown[tag]:
-		if tag != "" && !void[tag] && !closed {
-			w.skip, w.depth = tag, 1
+	case a.hidden || e.never:
+		if e != other && !e.void && !closed {
+			w.skip, w.depth = e, 1
 		}
 	default:
-		w.open(tag, a.href, a.alt)
+		w.open(e, a.href, a.alt)
 	}
 }
 
 // words writes text as it stands in a page.
 func (w *textWriter) words(b []byte) {
-	if !w.on || w.skip != "" {
+	if !w.on || w.skip != nil {
 		return
 	}
 	if bytes.IndexByte(b, '&') >= 0 {
@@ -166,9 +177,9 @@ func (w *textWriter) words(b []byte) {
 	w.text(b)
 }
 
-func (w *textWriter) open(tag, href, alt string) {
-	w.block(blockLines[tag])
-	switch tag {
+func (w *textWriter) open(e *element, href, alt string) {
+	w.block(e.lines)
+	switch e.name {
 	case "br":
 		w.lines++
 		w.space = false
@@ -205,19 +216,19 @@ func (w *textWriter) open(tag, href, alt string) {
 }
 
 // end closes an element.
-func (w *textWriter) end(tag string) {
+func (w *textWriter) end(e *element) {
 	if !w.on {
 		return
 	}
-	if w.skip != "" {
-		if tag == w.skip {
+	if w.skip != nil {
+		if e == w.skip {
 			if w.depth--; w.depth == 0 {
-				w.skip = ""
+				w.skip = nil
 			}
 		}
 		return
 	}
-	switch tag {
+	switch e.name {
 	case "a":
 		w.endLink()
 	case "ul", "ol":
@@ -232,8 +243,8 @@ func (w *textWriter) end(tag string) {
 		w.pre = max(w.pre-1, 0)
 	default:
 	}
-	if tag != "body" && !void[tag] {
-		w.block(blockLines[tag])
+	if e.name != "body" && !e.void {
+		w.block(e.lines)
 	}
 }
 
@@ -326,7 +337,7 @@ func (w *textWriter) due() {
 
 // text writes words; white space is one space, signs nobody sees are dropped.
 func (w *textWriter) text(b []byte) {
-	if !w.on || w.skip != "" {
+	if !w.on || w.skip != nil {
 		return
 	}
 	for len(b) > 0 {

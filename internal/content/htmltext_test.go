@@ -117,7 +117,7 @@ func tokensOf(page []byte) (ours, theirs []string) {
 	z := html.NewTokenizer(bytes.NewReader(page))
 	for z.Next() != html.ErrorToken {
 		t := z.Token()
-		name := known[t.Data]
+		name := elementOf([]byte(t.Data)).name
 		switch t.Type {
 		case html.StartTagToken, html.SelfClosingTagToken:
 			href := ""
