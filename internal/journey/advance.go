@@ -208,11 +208,9 @@ func (c *Catalog) run(t *Turn, f *flow, p *Place, at int64) {
 				return
 			}
 		case waitForStep:
-			held, _, why := false, Never, "it came before"
-			if p.Seen&(1<<n.bit) == 0 {
+			held, why := p.Seen&(1<<n.bit) != 0, "it came before"
+			if !held {
 				held, _, why = t.holds(n.cond, p, at)
-			} else {
-				held = true
 			}
 			if !held {
 				t.pause(f, p, n, at, add(at, n.timeout))

@@ -118,7 +118,7 @@ func (s *State) appendPlace(dst []byte, p *Place) []byte {
 	at, _ := s.find(p.Journey)
 	dst = binary.AppendUvarint(dst, uint64(at))
 	dst = binary.AppendUvarint(dst, uint64(p.Version))
-	dst = p.Stay.append(dst)
+	dst = p.append(dst)
 	dst = binary.AppendVarint(dst, p.Trigger-p.Entered)
 	dst = appendText(dst, p.Cause)
 	dst = appendText(dst, p.Data)

@@ -33,11 +33,11 @@ type Explanation struct {
 // String gives the explanation for a terminal, a line for each gate.
 func (e Explanation) String() string {
 	var b strings.Builder
-	e.write(&b, 0)
+	writeExplanation(&b, &e, 0)
 	return b.String()
 }
 
-func (e *Explanation) write(b *strings.Builder, depth int) {
+func writeExplanation(b *strings.Builder, e *Explanation, depth int) {
 	b.WriteString(strings.Repeat("     ", depth))
 	b.WriteString((string(e.Answer) + "     ")[:5])
 	b.WriteString(e.Text)
@@ -58,7 +58,7 @@ func (e *Explanation) write(b *strings.Builder, depth int) {
 		b.WriteByte('\n')
 	}
 	for i := range e.Children {
-		e.Children[i].write(b, depth+1)
+		writeExplanation(b, &e.Children[i], depth+1)
 	}
 }
 
