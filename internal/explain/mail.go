@@ -38,12 +38,12 @@ type Mail struct {
 // MailStory is the whole story of one mail.
 type MailStory struct {
 	Mail
-	Key       string          `json:"key"`
-	Cause     string          `json:"cause"` // message id of the event that led to it
-	MessageID string          `json:"message_id,omitempty"`
-	Version   int             `json:"config_version"`
-	Story     []Step          `json:"story"`
-	Parts     *Parts          `json:"parts,omitempty"`
+	Key       string `json:"key"`
+	Cause     string `json:"cause"` // message id of the event that led to it
+	MessageID string `json:"message_id,omitempty"`
+	Version   int    `json:"config_version"`
+	Story     []Step `json:"story"`
+	Parts     *Parts `json:"parts,omitempty"`
 }
 
 // Parts is what was, or would be, read: both bodies and the headers, without
