@@ -120,6 +120,9 @@ func (t *Template) analyze() {
 }
 
 func (a *analysis) warnAt(src *source, pos int, msg string) {
+	if a.prog.warnedEnough() {
+		return
+	}
 	e := src.errorAt(pos, msg)
 	if key := e.Error(); !a.warned[key] {
 		a.warned[key] = true
@@ -353,10 +356,13 @@ func (a *analysis) known(path string) bool {
 	return false
 }
 
+// maxFacts bounds how many tested paths are remembered from one test.
+const maxFacts = 64
+
 // given walks something where the facts hold.
 func (a *analysis) given(facts []string, walk func()) {
 	n := len(a.facts)
-	a.facts = append(a.facts, facts...)
+	a.facts = append(a.facts, facts[:min(len(facts), maxFacts)]...)
 	walk()
 	a.facts = a.facts[:n]
 }

@@ -98,16 +98,40 @@ type source struct {
 	text string
 	// lines holds the offset at which each line begins.
 	lines []int
+	// runes counts the characters before every columnStep bytes, so that a column in a long line is found quickly.
+	runes []int
 }
+
+const columnStep = 256
 
 func newSource(name, text string) *source {
 	s := &source{name: name, text: text, lines: []int{0}}
+	count := 0
 	for i := 0; i < len(text); i++ {
+		if i%columnStep == 0 {
+			s.runes = append(s.runes, count)
+		}
+		if utf8.RuneStart(text[i]) {
+			count++
+		}
 		if text[i] == '\n' {
 			s.lines = append(s.lines, i+1)
 		}
 	}
+	s.runes = append(s.runes, count)
 	return s
+}
+
+// before counts the characters that begin before an offset.
+func (s *source) before(pos int) int {
+	k := pos / columnStep
+	n := s.runes[k]
+	for i := k * columnStep; i < pos; i++ {
+		if utf8.RuneStart(s.text[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *source) line(pos int) int { return sort.SearchInts(s.lines, pos+1) }
@@ -115,7 +139,7 @@ func (s *source) line(pos int) int { return sort.SearchInts(s.lines, pos+1) }
 func (s *source) position(pos int) Position {
 	pos = min(max(pos, 0), len(s.text))
 	line := s.line(pos)
-	col := utf8.RuneCountInString(s.text[s.lines[line-1]:pos]) + 1
+	col := s.before(pos) - s.before(s.lines[line-1]) + 1
 	return Position{Template: s.name, Line: line, Column: col}
 }
 

@@ -16,14 +16,21 @@ func (a *analysis) factsOf(e expr) (yes, no []string) {
 		y, n := a.comparisonFacts(&cond[i])
 		switch cond[i].tie {
 		case tieAnd:
-			yes, no = append(y, yes...), common(n, no)
+			yes, no = both(y, yes), common(n, no)
 		case tieOr:
-			yes, no = common(y, yes), append(n, no...)
+			yes, no = common(y, yes), both(n, no)
 		default:
 			yes, no = y, n
 		}
 	}
 	return yes, no
+}
+
+func both(x, y []string) []string {
+	if len(y) > maxFacts {
+		y = y[:maxFacts]
+	}
+	return append(x, y...)
 }
 
 func common(x, y []string) []string {
@@ -136,7 +143,7 @@ func (a *analysis) ifNode(n *ifNode) {
 		}
 		a.given(append(slices.Clone(failed), yes...), func() { a.block(b.body) })
 		after = merged(after, a.env)
-		failed = append(failed, no...)
+		failed = both(no, failed)
 	}
 	if !whole {
 		// No branch was taken: names that a test has asked for are there.

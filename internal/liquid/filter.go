@@ -185,6 +185,9 @@ func (c *unit) makeFiltered(base expr, calls []call) (expr, error) {
 		cl := &calls[i]
 		cl.def = lookupFilter(cl.name, c.opts)
 		if cl.def == nil {
+			if !c.strict() && c.prog.warnedEnough() {
+				continue
+			}
 			unknown := &syntaxError{
 				pos: cl.pos, msg: fmt.Sprintf("unknown filter %q", cl.name), suggest: suggest(cl.name, filterNames(c.opts)),
 			}
@@ -227,7 +230,9 @@ func (c *unit) checkCall(cl *call) error {
 	if c.strict() {
 		return problem
 	}
-	c.prog.warn(c.src.wrap(problem))
+	if !c.prog.warnedEnough() {
+		c.prog.warn(c.src.wrap(problem))
+	}
 	return nil
 }
 

@@ -184,7 +184,8 @@ func (s *htmlState) inValue(c byte) {
 	switch {
 	case s.attr == attrURLs && (isSpace(c) || c == ','):
 		s.url = urlStart
-	case c == '?' || c == '#':
+	case c == '?' || c == '#' || c == '&' || c == '=':
+		// The last two tell of a query that began inside a printed URL.
 		s.url = urlQuery
 	case s.url == urlStart && !isSpace(c):
 		s.url = urlPath

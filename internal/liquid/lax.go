@@ -120,7 +120,10 @@ func laxNumber(t string) (Value, bool) {
 func (c *unit) laxPath(s sub) (expr, error) {
 	var p *path
 	t := s.text
-	closes := matchBrackets(t)
+	closes, depth := matchBrackets(t)
+	if depth > exprDepth {
+		return nil, syntaxErrorf(s.pos, "brackets nest deeper than %d", exprDepth)
+	}
 	for i := 0; i < len(t); {
 		switch {
 		case t[i] == '[':
@@ -174,10 +177,10 @@ func (c *unit) laxBracket(s sub) (expr, error) {
 	return c.laxExpression(s)
 }
 
-// matchBrackets returns the length of every balanced [...] by where it begins.
-func matchBrackets(s string) map[int]int {
+// matchBrackets returns the length of every balanced [...] by where it begins, and how deep they nest.
+func matchBrackets(s string) (_ map[int]int, depth int) {
 	if strings.IndexByte(s, '[') < 0 {
-		return nil
+		return nil, 0
 	}
 	out := map[int]int{}
 	var open []int
@@ -185,13 +188,14 @@ func matchBrackets(s string) map[int]int {
 		switch {
 		case s[i] == '[':
 			open = append(open, i)
+			depth = max(depth, len(open))
 		case s[i] == ']' && len(open) > 0:
 			at := open[len(open)-1]
 			open = open[:len(open)-1]
 			out[at] = i + 1 - at
 		}
 	}
-	return out
+	return out, depth
 }
 
 // laxFiltered reads a value and its filters, passing over what it cannot read.

@@ -251,7 +251,7 @@ func (c *unit) placeOutput(n *outputNode) {
 	n.place = c.html.value()
 	f, _ := n.e.(*filtered)
 	if f == nil {
-		if inName {
+		if inName && !c.prog.warnedEnough() {
 			c.prog.warn(c.src.errorAt(n.pos, "a value inside a tag, outside of an attribute, is escaped so that it cannot become one"))
 		}
 		return
@@ -285,16 +285,22 @@ func (c *unit) filtered(s sub) (expr, error) {
 
 // lenient notes what a strict parse would have refused.
 func (c *unit) lenient(err error) {
+	if c.prog.warnedEnough() {
+		return
+	}
 	w := c.src.wrap(err)
 	w.Message = "read leniently: " + w.Message
 	c.prog.warn(w)
 }
 
 func (p *program) warn(e *Error) {
-	if len(p.warnings) < maxErrors {
+	if !p.warnedEnough() {
 		p.warnings = append(p.warnings, e)
 	}
 }
+
+// warnedEnough says that no more warnings are listed, so that none need be made.
+func (p *program) warnedEnough() bool { return len(p.warnings) >= maxErrors }
 
 func (c *unit) strict() bool { return c.opts.Strict || c.opts.Strict2 }
 
