@@ -94,7 +94,7 @@ func TestAnswers(t *testing.T) {
 				"identifiers":[{"kind":"user_id","value":"42","since":"2026-01-02T03:04:05Z"},{"kind":"email","value":"ann@shop.example","since":"2026-01-02T03:04:06Z"}],
 				"traits":{"firstName":"Ann","orders":3,"address":{"city":"Bremen"}},
 				"segments":[{"name":"active","since":"2026-02-02T03:04:05Z","until":"2026-02-09T03:04:05Z"},{"name":"regulars","since":"2026-02-02T03:04:05Z"}],
-				"journeys":[{"journey":"welcome","step":"2","entered":"2026-01-02T03:04:05Z","until":"2026-01-04T03:04:05Z"}],
+				"events_count":1234,"journeys":[{"journey":"welcome","version":1,"entered":"2026-01-02T03:04:05Z","until":"2026-01-04T03:04:05Z"}],
 				"permission":[{"purpose":"service","allowed":true,"basis":"contract"},{"purpose":"marketing.newsletter","allowed":false,"basis":"consent","state":"withdrawn","at":"2026-01-05T00:00:00Z","method":"link"}],
 				"suppressed":[{"reason":"unsubscribed","purpose":"marketing.newsletter","at":"2026-01-05T00:00:00Z"}],"merged":["per_9"]}`,
 		}, 0},
@@ -108,16 +108,16 @@ func TestAnswers(t *testing.T) {
 		}, 0},
 		{"segment-explain", []string{"segment", "explain", "active", "user_id:42"}, map[string]string{
 			"GET /v1/segments/active/explain?person=user_id%3A42": `{"person":"per_7","segment":"active","member":true,"since":"2026-02-02T03:04:05Z","changes":"2026-02-09T03:04:05Z",
-				"rule":{"text":"{all: [{did: A}, {trait: b, is: 1}]}","truth":true,"valid_until":"2026-02-09T03:04:05Z","children":[
-				{"text":"{did: A, within: 7d}","truth":true,"seen":{"count":2},"note":"2 times, last on 2026-02-02","valid_until":"2026-02-09T03:04:05Z"},{"text":"{trait: b, is: 1}","truth":false},{"text":"{trait: c, is: 1}","truth":false,"seen":2}]}}`,
+				"rule":{"text":"{all: [{did: A}, {trait: b, is: 1}]}","truth":true,"until":"2026-02-09T03:04:05Z","children":[
+				{"text":"{did: A, within: 7d}","truth":true,"seen":{"count":2},"note":"2 times, last on 2026-02-02","until":"2026-02-09T03:04:05Z"},{"text":"{trait: b, is: 1}","truth":false},{"text":"{trait: c, is: 1}","truth":false,"seen":2}]}}`,
 		}, 0},
 		{"journeys", []string{"journeys", "list"}, map[string]string{
-			"GET /v1/journeys": `{"journeys":[{"name":"welcome","trigger":"event Signed Up","purpose":"marketing.newsletter","inside":3,"entered":1200},{"name":"old","trigger":"enters lapsed","purpose":"marketing.newsletter","stopped":true}]}`,
+			"GET /v1/journeys": `{"journeys":[{"name":"welcome","trigger":"event Signed Up","purpose":"marketing.newsletter","steps":4},{"name":"old","trigger":"enters lapsed","purpose":"marketing.newsletter","stopped":true}]}`,
 		}, 0},
 		{"journey-explain", []string{"journey", "explain", "welcome", "42"}, map[string]string{
-			"GET /v1/journeys/welcome/explain?person=user_id%3A42": `{"person":"per_7","journey":"welcome","inside":true,"place":{"step":"2","entered":"2026-01-02T03:04:05Z","until":"2026-01-04T03:04:05Z"},
-				"gates":[{"gate":"permission","ok":false,"detail":"marketing.newsletter: withdrawn","at":"2026-01-05T00:00:00Z"},{"gate":"suppression","ok":true,"detail":"none"}],
-				"history":[{"at":"2026-01-02T03:04:05Z","what":"entered","detail":"Signed Up"},{"at":"2026-01-02T03:04:05Z","what":"send","step":"welcome","detail":"owed"}],
+			"GET /v1/journeys/welcome/explain?person=user_id%3A42": `{"person":"per_7","journey":"welcome","inside":true,"at":"2026-01-06T00:00:00Z","text":"…",
+				"why":{"text":"journey welcome","children":[{"text":"trigger","answer":"yes","seen":"Signed Up","at":"2026-01-02T03:04:05Z","rule":{"text":"{trait: email, exists: true}","truth":true,"note":"there"}},
+				{"text":"permission","answer":"no","seen":"withdrawn","children":[{"text":"since","seen":"link","at":"2026-01-05T00:00:00Z"}]},{"text":"wait 2d","answer":"wait","until":"2026-01-04T03:04:05Z"}]},
 				"mails":[{"id":"msg_1","person":"per_7","template":"welcome","state":"skipped","reason":"consent_withdrawn","journey":"welcome","step":"welcome","decided":"2026-01-02T03:04:05Z"}]}`,
 		}, 0},
 		{"messages", []string{"message", "list", "--person", "42", "--state", "accepted"}, map[string]string{
@@ -127,7 +127,7 @@ func TestAnswers(t *testing.T) {
 			"GET /v1/messages/msg_1": `{"id":"msg_1","person":"per_7","template":"cart","purpose":"marketing.newsletter","class":"triggered","state":"accepted","journey":"abandoned-cart","step":"remind",
 				"provider":"inbox","cause":"evt-1","config_version":3,"message_id":"<a@shop.example>","duplicate_possible":true,
 				"story":[{"state":"pending","at":"2026-01-02T03:04:05Z"},{"state":"accepted","at":"2026-01-02T03:04:06Z","reason":"ok","detail":{"code":250}}],
-				"parts":{"from":"Shop <hello@shop.example>","to":"ann@shop.example","subject":"Your cart","text":"Hi Ann,\r\nstill there.\n","html":"<p>Hi</p>","headers":[["X-A","b"]]}}`,
+				"parts":{"preheader":"Still there","subject":"Your cart","text":"Hi Ann,\r\nstill there.\n","html":"<p>Hi</p>","headers":[["X-A","b"]]}}`,
 		}, 0},
 		{"message-part", []string{"message", "show", "msg_1", "--part", "html"}, map[string]string{
 			"GET /v1/messages/msg_1": `{"id":"msg_1","parts":{"html":"<p>Hi</p>"}}`,

@@ -109,6 +109,14 @@ func (c *console) time(t time.Time) string {
 	return t.In(c.zone).Format("2006-01-02 15:04:05 MST")
 }
 
+// timeOr writes an instant that may not be known.
+func (c *console) timeOr(t *time.Time) string {
+	if t == nil {
+		return "–"
+	}
+	return c.time(*t)
+}
+
 // table prints rows under a heading, in columns as wide as they need to be; a
 // column whose heading begins with ">" is set to the right.
 func (c *console) table(heading []string, rows [][]string) {

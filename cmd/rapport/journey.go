@@ -2,8 +2,13 @@ package main
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"rapport/internal/explain"
+	"rapport/internal/journey"
 )
 
 func journeyCommand(c *console) *cobra.Command {
@@ -14,7 +19,7 @@ func journeyCommand(c *console) *cobra.Command {
 	}
 	list := &cobra.Command{
 		Use:   "list",
-		Short: "List journeys with how many people are inside",
+		Short: "List journeys",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return show(cmd.Context(), c, "/v1/journeys", nil, func(a journeysAnswer) {
 				var rows [][]string
@@ -23,9 +28,9 @@ func journeyCommand(c *console) *cobra.Command {
 					if j.Stopped {
 						state = c.yellow("stopped")
 					}
-					rows = append(rows, []string{j.Name, state, thousands(j.Inside), thousands(j.Entered), clean(j.Trigger), j.Purpose})
+					rows = append(rows, []string{j.Name, state, clean(j.Trigger), string(j.Purpose), fmt.Sprint(j.Steps)})
 				}
-				c.table([]string{"JOURNEY", "STATE", ">INSIDE", ">ENTERED", "TRIGGER", "PURPOSE"}, rows)
+				c.table([]string{"JOURNEY", "STATE", "TRIGGER", "PURPOSE", ">STEPS"}, rows)
 			})
 		},
 	}
@@ -43,47 +48,52 @@ func journeyCommand(c *console) *cobra.Command {
 	return cmd
 }
 
-func (c *console) journeyStory(a journeyExplainAnswer) {
-	switch {
-	case a.Inside && a.Place != nil:
-		c.printf("%s is inside %s since %s, at step %s", c.bold(a.Person), c.bold(a.Journey), c.time(a.Place.Entered), a.Place.Step)
-		if !a.Place.Until.IsZero() {
-			c.printf(" until %s", c.time(a.Place.Until))
-		}
-		c.printf("\n")
-	default:
-		c.printf("%s is not inside %s\n", c.bold(a.Person), c.bold(a.Journey))
+func (c *console) journeyStory(a explain.Journey) {
+	state := "not inside"
+	if a.Inside {
+		state = c.green("inside")
 	}
-	if len(a.Gates) > 0 {
-		c.printf("\n%s\n", c.dim("GATES, AS THEY STAND NOW"))
-		for _, g := range a.Gates {
-			mark := c.red("✗")
-			if g.OK {
-				mark = c.green("✓")
-			}
-			when := ""
-			if !g.At.IsZero() {
-				when = c.dim(" " + c.time(g.At))
-			}
-			c.printf("%s %s  %s%s\n", mark, g.Gate, clean(g.Detail), when)
-		}
-	}
-	if len(a.History) > 0 {
-		c.printf("\n")
-		var rows [][]string
-		for _, n := range a.History {
-			rows = append(rows, []string{c.time(n.At), n.What, n.Step, clean(n.Detail)})
-		}
-		c.table([]string{"AT", "WHAT HAPPENED", "STEP", "BECAUSE"}, rows)
-	}
+	c.printf("%s is %s %s (%s)\n\n", c.bold(a.Person), state, c.bold(a.Journey), c.time(a.At))
+	c.gates(a.Why.Children, 0)
 	if len(a.Mails) > 0 {
 		c.printf("\n")
 		c.mails(a.Mails)
 	}
 }
 
+// gates prints what stood, or stands, in the way, and what did not.
+func (c *console) gates(list []journey.Explanation, depth int) {
+	marks := map[journey.Answer]string{journey.Yes: c.green("✓"), journey.No: c.red("✗"), journey.Wait: c.yellow("…"), journey.Fact: c.dim("·")}
+	for _, g := range list {
+		line := strings.Repeat("  ", depth) + marks[g.Answer] + " " + clean(g.Text)
+		if g.Seen != "" {
+			line += c.dim("  ← ") + short(g.Seen, 200)
+		}
+		if at := c.stamp(g.At); at != "" {
+			line += c.dim("  at " + at)
+		}
+		if until := c.stamp(g.Until); until != "" {
+			line += c.dim("  until " + until)
+		}
+		c.printf("%s\n", line)
+		if g.Rule != nil {
+			c.explanation(*g.Rule, depth+1)
+		}
+		c.gates(g.Children, depth+1)
+	}
+}
+
+// stamp writes an RFC 3339 instant in the local zone.
+func (c *console) stamp(s string) string {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return clean(s)
+	}
+	return c.time(t)
+}
+
 // mails prints a list of mails.
-func (c *console) mails(list []mailAnswer) {
+func (c *console) mails(list []explain.Mail) {
 	var rows [][]string
 	for _, m := range list {
 		state := c.state(m.State)

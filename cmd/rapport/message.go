@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"rapport/internal/explain"
 )
 
 func messageCommand(c *console) *cobra.Command {
@@ -58,7 +60,7 @@ func messageShow(c *console) *cobra.Command {
 			if part != "" && part != "html" && part != "text" && part != "headers" {
 				return usagef("--part is html, text or headers, not %q", part)
 			}
-			return show(cmd.Context(), c, path("messages", args[0]), nil, func(a mailStoryAnswer) {
+			return show(cmd.Context(), c, path("messages", args[0]), nil, func(a explain.MailStory) {
 				if part != "" {
 					c.part(a.Parts, part)
 					return
@@ -72,7 +74,7 @@ func messageShow(c *console) *cobra.Command {
 }
 
 // part prints one part of a mail as it was sent.
-func (c *console) part(p *partsAnswer, which string) {
+func (c *console) part(p *explain.Parts, which string) {
 	if p == nil {
 		return
 	}
@@ -83,12 +85,12 @@ func (c *console) part(p *partsAnswer, which string) {
 		c.printf("%s", p.Text)
 	case "headers":
 		for _, h := range p.Headers {
-			c.printf("%s\n", clean(strings.Join(h, ": ")))
+			c.printf("%s\n", clean(h[0]+": "+h[1]))
 		}
 	}
 }
 
-func (c *console) story(a mailStoryAnswer) {
+func (c *console) story(a explain.MailStory) {
 	why := "asked for by the API"
 	if a.Journey != "" {
 		why = "journey " + a.Journey + ", step " + a.Step
@@ -103,7 +105,7 @@ func (c *console) story(a mailStoryAnswer) {
 	}
 	c.pairs(
 		[2]string{"mail", c.bold(a.ID)}, [2]string{"state", c.state(a.State)}, [2]string{"person", a.Person},
-		[2]string{"template", a.Template}, [2]string{"purpose", a.Purpose}, [2]string{"class", a.Class},
+		[2]string{"template", a.Template}, [2]string{"purpose", string(a.Purpose)}, [2]string{"class", a.Class},
 		[2]string{"why", why}, [2]string{"cause", clean(a.Cause)}, [2]string{"configuration", version},
 		[2]string{"provider", a.Provider}, [2]string{"Message-ID", clean(a.MessageID)}, [2]string{"duplicate", duplicate},
 	)
@@ -119,7 +121,7 @@ func (c *console) story(a mailStoryAnswer) {
 	c.table([]string{"AT", "STATE", "REASON", "DETAIL"}, rows)
 	if p := a.Parts; p != nil {
 		c.printf("\n")
-		c.pairs([2]string{"From", clean(p.From)}, [2]string{"To", clean(p.To)}, [2]string{"Subject", clean(p.Subject)})
+		c.pairs([2]string{"Subject", clean(p.Subject)}, [2]string{"Preheader", clean(p.Preheader)})
 		text := strings.Map(func(r rune) rune {
 			if r == '\n' {
 				return r

@@ -2,12 +2,13 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"rapport/internal/explain"
 )
 
 func personCommand(c *console) *cobra.Command {
@@ -34,8 +35,9 @@ func personShow(c *console) *cobra.Command {
 	}
 }
 
-func (c *console) person(p personAnswer) {
-	c.pairs([2]string{"person", c.bold(p.ID)}, [2]string{"first seen", c.time(p.FirstSeen)}, [2]string{"last seen", c.time(p.LastSeen)})
+func (c *console) person(p explain.Person) {
+	c.pairs([2]string{"person", c.bold(p.Name)}, [2]string{"first seen", c.timeOr(p.FirstSeen)}, [2]string{"last seen", c.timeOr(p.LastSeen)},
+		[2]string{"events", thousands(p.EventsCount)})
 	c.printf("\n")
 	var rows [][]string
 	for _, i := range p.Identifiers {
@@ -53,7 +55,7 @@ func (c *console) person(p personAnswer) {
 	if len(p.Segments) > 0 {
 		rows = nil
 		for _, s := range p.Segments {
-			rows = append(rows, []string{s.Name, c.time(s.Since), c.time(s.Until)})
+			rows = append(rows, []string{s.Segment, c.time(s.Since), c.timeOr(s.Until)})
 		}
 		c.printf("\n")
 		c.table([]string{"SEGMENT", "SINCE", "UNTIL, IF NOTHING HAPPENS"}, rows)
@@ -61,15 +63,15 @@ func (c *console) person(p personAnswer) {
 	if len(p.Journeys) > 0 {
 		rows = nil
 		for _, j := range p.Journeys {
-			rows = append(rows, []string{j.Journey, j.Step, c.time(j.Entered), c.time(j.Until)})
+			rows = append(rows, []string{j.Journey, c.time(j.Entered), c.timeOr(j.Waits)})
 		}
 		c.printf("\n")
-		c.table([]string{"JOURNEY", "STEP", "ENTERED", "WAITS UNTIL"}, rows)
+		c.table([]string{"JOURNEY", "ENTERED", "WAITS UNTIL"}, rows)
 	}
 	c.permission(p)
 }
 
-func (c *console) permission(p personAnswer) {
+func (c *console) permission(p explain.Person) {
 	if len(p.Permission) > 0 {
 		var rows [][]string
 		for _, g := range p.Permission {
@@ -77,10 +79,10 @@ func (c *console) permission(p personAnswer) {
 			if g.Allowed {
 				allowed = c.green("yes")
 			}
-			rows = append(rows, []string{g.Purpose, allowed, g.Basis, g.State, c.time(g.At), g.Method})
+			rows = append(rows, []string{string(g.Purpose), allowed, string(g.Basis), g.State, c.timeOr(g.Since), g.Method})
 		}
 		c.printf("\n")
-		c.table([]string{"PURPOSE", "ALLOWED", "BASIS", "SAID", "AT", "BY"}, rows)
+		c.table([]string{"PURPOSE", "ALLOWED", "BASIS", "BECAUSE", "SINCE", "BY"}, rows)
 	}
 	for _, s := range p.Suppressed {
 		c.printf("%s %s %s\n", c.red("suppressed:"), s.Reason, c.time(s.At))
@@ -112,7 +114,7 @@ func personEvents(c *console) *cobra.Command {
 			return show(cmd.Context(), c, path("people", personRef(args[0]), "events"), q, func(a eventsAnswer) {
 				var rows [][]string
 				for _, e := range a.Events {
-					rows = append(rows, []string{c.time(e.At), e.Type, clean(e.Name), e.Source, short(string(e.Properties), 80)})
+					rows = append(rows, []string{c.time(e.Time), e.Type, clean(e.Name), e.Source, short(string(e.Properties), 80)})
 				}
 				c.table([]string{"AT", "TYPE", "NAME", "SOURCE", "PROPERTIES"}, rows)
 				if a.Cursor != "" {
@@ -167,12 +169,4 @@ func personConsent(c *console) *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// until says when something changes by itself, "" when it does not.
-func (c *console) until(e explanation) string {
-	if e.ValidUntil.IsZero() {
-		return ""
-	}
-	return fmt.Sprintf(" until %s", c.time(e.ValidUntil))
 }

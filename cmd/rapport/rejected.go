@@ -22,13 +22,13 @@ reason, and can be sent again after a fix.`,
 }
 
 func rejectedList(c *console) *cobra.Command {
-	var code, source string
+	var code, source, cursor string
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List what was refused, newest first, with counts by reason",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q := map[string]string{"code": code, "source": source, "limit": strconv.Itoa(limit)}
+			q := map[string]string{"code": code, "source": source, "cursor": cursor, "limit": strconv.Itoa(limit)}
 			return show(cmd.Context(), c, "/v1/rejected", q, func(a rejectsAnswer) {
 				var rows [][]string
 				for _, code := range slices.Sorted(maps.Keys(a.Counts)) {
@@ -45,12 +45,16 @@ func rejectedList(c *console) *cobra.Command {
 					rows = append(rows, []string{strconv.FormatInt(r.ID, 10), c.time(r.At), r.Source, r.Path, r.Code, clean(r.Detail), state})
 				}
 				c.table([]string{">ID", "AT", "SOURCE", "PATH", "CODE", "WHAT WAS WRONG", ""}, rows)
+				if a.Cursor != "" {
+					c.printf("\n%s --cursor %s\n", c.dim("older:"), a.Cursor)
+				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&code, "code", "", "only those with this code")
 	cmd.Flags().StringVar(&source, "source", "", "only those of this source")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many")
+	cmd.Flags().StringVar(&cursor, "cursor", "", "where the last list ended")
 	return cmd
 }
 

@@ -3,8 +3,12 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"rapport/internal/explain"
+	"rapport/internal/rule"
 )
 
 func segmentCommand(c *console) *cobra.Command {
@@ -24,7 +28,7 @@ func segmentCommand(c *console) *cobra.Command {
 					if b := s.Backfill; b != nil && b.Done < b.Total {
 						state = fmt.Sprintf("backfill %d %%", 100*b.Done/max(b.Total, 1))
 					}
-					rows = append(rows, []string{s.Name, thousands(s.People), state, clean(s.Title)})
+					rows = append(rows, []string{s.Segment, thousands(s.People), state, clean(s.Title)})
 				}
 				c.table([]string{"SEGMENT", ">PEOPLE", "STATE", "TITLE"}, rows)
 			})
@@ -37,22 +41,25 @@ func segmentCommand(c *console) *cobra.Command {
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := map[string]string{"person": personRef(args[1])}
-			return show(cmd.Context(), c, path("segments", args[0], "explain"), q, func(a segmentExplainAnswer) {
+			return show(cmd.Context(), c, path("segments", args[0], "explain"), q, func(a explain.Segment) {
 				state := c.red("not in")
-				if a.Member {
+				if a.In {
 					state = c.green("in")
 				}
 				line := fmt.Sprintf("%s is %s %s", c.bold(a.Person), state, c.bold(a.Segment))
-				if !a.Since.IsZero() {
-					line += " since " + c.time(a.Since)
+				if a.Since != nil {
+					line += " since " + c.time(*a.Since)
 				}
 				c.printf("%s\n", line)
-				if a.Changes.IsZero() {
+				if a.Pending {
+					c.printf("%s\n", c.yellow("the backfill has not come to this person yet"))
+				}
+				if a.Until == nil {
 					c.printf("%s\n\n", c.dim("time alone does not change that"))
 				} else {
-					c.printf("%s\n\n", c.dim("if nothing happens, that is asked again at "+c.time(a.Changes)))
+					c.printf("%s\n\n", c.dim("if nothing happens, that is asked again at "+c.time(*a.Until)))
 				}
-				c.explanation(a.Rule, 0)
+				c.explanation(a.Why, 0)
 			})
 		},
 	}
@@ -61,7 +68,7 @@ func segmentCommand(c *console) *cobra.Command {
 }
 
 // explanation prints a rule's tree with what each condition saw.
-func (c *console) explanation(e explanation, depth int) {
+func (c *console) explanation(e rule.Explanation, depth int) {
 	mark := c.red("✗")
 	if e.Truth {
 		mark = c.green("✓")
@@ -79,8 +86,16 @@ func (c *console) explanation(e explanation, depth int) {
 	case len(e.Children) == 0:
 		seen = c.dim("  ← nothing")
 	}
-	c.printf("%s%s %s%s%s\n", strings.Repeat("  ", depth), mark, text, seen, c.dim(c.until(e)))
+	c.printf("%s%s %s%s%s\n", strings.Repeat("  ", depth), mark, text, seen, c.dim(c.until(e.ValidUntil)))
 	for _, child := range e.Children {
 		c.explanation(child, depth+1)
 	}
+}
+
+// until says when an answer changes by itself, "" when it does not.
+func (c *console) until(ms int64) string {
+	if ms == rule.Never {
+		return ""
+	}
+	return " until " + c.time(time.UnixMilli(ms))
 }
