@@ -166,7 +166,9 @@ func (s *scanner) attribute(b []byte, i int, kind tokenKind) int {
 		i++
 	}
 	if i >= len(b) || b[i] != '=' {
-		s.hidden = s.hidden || kind == startTag && bytes.EqualFold(name, []byte("hidden"))
+		if kind == startTag {
+			s.take(s.name, name, nil, i, i)
+		}
 		return i
 	}
 	for i++; i < len(b) && isSpace(b[i]); i++ {
@@ -195,11 +197,11 @@ func (s *scanner) attribute(b []byte, i int, kind tokenKind) int {
 func (a *attributes) take(tag string, name, value []byte, from, to int) {
 	switch {
 	case len(name) == 4 && tag == "a" && bytes.EqualFold(name, []byte("href")):
-		if a.to == 0 {
-			a.href, a.from, a.to = strings.TrimSpace(html.UnescapeString(string(value))), from, to
+		if a.to == 0 { // The first counts.
+			a.href, a.from, a.to = strings.TrimSpace(valueText(value)), from, to
 		}
 	case len(name) == 3 && tag == "img" && bytes.EqualFold(name, []byte("alt")):
-		a.alt = html.UnescapeString(string(value))
+		a.alt = valueText(value)
 	case len(name) == 5 && bytes.EqualFold(name, []byte("style")):
 		a.hidden = a.hidden || hides(value)
 	case len(name) == 6 && bytes.EqualFold(name, []byte("hidden")):
@@ -207,6 +209,23 @@ func (a *attributes) take(tag string, name, value []byte, from, to int) {
 	case len(name) == 11 && bytes.EqualFold(name, []byte("aria-hidden")): // Decoration: readers of text are not told of it.
 		a.hidden = a.hidden || bytes.EqualFold(value, []byte("true"))
 	}
+}
+
+// valueText reads the references in a value. In a value "&copy=1" is no
+// copyright sign, so all but the plain case is left to a real tokeniser.
+func valueText(value []byte) string {
+	n := bytes.Count(value, []byte("&"))
+	if n == 0 {
+		return string(value)
+	}
+	if n == bytes.Count(value, []byte("&amp;")) {
+		return strings.ReplaceAll(string(value), "&amp;", "&")
+	}
+	z := html.NewTokenizer(strings.NewReader(`<a x="` + strings.ReplaceAll(string(value), `"`, "&quot;") + `">`))
+	z.Next()
+	z.TagName()
+	_, text, _ := z.TagAttr()
+	return string(text)
 }
 
 // elementOf finds what is known of an element, by its name in any letters.

@@ -19,6 +19,7 @@ func TestText(t *testing.T) {
 		{"a link that is its address", `<a href="https://shop.example/">shop.example</a> <a href="mailto:hi@shop.example">hi@shop.example</a>`, "shop.example hi@shop.example\n"},
 		{"a link around a picture", `<a href="https://shop.example/a"><img src="x.png" alt="A walnut shelf"></a><a href="https://shop.example/b"><img src="x.png"></a>`, "A walnut shelf <https://shop.example/a>https://shop.example/b\n"},
 		{"a button in a paragraph", `<p>Ready?</p><p><a href="https://shop.example/cart">Back to your basket</a></p><p>Bye</p>`, "Ready?\n\nBack to your basket <https://shop.example/cart>\n\nBye\n"},
+		{"a query is no entity", `<a href="https://shop.example/?a=1&copy=2&amp;b=3">go</a>`, "go <https://shop.example/?a=1&copy=2&b=3>\n"},
 		{"anchors and scripts are no addresses", `<a href="#top">Top</a> <a href="javascript:x()">Run</a>`, "Top Run\n"},
 		{"lists", "<ul><li>One</li><li>Two<ul><li>Deep</li></ul></li></ul><ol><li>First</li><li><p>Second</p></li></ol>", "- One\n- Two\n  - Deep\n\n1. First\n2. Second\n"},
 		{"a table", "<table><tr><th>Item</th><th>Price</th></tr><tr><td>Shelf</td><td>79.00</td></tr></table>", "Item Price\nShelf 79.00\n"},
