@@ -24,10 +24,13 @@ func messageList(c *console) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List mails, newest first",
+		Short: "List the mails of a person, or those in a state",
 		Example: `  rapport message list --person email:ann@shop.example
   rapport message list --state unknown`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if person == "" && state == "" {
+				return usagef("say which mails: --person PERSON, or --state STATE")
+			}
 			q := map[string]string{"state": state, "cursor": cursor, "limit": strconv.Itoa(limit)}
 			if person != "" {
 				q["person"] = personRef(person)
