@@ -71,7 +71,9 @@ flags:
 		case '#':
 			d.swap = true
 		case ':':
-			d.colons++
+			if d.colons++; i+1 < len(s) && s[i+1] != ':' && s[i+1] != 'z' {
+				return directive{}, i + 1 // Colons belong right before the z.
+			}
 		default:
 			break flags
 		}
@@ -95,7 +97,7 @@ flags:
 // composite are the directives that stand for a format.
 var composite = map[byte]string{
 	'c': "%a %b %e %H:%M:%S %Y", 'D': "%m/%d/%y", 'x': "%m/%d/%y", 'F': "%Y-%m-%d", 'T': "%H:%M:%S", 'X': "%H:%M:%S",
-	'R': "%H:%M", 'r': "%I:%M:%S %p", 'v': "%e-%^b-%Y", '+': "%a %b %e %H:%M:%S %Z %Y",
+	'R': "%H:%M", 'r': "%I:%M:%S %p", 'v': "%e-%^b-%Y",
 }
 
 func (d directive) append(dst []byte, t time.Time, names *dateNames) ([]byte, bool) {
@@ -103,6 +105,7 @@ func (d directive) append(dst []byte, t time.Time, names *dateNames) ([]byte, bo
 		return dst, false
 	}
 	if f, ok := composite[d.letter]; ok {
+		d.swap = false
 		return d.text(dst, string(strftime(nil, t, f, names))), true
 	}
 	switch d.letter {
@@ -182,6 +185,9 @@ func (d directive) appendMore(dst []byte, t time.Time, names *dateNames) ([]byte
 		return d.text(dst, strings.ToLower(halfDay(t, names))), true
 	case 'Z':
 		s := zoneName(t)
+		if s == "" {
+			return dst, true
+		}
 		if d.swap {
 			d.swap, s = false, strings.ToLower(s)
 		}
@@ -189,11 +195,11 @@ func (d directive) appendMore(dst []byte, t time.Time, names *dateNames) ([]byte
 	case 'z':
 		return d.offset(dst, t), d.colons <= 3
 	case 'n':
-		return append(dst, '\n'), true
+		return d.text(dst, "\n"), true
 	case 't':
-		return append(dst, '\t'), true
+		return d.text(dst, "\t"), true
 	case '%':
-		return append(dst, '%'), true
+		return d.text(dst, "%"), true
 	}
 	return dst, false
 }
