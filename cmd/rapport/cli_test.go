@@ -33,17 +33,17 @@ type asked struct {
 	Bearer string
 }
 
-// bench is a console with a server behind it that answers from a table of
+// desk is a console with a server behind it that answers from a table of
 // "METHOD /path?query" → answer.
-type bench struct {
+type desk struct {
 	console  *console
 	out, err bytes.Buffer
 	asked    []asked
 }
 
-func setup(t *testing.T, answers map[string]string) *bench {
+func setup(t *testing.T, answers map[string]string) *desk {
 	t.Helper()
-	b := &bench{}
+	b := &desk{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		line := r.Method + " " + r.URL.RequestURI()
@@ -72,7 +72,7 @@ func setup(t *testing.T, answers map[string]string) *bench {
 	return b
 }
 
-func (b *bench) run(t *testing.T, args ...string) int {
+func (b *desk) run(t *testing.T, args ...string) int {
 	t.Helper()
 	b.out.Reset()
 	b.err.Reset()
@@ -109,7 +109,7 @@ func TestAnswers(t *testing.T) {
 		{"segment-explain", []string{"segment", "explain", "active", "user_id:42"}, map[string]string{
 			"GET /v1/segments/active/explain?person=user_id%3A42": `{"person":"per_7","segment":"active","member":true,"since":"2026-02-02T03:04:05Z","changes":"2026-02-09T03:04:05Z",
 				"rule":{"text":"{all: [{did: A}, {trait: b, is: 1}]}","truth":true,"until":"2026-02-09T03:04:05Z","children":[
-				{"text":"{did: A, within: 7d}","truth":true,"seen":{"count":2},"note":"2 times, last on 2026-02-02","until":"2026-02-09T03:04:05Z"},{"text":"{trait: b, is: 1}","truth":false},{"text":"{trait: c, is: 1}","truth":false,"seen":2}]}}`,
+				{"text":"{did: A, within: 7d}","truth":true,"seen":{"count":2},"note":"2 times, last on 2026-02-02","until":"2026-02-09T03:04:05Z"},{"text":"did: B, count: {min: 3}","truth":false},{"text":"{trait: c, is: 1}","truth":false,"seen":2}]}}`,
 		}, 0},
 		{"journeys", []string{"journeys", "list"}, map[string]string{
 			"GET /v1/journeys": `{"journeys":[{"name":"welcome","trigger":"event Signed Up","purpose":"marketing.newsletter","steps":4},{"name":"old","trigger":"enters lapsed","purpose":"marketing.newsletter","stopped":true}]}`,

@@ -12,7 +12,7 @@ type group struct {
 func commands(c *console) []group {
 	return []group{
 		{"begin", []*cobra.Command{initCommand(c), checkCommand(c), versionCommand(c)}},
-		{"run", []*cobra.Command{applyCommand(c)}},
+		{"run", []*cobra.Command{serveCommand(c), applyCommand(c), importCommand(c), benchCommand(c)}},
 		{"ask", []*cobra.Command{sendCommand(c), personCommand(c), segmentCommand(c), journeyCommand(c), messageCommand(c), rejectedCommand(c), keyCommand(c)}},
 	}
 }

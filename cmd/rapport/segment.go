@@ -73,7 +73,10 @@ func (c *console) explanation(e rule.Explanation, depth int) {
 	if e.Truth {
 		mark = c.green("✓")
 	}
-	text := strings.TrimSuffix(strings.TrimPrefix(clean(e.Text), "{"), "}")
+	text := clean(e.Text)
+	if inner, ok := strings.CutPrefix(text, "{"); ok {
+		text = strings.TrimSuffix(inner, "}")
+	}
 	if len(e.Children) > 0 {
 		text, _, _ = strings.Cut(text, ":") // The conditions follow below.
 	}

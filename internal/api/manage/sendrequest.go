@@ -2,6 +2,8 @@ package manage
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,7 +77,7 @@ func parseSend(body []byte) (req sendRequest, err error) {
 	if _, err := d.dec.ReadToken(); err != nil {
 		return req, notJSON(err)
 	}
-	if d.dec.PeekKind() != 0 {
+	if _, err := d.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return req, fault.New(fault.Invalid, "bad_json", "something follows the JSON object")
 	}
 	return req, req.check()

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"rapport/internal/app"
+	"rapport/internal/project"
+	"rapport/internal/telemetry"
+)
+
+func serveCommand(c *console) *cobra.Command {
+	var folder, listen, admin, smtp, public, level string
+	var logJSON bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Serve opens a data folder, makes it if there is none, and takes events, walks
+them, and sends mails until it is told to stop (SIGINT or SIGTERM). It then
+finishes what callers have begun and waits up to 30 seconds for mails that are
+on the wire.
+
+With --config the folder is checked first; where it differs from the version in
+effect it is applied as one version. Without it the server goes on with what the
+data folder knows. The first start writes a management key for this machine to
+manage.key in the data folder, readable by its owner only.`,
+		Example: `  rapport serve --config shop --data /var/lib/rapport
+  RAPPORT_LISTEN=127.0.0.1:9000 rapport serve --config shop`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			var lv slog.Level
+			if err := lv.UnmarshalText([]byte(level)); err != nil {
+				return usagef("--log-level is debug, info, warn or error, not %q", level)
+			}
+			logger, err := telemetry.NewLogger(telemetry.LogConfig{Out: c.err, Level: lv, JSON: logJSON})
+			if err != nil {
+				return err
+			}
+			o := app.Options{Data: c.data, Logger: logger, Metrics: telemetry.NewRegistry(), Secrets: c.secrets(folder), Public: public}
+			return c.serve(ctx, o, folder, app.Doors{Listen: listen, Admin: admin, SMTP: smtp})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&folder, "config", "", "configuration folder to check and apply")
+	f.StringVar(&listen, "listen", "127.0.0.1:8420", "address of every door")
+	f.StringVar(&admin, "admin", "127.0.0.1:8421", "loopback address of metrics, profiles and the development inbox (/inbox/); empty: none")
+	f.StringVar(&smtp, "inbox-smtp", "", "loopback address at which the development inbox takes mail by SMTP")
+	f.StringVar(&public, "public-url", "", "address under which callers reach this server, where it is another")
+	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	f.BoolVar(&logJSON, "log-json", false, "log lines of JSON")
+	return cmd
+}
+
+func (c *console) serve(ctx context.Context, o app.Options, folder string, d app.Doors) error {
+	var config *project.Config
+	if folder != "" {
+		loaded, problems, err := c.load(folder)
+		if err != nil {
+			return err
+		}
+		if config = loaded; config == nil {
+			return c.report(folder, nil, problems, false)
+		}
+		for _, p := range append(problems, config.CheckSecrets(o.Secrets)...) {
+			o.Logger.Warn("configuration", "file", p.File, "line", p.Line, "problem", p.Message)
+		}
+	}
+	house, err := app.Open(ctx, o, config)
+	if err != nil {
+		return err
+	}
+	_, err = house.ManageKey(ctx)
+	if err == nil {
+		d.Open = func(address, admin string) {
+			o.Logger.Info("serving", "address", "http://"+address, "metrics", admin, "version", house.Version())
+		}
+		err = house.Serve(ctx, d, config)
+	}
+	if cerr := house.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

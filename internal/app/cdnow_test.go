@@ -1,0 +1,131 @@
+package app_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rapport/internal/app"
+	"rapport/internal/project"
+)
+
+// testdata gives a file of the data folder that is not part of the project.
+func testdata(t *testing.T, name string) string {
+	t.Helper()
+	dir := os.Getenv("RAPPORT_TESTDATA")
+	if dir == "" && os.Getenv("CI") == "" {
+		t.Skip("skipped: set RAPPORT_TESTDATA to the folder that holds " + name)
+	}
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("RAPPORT_TESTDATA: %v", err)
+	}
+	return path
+}
+
+// expectedCDNOW calculates from the file alone who must get which mail on which
+// day: thanks on the second day with a purchase, and a word 90 days after a
+// purchase that none followed until then.
+func expectedCDNOW(t *testing.T, path string, end time.Time) (rows []string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	days := map[string][]time.Time{}
+	for s := bufio.NewScanner(z); s.Scan(); {
+		fields := strings.Fields(s.Text())
+		day, err := time.Parse("20060102", fields[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(days[fields[0]], day) {
+			days[fields[0]] = append(days[fields[0]], day)
+		}
+	}
+	for who, list := range days {
+		slices.SortFunc(list, time.Time.Compare)
+		if len(list) > 1 {
+			rows = append(rows, fmt.Sprintf("%s,%s,second-purchase", who, list[1].Format(time.DateOnly)))
+		}
+		for i, day := range list {
+			due := day.AddDate(0, 0, 90)
+			if due.Before(end) && (i+1 == len(list) || list[i+1].After(due)) {
+				rows = append(rows, fmt.Sprintf("%s,%s,win-back", who, due.Format(time.DateOnly)))
+			}
+		}
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+func TestCDNOWEqualsAnIndependentCalculation(t *testing.T) {
+	t.Parallel()
+	path := testdata(t, "cdnow-master.txt.gz")
+	want := expectedCDNOW(t, path, time.Date(1998, 7, 1, 0, 0, 0, 0, time.UTC))
+
+	config, problems := project.Load(os.DirFS("../../examples/cdnow"))
+	if config == nil {
+		t.Fatal(problems)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	house, err := app.Open(ctx, app.Options{Data: t.TempDir(), Clock: app.NewClock(time.Unix(0, 0), 0)}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- house.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := house.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := house.Begin(ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	source, _ := config.Source("purchases")
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	play := app.Playback{House: house, Source: source.Name, Format: source.File}
+	got, err := play.Run(ctx, "cdnow", z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Lines != 69_659 || got.Bad != 0 {
+		t.Errorf("%d lines, %d bad, want 69659 and 0", got.Lines, got.Bad)
+	}
+	if diff := cmp.Diff(want, got.Rows); diff != "" {
+		t.Errorf("mails differ (-want +got):\n%.4000s", diff)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(want, "\n") + "\n"))
+	if digest := "sha256:" + hex.EncodeToString(sum[:]); got.Digest != digest {
+		t.Errorf("digest %s, want %s", got.Digest, digest)
+	}
+}

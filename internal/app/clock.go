@@ -1,0 +1,86 @@
+package app
+
+import (
+	"sync"
+	"time"
+)
+
+// Clock is business time. It runs from an anchor by machine time, which is
+// monotonic, so that a step of the wall clock never fires timers early nor
+// turns time back; in a simulation it runs faster, or is moved by hand.
+type Clock struct {
+	mu     sync.Mutex
+	anchor time.Time      // business time at the machine's instant below
+	began  time.Time      // carries the monotonic reading
+	speed  float64        // business seconds a machine second; 0: moved by hand
+	moved  chan time.Time // closed and replaced at each move
+}
+
+// NewClock begins at an instant of business time; speed 1 is real time.
+func NewClock(at time.Time, speed float64) *Clock {
+	return &Clock{anchor: at.UTC().Round(0), began: time.Now(), speed: speed, moved: make(chan time.Time)}
+}
+
+// Now gives business time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now()
+}
+
+func (c *Clock) now() time.Time {
+	if c.speed == 0 {
+		return c.anchor
+	}
+	return c.anchor.Add(time.Duration(float64(time.Since(c.began)) * c.speed))
+}
+
+// Set moves a clock that is moved by hand; it never goes back.
+func (c *Clock) Set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.After(c.anchor) {
+		c.anchor = at.UTC()
+	}
+	close(c.moved)
+	c.moved = make(chan time.Time)
+}
+
+// Until gives how long business time takes to reach an instant, in machine time.
+func (c *Clock) Until(at time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := at.Sub(c.now())
+	switch {
+	case c.speed == 0 && d > 0:
+		return time.Hour // only Set brings it nearer
+	case c.speed == 0:
+		return 0
+	}
+	return time.Duration(float64(d) / c.speed)
+}
+
+// After implements processor.Clock. On a clock that is moved by hand it fires
+// with the next move.
+func (c *Clock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.speed == 0 {
+		return c.moved
+	}
+	return time.After(max(time.Duration(float64(d)/c.speed), time.Millisecond))
+}
+
+// Follow lets business time follow the wall clock again after the latter was
+// stepped: a step forward is taken only once it has stood for a while, a step
+// back never; business time then waits where it is. It gives how far the wall
+// clock is ahead.
+func (c *Clock) Follow(wall time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ahead := wall.Round(0).Sub(c.now())
+	if c.speed == 1 && ahead > 0 {
+		c.anchor, c.began = wall.UTC().Round(0), time.Now()
+	}
+	return ahead
+}

@@ -1,0 +1,150 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"rapport/internal/consent"
+	"rapport/internal/content"
+	"rapport/internal/delivery"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/journey"
+	"rapport/internal/message"
+	"rapport/internal/outbox"
+	"rapport/internal/person"
+	"rapport/internal/profile"
+	"rapport/internal/purpose"
+	"rapport/internal/store"
+)
+
+// figures opens people's rows for those who send.
+type figures struct {
+	state    store.State
+	resolver *identity.Resolver
+	consent  *consent.Authority
+	journeys func() *journey.Catalog
+}
+
+var (
+	_ content.People      = (*figures)(nil)
+	_ delivery.Gate       = (*figures)(nil)
+	_ delivery.Suppressor = (*figures)(nil)
+)
+
+// row reads one person inside a transaction, following merges.
+func row(tx store.Tx, who id.Person) (id.Person, person.Row, *identity.Record, error) {
+	for range 64 {
+		var body []byte
+		err := tx.Persons().Load([]id.Person{who}, func(_ id.Person, b []byte) error {
+			body = append(body, b...)
+			return nil
+		})
+		if err != nil {
+			return 0, person.Row{}, nil, err
+		}
+		if body == nil {
+			return 0, person.Row{}, nil, fault.New(fault.NotFound, "no_such_person", "%s has no row", who)
+		}
+		r, err := person.Decode(who, body)
+		if err != nil {
+			return 0, person.Row{}, nil, err
+		}
+		rec := &identity.Record{}
+		if err := rec.Decode(r.Identity); err != nil {
+			return 0, person.Row{}, nil, err
+		}
+		if rec.MergedInto == 0 {
+			return who, r, rec, nil
+		}
+		who = rec.MergedInto
+	}
+	return 0, person.Row{}, nil, fmt.Errorf("%s: merges go in a circle", who)
+}
+
+// Open implements content.People.
+func (f *figures) Open(ctx context.Context, who id.Person, why purpose.Purpose) (content.Person, error) {
+	var out content.Person
+	err := f.state.Read(ctx, func(tx store.Tx) error {
+		_, r, rec, err := row(tx, who)
+		if err != nil {
+			return err
+		}
+		p := &profile.Profile{}
+		if err := p.Decode(r.Profile); err != nil {
+			return err
+		}
+		out = content.Person{Email: p.Text("email"), Subjects: subjects(rec), View: p.View(why, nil)}
+		if out.Email == "" {
+			if x, ok := rec.First(identity.Email); ok {
+				out.Email = x.Value
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func subjects(rec *identity.Record) []id.Hash {
+	out := make([]id.Hash, 0, len(rec.Identifiers)+1)
+	for _, x := range rec.Identifiers {
+		out = append(out, x.Hash)
+	}
+	return out
+}
+
+// Pass implements delivery.Gate: permission for the person, each identifier and
+// the address, suppression, and whether the place in the journey still lives.
+func (f *figures) Pass(tx store.Tx, m *outbox.Mail, now time.Time) (bool, string, []byte, error) {
+	_, r, rec, err := row(tx, m.Person)
+	if err != nil {
+		return false, "", nil, err
+	}
+	if m.Place != "" {
+		var places journey.State
+		if err := places.Decode(r.Journey); err != nil {
+			return false, "", nil, err
+		}
+		if !f.journeys().Live(&places, m.Place, m.Step) {
+			return false, "journey_left", nil, nil
+		}
+	}
+	q := consent.Question{
+		Subjects: subjects(rec), Address: f.resolver.Hash(identity.Email, m.To), Operation: consent.HandOver,
+		Purpose: m.Purpose, Channel: purpose.Email, At: now,
+	}
+	d := f.consent.DecideIn(tx.Consent(), q)
+	if d.Effect == consent.Allow {
+		return true, "", evidence(d), nil
+	}
+	if d.Reason == consent.Unreadable {
+		return false, "", nil, fault.New(fault.Unavailable, "permission_unreadable", "permission cannot be read: the mail waits")
+	}
+	return false, d.Reason, evidence(d), nil
+}
+
+// evidence is what a mail's story keeps of a decision.
+func evidence(d consent.Decision) []byte {
+	b, err := json.Marshal(map[string]any{"permission": d.Effect.String(), "reason": d.Reason, "basis": d.Basis, "record": d.Record, "consent_version": d.Version})
+	if err != nil {
+		return nil // Strings and numbers always marshal.
+	}
+	return b
+}
+
+// Bounced implements delivery.Suppressor.
+func (f *figures) Bounced(tx store.Tx, address string, o message.Outcome, now time.Time) (func(), error) {
+	if !o.Suppress {
+		return func() {}, nil
+	}
+	applied, err := f.consent.SuppressIn(tx.Consent(), consent.Suppression{
+		Address: f.resolver.Hash(identity.Email, address), Purpose: "*", Reason: consent.HardBounce, At: now, Source: "smtp",
+	})
+	if err != nil {
+		return nil, err
+	}
+	return applied.Done, nil
+}

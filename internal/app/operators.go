@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"rapport/internal/api/manage"
+	"rapport/internal/event"
+	"rapport/internal/fault"
+	"rapport/internal/ingest"
+	"rapport/internal/project"
+	"rapport/internal/ratelimit"
+	"rapport/internal/store"
+)
+
+// operatorsDoor opens the management API.
+func (h *House) operatorsDoor(mux *http.ServeMux) error {
+	limit := h.current.config.Workspace.Limits.ManagePerSecond
+	limits, err := ratelimit.NewKeyed(ratelimit.Config{
+		PerSecond: or(limit, manage.DefaultPerSecond), Burst: 2 * or(limit, manage.DefaultPerSecond), Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	door, err := manage.New(manage.Config{
+		Keys: h.access, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Consent: h.consent, Hash: h.resolver.Hash,
+		Templates: func(name string) (manage.Template, bool) {
+			t, ok := h.edition().content.Templates[name]
+			if !ok {
+				return manage.Template{}, false
+			}
+			return manage.Template{Purpose: t.Purpose, Class: t.Class}, true
+		},
+		Providers:     func(name string) bool { _, ok := h.edition().config.Provider(name); return ok },
+		Sources:       func(name string) bool { _, ok := h.edition().config.Source(name); return ok },
+		Configuration: h.configuration,
+		Plan:          func(ctx context.Context, files map[string][]byte) (any, error) { return h.Plan(ctx, files) },
+		Apply: func(ctx context.Context, files map[string][]byte, expect int) (any, error) {
+			return h.Apply(ctx, files, expect)
+		},
+		Import: h.importBatch,
+		Now:    h.clock.Now, Machine: utcNow, Rand: rand.Reader, Build: h.Build, Logger: h.logger.With("room", "manage"),
+	})
+	if err != nil {
+		return err
+	}
+	door.Register(mux)
+	return nil
+}
+
+func (h *House) configuration(ctx context.Context) (manage.Configuration, error) {
+	e := h.edition()
+	out := manage.Configuration{Version: e.number, Digest: e.config.Digest, Files: slices.Sorted(maps.Keys(e.config.Files))}
+	err := h.state.Read(ctx, func(tx store.Tx) error {
+		var v project.Version
+		v, _, err := tx.Project().Version(e.number)
+		out.Applied = v.Applied
+		return err
+	})
+	return out, err
+}
+
+// importBatch takes a batch into the bulk lane.
+func (h *House) importBatch(ctx context.Context, name string, body []byte) (ingest.Receipt, error) {
+	src, ok := h.source(name)
+	if !ok {
+		return ingest.Receipt{}, fault.New(fault.NotFound, "no_such_source", "the configuration in effect has no source %q", name)
+	}
+	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: "/v1/import/" + name, Type: event.Unknown, Body: body})
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"rapport/internal/consent"
+	"rapport/internal/event"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/ingest"
+	"rapport/internal/purpose"
+)
+
+// permit joins the authority on permission to ingest.
+type permit struct {
+	consent  *consent.Authority
+	resolver *identity.Resolver
+	logger   *slog.Logger
+}
+
+var _ ingest.Permit = (*permit)(nil)
+
+// Narrow implements ingest.Permit.
+func (p *permit) Narrow(ctx context.Context, said []ingest.Statement) error {
+	var all []consent.Entry
+	for _, s := range said {
+		if s.GPC {
+			s.Event.Flags |= event.GPC
+		}
+		narrow, _ := p.consent.FromEvent(s.Event, s.GPC)
+		all = append(all, narrow...)
+	}
+	return p.consent.Narrow(ctx, all)
+}
+
+// Admit implements ingest.Permit: may this event be kept, for the purpose and
+// on the basis that its source declares?
+func (p *permit) Admit(src *ingest.Source, s ingest.Statement) ingest.Verdict {
+	var names [8]identity.Identifier
+	var hashes [8]id.Hash
+	subjects := hashes[:0]
+	for _, x := range p.resolver.Of(s.Event, names[:0]) {
+		subjects = append(subjects, x.Hash)
+	}
+	q := consent.Question{
+		Subjects: subjects, Operation: consent.Collect, Purpose: src.Purpose, Channel: purpose.Web, Basis: src.Basis, At: s.Event.Received,
+	}
+	if src.Basis == purpose.Consent {
+		q.Granted = p.grants(s, src.Purpose)
+	}
+	d, complete := p.consent.Quick(&q)
+	if !complete {
+		d = p.consent.Decide(context.Background(), q)
+	}
+	if d.Effect == consent.Allow {
+		return ingest.Verdict{Allow: true}
+	}
+	return ingest.Verdict{Instead: p.instead(s)}
+}
+
+// grants tells whether the event itself brings the grant it needs.
+func (p *permit) grants(s ingest.Statement, why purpose.Purpose) bool {
+	_, widen := p.consent.FromEvent(s.Event, s.GPC)
+	for _, e := range widen {
+		if e.Purpose == why {
+			return true
+		}
+	}
+	return false
+}
+
+// instead makes the record of what an event says on permission, where the event
+// itself must not be kept.
+func (p *permit) instead(s ingest.Statement) *event.Event {
+	narrow, widen := p.consent.FromEvent(s.Event, s.GPC)
+	entries := append(narrow, widen...)
+	if len(entries) == 0 {
+		return nil
+	}
+	e, err := consent.ChangeEvent(s.Event.MessageID, s.Event.Source, s.Event.Received, entries)
+	if err != nil {
+		p.logger.Error("a change of permission could not be written down", "error", err)
+		return nil
+	}
+	return e
+}

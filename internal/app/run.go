@@ -1,0 +1,249 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"rapport/internal/delivery"
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/id"
+	"rapport/internal/outbox"
+	"rapport/internal/store"
+)
+
+// Run starts every room and waits until the context ends or one of them fails.
+// Then it stops them in reverse: doors are the caller's, the walk goes on until
+// what is on the wire has come to an end.
+func (h *House) Run(ctx context.Context) error {
+	walking, stopWalk := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWalk()
+	sending, stopSend := context.WithCancel(ctx)
+	defer stopSend()
+
+	var inner, outer sync.WaitGroup
+	failed := make(chan error, 8)
+	start := func(group *sync.WaitGroup, run func(context.Context) error, with context.Context) {
+		group.Go(func() {
+			if err := run(with); err != nil {
+				failed <- err
+			}
+		})
+	}
+	start(&inner, h.log.Run, walking)
+	if err := h.walker.LoadSeen(walking); err != nil {
+		stopWalk()
+		inner.Wait()
+		return err
+	}
+	start(&inner, h.walker.Run, walking)
+	start(&inner, h.walker.RunRelay, walking)
+	start(&inner, h.housekeeping, walking)
+	if h.clock.speed != 0 { // whoever moves the clock by hand rings by hand
+		start(&outer, h.walker.RunAlarms, sending)
+	}
+	start(&outer, h.startSending, sending)
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stopSend()
+	outer.Wait() // the dispatcher waits for the wire itself
+	stopWalk()
+	inner.Wait()
+	return err
+}
+
+// startSending begins to claim mails once everything that had arrived when the
+// process began is walked: a withdrawal may be among it.
+func (h *House) startSending(ctx context.Context) error {
+	for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
+		tail, _ := h.log.Tail(lane)
+		if lane == eventlog.Bulk && tail-h.walker.Walked(lane) > 10_000 {
+			continue // a long import: what narrows in it was applied at the door
+		}
+		if err := h.walker.Wait(ctx, lane, tail); err != nil {
+			return nil //nolint:nilerr // The house stops before it has begun to send.
+		}
+	}
+	h.consent.Settled()
+	return h.sender.run(ctx, h)
+}
+
+// housekeeping does what needs no hurry: retention of the log and of the
+// duplicate window, and following a stepped wall clock.
+func (h *House) housekeeping(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	last := h.clock.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if ahead := h.clock.Follow(time.Now()); ahead > time.Minute || ahead < -time.Minute {
+			h.logger.Warn("the wall clock was stepped", "ahead", ahead.Round(time.Second).String())
+		}
+		now := h.clock.Now()
+		if now.Sub(last) < 10*time.Minute {
+			continue
+		}
+		last = now
+		if err := h.clean(ctx, now); err != nil && ctx.Err() == nil {
+			h.logger.Warn("cleaning failed, trying again later", "error", err)
+		}
+	}
+}
+
+func (h *House) clean(ctx context.Context, now time.Time) error {
+	events := h.edition().config.Workspace.Events
+	_, err := h.log.Expire(ctx, h.walker.Walked, events.KeepLog)
+	errs := []error{err, h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error {
+		return tx.Processor().DropSeen(now.Add(-events.DedupeWindow - events.DedupeWindow/4))
+	})}
+	return errors.Join(errs...)
+}
+
+// sender owns the dispatcher and makes a new one when a configuration changes
+// how mails leave.
+type sender struct {
+	mu      sync.Mutex
+	now     *delivery.Dispatcher
+	changed chan struct{}
+	next    *edition
+}
+
+func (s *sender) wake(ids []id.Message) {
+	s.mu.Lock()
+	d := s.now
+	s.mu.Unlock()
+	if d != nil {
+		d.Wake(ids...)
+	}
+}
+
+// configure tells that another configuration is in effect.
+func (s *sender) configure(e *edition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = e
+	if s.changed != nil {
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// dispatcher gives the one that sends now, nil before sending began.
+func (s *sender) dispatcher() *delivery.Dispatcher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *sender) run(ctx context.Context, h *House) error {
+	s.mu.Lock()
+	s.changed = make(chan struct{}, 1)
+	s.mu.Unlock()
+	for e := h.edition(); ; {
+		d, err := h.newDispatcher(e)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.now = d
+		s.mu.Unlock()
+		inner, stop := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- d.Run(inner) }()
+		next, err := s.until(ctx, e, done)
+		stop()
+		if next == nil {
+			if err == nil {
+				err = <-done
+			}
+			return err
+		}
+		<-done
+		e = next
+	}
+}
+
+// until waits for a configuration that changes how mails leave, or the end.
+func (s *sender) until(ctx context.Context, e *edition, done chan error) (*edition, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case err := <-done:
+			done <- nil
+			if err == nil && ctx.Err() == nil {
+				err = errors.New("sending has stopped by itself")
+			}
+			return nil, err
+		case <-s.changed:
+			s.mu.Lock()
+			next := s.next
+			s.mu.Unlock()
+			if !sameWays(e, next) {
+				return next, nil
+			}
+		}
+	}
+}
+
+// sameWays tells whether two configurations send alike.
+func sameWays(a, b *edition) bool {
+	x, y := a.config.Workspace.Sending, b.config.Workspace.Sending
+	return a == b || (reflect.DeepEqual(a.config.Providers, b.config.Providers) && x.Provider == y.Provider &&
+		x.Quiet == y.Quiet && slices.Equal(x.Caps, y.Caps) && a.config.Workspace.TimeZone.String() == b.config.Workspace.TimeZone.String())
+}
+
+func (h *House) newDispatcher(e *edition) (*delivery.Dispatcher, error) {
+	ways, limits, err := h.waysOut(e.config)
+	if err != nil {
+		return nil, err
+	}
+	sending := e.config.Workspace.Sending
+	return delivery.New(delivery.Config{
+		State: telling{h.state, h.walker.RelayWaits}, Renderer: h.renderer, Gate: h.figures, Suppressor: h.figures,
+		Providers: ways, Default: sending.Provider, Limits: limits,
+		Rules: outbox.Rules{Caps: sending.Caps, Quiet: sending.Quiet},
+		Now:   h.clock.Now, Mono: time.Now, Until: h.clock.Until,
+		Zone:   func(store.Tx, id.Person) *time.Location { return e.config.Workspace.TimeZone },
+		Logger: h.logger.With("room", "delivery"),
+	})
+}
+
+// telling is a state store that tells when something was written: what sending
+// writes, the relay may have to say.
+type telling struct {
+	store.State
+	wrote func()
+}
+
+// Write implements store.State.
+func (t telling) Write(ctx context.Context, o store.WriteOptions, fn func(store.Tx) error) error {
+	err := t.State.Write(ctx, o, fn)
+	if err == nil {
+		t.wrote()
+	}
+	return err
+}
+
+// journal appends the house's own records to the live lane.
+type journal House
+
+// AppendEvent implements consent.Log and its like.
+func (j *journal) AppendEvent(ctx context.Context, e *event.Event) error {
+	_, _, err := j.log.Append(ctx, eventlog.Live, [][]byte{e.Append(nil)})
+	return err
+}

@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"rapport/internal/api"
+	"rapport/internal/fault"
+	"rapport/internal/project"
+	"rapport/internal/telemetry"
+)
+
+// Doors says where a house listens.
+type Doors struct {
+	Listen string // host:port of every door
+	Admin  string // loopback host:port of metrics, profiles and the development inbox; "": none
+	SMTP   string // loopback host:port at which the development inbox takes mail; "": none
+	// Open is called with the real addresses once callers are let in.
+	Open func(address, admin string)
+}
+
+// stopDoors is how long callers may take to finish when the house stops.
+const stopDoors = 10 * time.Second
+
+// Serve opens the doors, runs the house until the context ends, and closes
+// them again first: what was answered is durable, and what is on the wire may
+// come to its end. A folder that differs from what is in effect is applied.
+func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) error {
+	listener, err := listen(ctx, d.Listen)
+	if err != nil {
+		return err
+	}
+	server := api.NewServer(api.ServerConfig{Handler: h.doors, Logger: h.logger})
+	var admin net.Listener
+	adminServer := telemetry.NewServer(h.Metrics)
+	adminServer.Handler = h.adminPages(adminServer.Handler)
+	if d.Admin != "" {
+		if admin, err = telemetry.Listen(ctx, d.Admin); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var group sync.WaitGroup
+	ended := make(chan error, 4)
+	if d.SMTP != "" {
+		mail, err := telemetry.Listen(ctx, d.SMTP)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		group.Go(func() { ended <- h.inbox.ServeSMTP(inner, mail) })
+	}
+	group.Go(func() { ended <- h.Run(inner) })
+	if err := h.Begin(inner, config); err != nil {
+		stop()
+		group.Wait()
+		return errors.Join(err, listener.Close())
+	}
+	group.Go(func() { ended <- serve(server, listener) })
+	if admin != nil {
+		group.Go(func() { ended <- serve(adminServer, admin) })
+	}
+	if d.Open != nil {
+		d.Open(listener.Addr().String(), addressOf(admin))
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopDoors)
+	defer cancel()
+	if serr := server.Shutdown(closing); serr != nil {
+		h.logger.Warn("callers were cut off", "error", serr)
+		_ = server.Close() // They had their time.
+	}
+	_ = adminServer.Close() // Metrics have no state to lose.
+	stop()
+	group.Wait()
+	return err
+}
+
+// adminPages adds the development inbox, under /inbox/, to what the loopback
+// listener shows: its mails are nobody else's business.
+func (h *House) adminPages(rest http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/inbox/", http.StripPrefix("/inbox", h.inbox.Handler()))
+	mux.Handle("/", rest)
+	return mux
+}
+
+func addressOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+func serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Conflict, "cannot_listen", "cannot listen on %s (%s): stop what listens there, or choose another address with --listen", address, reason(err))
+	}
+	return l, nil
+}
+
+func reason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err.Error()
+	}
+	return fmt.Sprint(err)
+}
