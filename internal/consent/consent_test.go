@@ -274,6 +274,63 @@ func TestUnsubscribeHoldsForTheAddressAndItsPurpose(t *testing.T) {
 	h.want("after twenty years", h.may(news, ada), consent.Deny, "suppressed_unsubscribed")
 }
 
+func TestUnsubscribeLeavesThePersonsOtherAddressAlone(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	other := "ada@home.example"
+	h.door(prefs("u1", ada, `{"marketing":true}`), false)
+	h.door(prefs("u1", other, `{"marketing":true}`), false)
+	h.walk()
+	for _, name := range []string{consent.UnsubscribedEvent, consent.SpamEvent} {
+		h.door(&event.Event{Type: event.Track, Name: name, MessageID: name, Source: "esp", Email: ada, UserID: "u1"}, false)
+		h.want(name, h.may(news, other, h.hash("user_id", "u1")), consent.Allow, consent.ByGrant)
+		if h.may(news, ada, h.hash("user_id", "u1")).Effect != consent.Deny {
+			t.Errorf("%s: the address itself is still mailed", name)
+		}
+	}
+}
+
+func TestOneIdForAYesAndThenANo(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	yes := prefs("", ada, `{"marketing":true}`)
+	h.door(yes, false)
+	h.walk()
+	no := prefs("", ada, `{"marketing":false}`)
+	no.MessageID = yes.MessageID
+	h.door(no, false)
+	h.want("at the door", h.may(news, ada), consent.Deny, consent.IsWithdrawn)
+	h.walk()
+	h.want("after the walk", h.may(news, ada), consent.Deny, consent.IsWithdrawn)
+}
+
+func TestAFamilyIsOutdoneByALaterWordOnItsMember(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	say := func(record string, p purpose.Purpose, s consent.State) {
+		t.Helper()
+		h.tick()
+		e := consent.Entry{Subject: h.hash("email", ada), Kind: "email", Purpose: p, State: s, Method: consent.ByAPI}
+		if err := h.a.Submit(context.Background(), record, "api", []consent.Entry{e}); err != nil {
+			t.Fatal(err)
+		}
+		h.walk()
+	}
+	say("1", news, consent.Granted)
+	say("2", "marketing", consent.Objected)
+	h.want("the family", h.may(news, ada), consent.Deny, consent.IsObjected)
+	h.want("not another family", h.may(offer, ada), consent.Allow, consent.ByBasis)
+	h.open()
+	h.want("after a restart", h.may(news, ada), consent.Deny, consent.IsObjected)
+	say("3", news, consent.Granted)
+	h.want("a later word on the member", h.may(news, ada), consent.Allow, consent.ByGrant)
+	h.open()
+	h.want("after another restart", h.may(news, ada), consent.Allow, consent.ByGrant)
+	if q := (consent.Question{Subjects: []id.Hash{h.hash("email", ada)}, Operation: consent.Compute, Purpose: news, Granted: true, At: h.now}); h.a.Narrows(q.Subjects[0], news) {
+		t.Error("memory still shows the family's no")
+	}
+}
+
 func TestWhoMayLiftAnUnsubscribe(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -226,6 +226,11 @@ func (a *Authority) narrow(st Store, e Entry, cur Held, door bool) (bool, error)
 		return a.against(st, e)
 	}
 	_, added, err := st.Append(e)
+	if err == nil && !added && door && cur.State == Granted && cur.Record == e.Record {
+		// A sender uses an id twice, for a yes and then for a no. The no must hold.
+		e.Record += "/again"
+		_, added, err = st.Append(e)
+	}
 	if err != nil {
 		return false, err
 	}

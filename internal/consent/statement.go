@@ -265,6 +265,9 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said map[purpose.Purpose
 			continue
 		}
 		for _, n := range names {
+			if ev.Email != "" && n.kind != "email" && (w.method == ByLink || w.method == ByComplaint) {
+				continue // It holds for the address, not for the person's other ones.
+			}
 			if w.yes && weak && (d.Scope == AddressScope || n.kind != "anonymous_id") {
 				a.counts[GrantsRefused].Add(1) // A public key speaks for its own device at most.
 				continue

@@ -330,6 +330,11 @@ func TestServiceMailHasNoUnsubscribeHeader(t *testing.T) {
 			t.Errorf("a receipt offers %s", h[0])
 		}
 	}
+	s.intent.Purpose = news
+	s.allow.allow = append(s.allow.allow, news)
+	if _, err := s.render(); fault.CodeOf(err) != WrongPurpose {
+		t.Errorf("a receipt without a way to leave was sent as marketing: %v", err)
+	}
 	if out.To.Email != "other@mail.example" || string(out.Text) != "Thanks for A-7\n" {
 		t.Errorf("to %v: %s", out.To, out.Text)
 	}

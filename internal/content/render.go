@@ -22,6 +22,7 @@ const (
 	BadTemplate  = "template"               // the template failed or ran over a budget
 	MissingValue = "template_missing_value" // a value is missing where nothing may stand in for it
 	NoAddress    = "no_address"
+	WrongPurpose = "template_purpose" // the template need not show how to leave, the mail must
 )
 
 // Render makes the mail of an intent, with the person as they are now. An error
@@ -31,6 +32,9 @@ func (r *Renderer) Render(ctx context.Context, in message.Intent, now time.Time)
 	t, ok := set.Templates[in.Template]
 	if !ok {
 		return message.Rendered{}, nil, fault.New(fault.Invalid, NoTemplate, "there is no template %q in configuration version %d", in.Template, set.Version)
+	}
+	if leavable(r.permission.Policy(), in.Purpose) && !leavable(r.permission.Policy(), t.Purpose) {
+		return message.Rendered{}, nil, fault.New(fault.Invalid, WrongPurpose, "template %s was checked for %s, which nobody leaves, and cannot be sent for %s", t.Name, t.Purpose, in.Purpose)
 	}
 	who, err := r.people.Open(ctx, in.Person, in.Purpose)
 	if err != nil {
@@ -58,6 +62,12 @@ func (r *Renderer) Render(ctx context.Context, in message.Intent, now time.Time)
 	}
 	r.fallbacks.Add(uint64(out.Fallbacks))
 	return out, EncodeParts(&out), nil
+}
+
+// leavable tells whether a person can say no to mail for a purpose.
+func leavable(policy *consent.Policy, p purpose.Purpose) bool {
+	d, ok := policy.Purpose(p)
+	return ok && d.Objectable()
 }
 
 // Sample is what a preview is made with instead of a person.
@@ -115,7 +125,7 @@ func (r *Renderer) permitted(ctx context.Context, set *Set, t *Template, in mess
 	m := &making{r: r, set: set, t: t, in: in, who: who, address: address, now: now, links: r.links}
 	m.opens, m.clicks = d[1].Effect == consent.Allow, d[2].Effect == consent.Allow
 	_, declared := policy.Purpose(purpose.Profiling)
-	if def, ok := policy.Purpose(in.Purpose); ok && def.Objectable() && declared {
+	if declared && leavable(policy, in.Purpose) {
 		m.named = d[3].Effect != consent.Allow
 	}
 	return m, nil
@@ -310,7 +320,7 @@ func (m *making) head(out *message.Rendered) {
 	out.EnvelopeFrom = out.From.Email
 	out.MessageID = "<" + m.in.ID.String() + "@" + domain(ws, out.From.Email) + ">"
 	add := func(name, value string) { out.Headers = append(out.Headers, [2]string{name, headerText(value)}) }
-	if d, ok := m.r.permission.Policy().Purpose(m.in.Purpose); ok && d.Objectable() {
+	if leavable(m.r.permission.Policy(), m.in.Purpose) {
 		out.Headers = append(out.Headers,
 			[2]string{"List-Unsubscribe", "<" + m.leave + ">"},
 			[2]string{"List-Unsubscribe-Post", "List-Unsubscribe=One-Click"})
