@@ -75,12 +75,22 @@ func (l *loader) providerNames() []string {
 	return names
 }
 
-// consentSource warns when a purpose rests on consent and no event can bring it.
+// consentSource warns when a purpose rests on consent and no event can bring
+// one: a browser key narrows permission for an address and never widens it,
+// unless its calls carry a signed user id.
 func (l *loader) consentSource(f *file, r journey.Ref) {
 	d, ok := l.config.Policy.Purpose(purpose.Purpose(r.Name))
-	if ok && d.Basis == purpose.Consent && len(d.Categories) == 0 {
-		f.warnf(at(r.Line, r.Column), "give it `categories:` in purposes.yaml, so that a consent banner or SDK can grant it",
+	if !ok || d.Basis != purpose.Consent {
+		return
+	}
+	trusted := slices.ContainsFunc(l.config.Sources, func(s Source) bool { return s.Kind != BrowserSource || !s.UserHash.IsZero() })
+	switch here := at(r.Line, r.Column); {
+	case len(d.Categories) == 0:
+		f.warnf(here, "give it `categories:` in purposes.yaml, so that a consent banner or SDK can grant it",
 			"%q rests on consent and no event can bring one: only the preference page and the API can", r.Name)
+	case !trusted:
+		f.warnf(here, "add a source of kind server, or give a browser source a user_hash",
+			"%q rests on consent and no event can bring one: what everybody can read, a browser key, never widens permission for an address", r.Name)
 	}
 }
 
