@@ -26,7 +26,8 @@ func (g Guard) String() string { return [...]string{"none", "tested", "default"}
 // Read is a value that a template reads.
 type Read struct {
 	// Path is the value from the root of the data; a name that is assigned, bound by a loop or given to a partial is
-	// replaced by what it stands for. Items of a list show as []: "order.items[].title".
+	// replaced by what it stands for. Items of a list show as []: "order.items[].title"; a name that is no plain word
+	// is quoted in brackets: order["gift note"].
 	Path  string
 	Guard Guard
 	Position
@@ -300,7 +301,7 @@ func (a *analysis) origins(e expr) []origin {
 			a.warnAt(p.src, p.pos, fmt.Sprintf("%q is not given to this partial", p.name))
 			return nil
 		}
-		return []origin{{path: p.name + tail}}
+		return []origin{{path: pathLabel(p.name, false, nil) + tail}}
 	}
 	if l.read != nil {
 		*l.read = true
@@ -325,8 +326,7 @@ func stepsLabel(steps []step) string {
 			b.WriteString("[]")
 		case s.cmd == commandSize && i == len(steps)-1:
 		default:
-			b.WriteByte('.')
-			b.WriteString(s.key)
+			b.WriteString(keyLabel(s.key))
 		}
 	}
 	return b.String()

@@ -36,7 +36,7 @@ func TestReads(t *testing.T) {
 		{"nested loops", "{% for a in x %}{% for b in a.y limit: n %}{{ b.z }}{% endfor %}{% endfor %}", nil,
 			[]string{"1:13 x tested", "1:29 x[].y tested", "1:40 n tested", "1:47 x[].y[].z none"}},
 		{"indexes", "{{ a[0].b }}{{ a.first.b }}{{ a['b c'] }}{{ a[k] }}{{ a.size }}", nil,
-			[]string{"1:4 a[].b none", "1:16 a[].b none", "1:31 a.b c none", "1:45 a[] none", "1:47 k none", "1:55 a none"}},
+			[]string{"1:4 a[].b none", "1:16 a[].b none", `1:31 a["b c"] none`, "1:45 a[] none", "1:47 k none", "1:55 a none"}},
 		{"assigned", "{% assign n = person.name %}{{ n }}{{ n | default: 'x' }}", nil,
 			[]string{"1:32 person.name none", "1:39 person.name default"}},
 		{"assigned with a default", "{% assign n = person.name | default: 'x' %}{{ n }}", nil, []string{"1:15 person.name default"}},

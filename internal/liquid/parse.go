@@ -2,6 +2,7 @@ package liquid
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -325,15 +326,25 @@ func (c *unit) keep(p *path) *path {
 func pathLabel(root string, computed bool, steps []step) string {
 	if computed {
 		root = "[]"
+	} else {
+		root = strings.TrimPrefix(keyLabel(root), ".")
 	}
 	for _, s := range steps {
 		if s.expr != nil {
 			root += "[]"
 		} else {
-			root += "." + s.key
+			root += keyLabel(s.key)
 		}
 	}
 	return root
+}
+
+// keyLabel names a member: .name, or ["a name"] where it is no plain word.
+func keyLabel(key string) string {
+	if kind, n := lexOne(key + " "); kind == lexID && n == len(key) {
+		return "." + key
+	}
+	return "[" + strconv.Quote(key) + "]"
 }
 
 // block parses the inside of a block tag up to its end. Each time another tag appears, else is asked whether it
