@@ -141,14 +141,10 @@ func build(number int, config *project.Config) (*edition, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := config.Workspace
 	return &edition{
 		number: number, config: config,
 		walk: &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys},
-		content: &content.Set{Version: number, Templates: config.Templates, Workspace: content.Workspace{
-			Name: w.Name, From: w.Sending.From, ReplyTo: w.Sending.ReplyTo, Domain: w.Sending.Domain, Postal: w.Sending.Postal,
-			FeedbackID: w.Sending.FeedbackID, Zone: w.TimeZone,
-		}},
+		content: config.Content(number),
 	}, nil
 }
 
