@@ -109,6 +109,12 @@ func (c *console) time(t time.Time) string {
 	return t.In(c.zone).Format("2006-01-02 15:04:05 MST")
 }
 
+// exactly writes an instant to the millisecond, where order within a second
+// matters.
+func (c *console) exactly(t time.Time) string {
+	return t.In(c.zone).Format("2006-01-02 15:04:05.000 MST")
+}
+
 // timeOr writes an instant that may not be known.
 func (c *console) timeOr(t *time.Time) string {
 	if t == nil {

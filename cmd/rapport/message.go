@@ -119,7 +119,7 @@ func (c *console) story(a explain.MailStory) {
 		if len(s.Detail) > 0 && string(s.Detail) != "null" {
 			detail = short(string(s.Detail), 160)
 		}
-		rows = append(rows, []string{c.time(s.At), c.state(s.State), s.Reason, detail})
+		rows = append(rows, []string{c.exactly(s.At), c.state(s.State), s.Reason, detail})
 	}
 	c.table([]string{"AT", "STATE", "REASON", "DETAIL"}, rows)
 	if p := a.Parts; p != nil {
