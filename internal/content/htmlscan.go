@@ -173,7 +173,8 @@ func (s *scanner) attribute(b []byte, i int, kind tokenKind) int {
 	}
 	for i++; i < len(b) && isSpace(b[i]); i++ {
 	}
-	at, from, to := i, i, i
+	at, from := i, i
+	var to int
 	switch {
 	case i < len(b) && (b[i] == '"' || b[i] == '\''):
 		n := bytes.IndexByte(b[i+1:], b[i])

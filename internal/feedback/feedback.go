@@ -16,7 +16,6 @@ import (
 
 	"rapport/internal/consent"
 	"rapport/internal/event"
-	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/purpose"
@@ -106,12 +105,9 @@ func (d *Desk) Click(ctx context.Context, t Token, url string, v Visit) (stored 
 }
 
 func (d *Desk) notice(ctx context.Context, t Token, v Visit, name string, why purpose.Purpose, url string) (bool, error) {
-	m, err := d.Mails.Mail(ctx, t.Mail)
-	if fault.KindOf(err) == fault.NotFound && err != nil {
-		return false, nil // The mail is not kept any more: nobody is left to ask or to tell of.
-	}
-	if err != nil {
-		return false, fmt.Errorf("find %s: %w", t.Mail, err)
+	m, err := d.mail(ctx, t)
+	if err != nil || m.Person == 0 { // The mail is not kept any more: nobody is left to ask or to tell of.
+		return false, err
 	}
 	now := d.Now()
 	if v.GPC {
