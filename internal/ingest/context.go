@@ -17,49 +17,42 @@ type surroundings struct {
 	traits, external, consent, ip, agent, direct, userHash, group, device []byte
 }
 
-func around(context []byte, s *surroundings) {
-	for m := membersOf(context); ; {
+// surroundings takes the members of an event's context, and below them those of
+// the batch's.
+func (w *work) surroundings(it *item) surroundings {
+	get := it.raw
+	s := surroundings{
+		traits: get(cTraits), external: get(cExternal), consent: get(cConsent), ip: get(cIP), agent: get(cAgent),
+		direct: get(cDirect), userHash: get(cUserHash), group: get(cGroup), device: get(cDevice),
+	}
+	if w.context == nil {
+		return s
+	}
+	for m := membersOf(w.context); ; {
 		key, value, ok := m.next()
 		if !ok {
-			return
+			return s
 		}
-		switch string(key) {
-		case "traits":
-			s.traits = value
-		case "externalIds":
-			s.external = value
-		case "consent":
-			s.consent = value
-		case "ip":
-			s.ip = value
-		case "userAgent":
-			s.agent = value
-		case "direct":
-			s.direct = value
-		case "userHash":
-			s.userHash = value
-		case "groupId":
-			s.group = value
-		case "device":
-			s.device = value
+		own := [...]*[]byte{
+			cTraits: &s.traits, cExternal: &s.external, cConsent: &s.consent, cIP: &s.ip, cAgent: &s.agent,
+			cDirect: &s.direct, cUserHash: &s.userHash, cGroup: &s.group, cDevice: &s.device,
+		}
+		if f := ofContext(key); f != noField && len(*own[f]) == 0 {
+			*own[f] = value
 		}
 	}
 }
 
 // readContext takes the context with all that is read out of it: traits, the
 // address, identifiers of other systems, consent, the signed user hash.
-func (in *Ingest) readContext(w *work, it item, e *event.Event, mended bool) problem {
-	if absent(it.context) {
-		it.context = nil
-	} else if !isObject(it.context) {
+func (in *Ingest) readContext(w *work, it *item, e *event.Event, mended bool) problem {
+	context := it.raw(fContext)
+	if absent(context) {
+		context = nil
+	} else if !isObject(context) {
 		return problem{CodeContext, `"context" is not an object`}
 	}
-	var s surroundings
-	if w.context != nil {
-		around(w.context, &s)
-	}
-	around(it.context, &s)
-
+	s := w.surroundings(it)
 	if !absent(s.traits) {
 		if !isObject(s.traits) {
 			return problem{CodeTraits, `"context.traits" is not an object`}
@@ -88,7 +81,7 @@ func (in *Ingest) readContext(w *work, it item, e *event.Event, mended bool) pro
 	}
 	in.readAddress(s.traits, e)
 	in.mark(w, s, e)
-	e.Context = w.newContext(it.context, s)
+	e.Context = w.newContext(context, s)
 	return problem{}
 }
 

@@ -11,14 +11,6 @@ import (
 	"rapport/internal/event"
 )
 
-// item is one event as it came, still raw.
-type item struct {
-	typ, messageID, userID, anonymous, previous, group []byte
-	event, name, category                              []byte
-	timestamp, original, sentAt                        []byte
-	context, properties, traits                        []byte
-}
-
 // sound checks that one raw value is JSON that may be kept: within the limits,
 // every key once, every number a number. f is what measuring it has found. Text that is no text (invalid UTF-8,
 // lone surrogates, NUL) is mended once, here, into a copy; what comes back is
@@ -57,18 +49,23 @@ func (in *Ingest) sound(raw []byte, f facts) (good []byte, mended bool, _ proble
 var errMessageID = errors.New("make a message id")
 
 // parse reads one raw item. A problem is the sender's; an error is ours.
-func (in *Ingest) parse(w *work, raw []byte, f facts, e *event.Event) (problem, error) {
-	good, mended, p := in.sound(raw, f)
-	if !p.ok() {
-		return p, nil
+func (in *Ingest) parse(w *work, it *item, e *event.Event) (problem, error) {
+	mended := false
+	if !it.checked {
+		good, touched, p := in.sound(it.all(), it.facts)
+		if !p.ok() {
+			return p, nil
+		}
+		if !isObject(good) {
+			return problem{CodeJSON, "it is not a JSON object"}, nil
+		}
+		if mended = touched; mended {
+			in.metrics.Mended.Inc()
+		}
+		var located item
+		located.locate(good)
+		it = &located
 	}
-	if !isObject(good) {
-		return problem{CodeJSON, "it is not a JSON object"}, nil
-	}
-	if mended {
-		in.metrics.Mended.Inc()
-	}
-	it := w.item(good)
 	*e = event.Event{Type: w.call.Type, Source: w.call.Source.Name, Received: w.received}
 	if p := in.typeOf(it, e); !p.ok() {
 		return p, nil
@@ -101,58 +98,12 @@ func (in *Ingest) parse(w *work, raw []byte, f facts, e *event.Event) (problem, 
 	return problem{}, nil
 }
 
-// item notes where the members of an event stand.
-func (w *work) item(object []byte) (it item) {
-	for m := membersOf(object); ; {
-		key, value, ok := m.next()
-		if !ok {
-			break
-		}
-		switch string(key) {
-		case "type":
-			it.typ = value
-		case "messageId":
-			it.messageID = value
-		case "userId":
-			it.userID = value
-		case "anonymousId":
-			it.anonymous = value
-		case "previousId":
-			it.previous = value
-		case "groupId":
-			it.group = value
-		case "event":
-			it.event = value
-		case "name":
-			it.name = value
-		case "category":
-			it.category = value
-		case "timestamp":
-			it.timestamp = value
-		case "originalTimestamp":
-			it.original = value
-		case "sentAt":
-			it.sentAt = value
-		case "context":
-			it.context = value
-		case "properties":
-			it.properties = value
-		case "traits":
-			it.traits = value
-		}
-	}
-	if absent(it.sentAt) {
-		it.sentAt = w.sentAt
-	}
-	return it
-}
-
 // typeOf settles the type: the route's, else the item's own.
-func (in *Ingest) typeOf(it item, e *event.Event) problem {
+func (in *Ingest) typeOf(it *item, e *event.Event) problem {
 	if e.Type != event.Unknown {
 		return problem{}
 	}
-	name, ok := text(it.typ)
+	name, ok := text(it.raw(fType))
 	if !ok || name == "" {
 		return problem{CodeTypeUnknown, `"type" is missing or not a string`}
 	}
@@ -162,8 +113,8 @@ func (in *Ingest) typeOf(it item, e *event.Event) problem {
 	return problem{}
 }
 
-func (in *Ingest) identifiers(it item, e *event.Event, mended bool) (p problem) {
-	id, ok := text(it.messageID)
+func (in *Ingest) identifiers(it *item, e *event.Event, mended bool) (p problem) {
+	id, ok := text(it.raw(fMessageID))
 	switch {
 	case !ok:
 		return problem{CodeIDNotString, `"messageId" is not a string`}
@@ -173,21 +124,21 @@ func (in *Ingest) identifiers(it item, e *event.Event, mended bool) (p problem) 
 		return problem{CodeIDText, `"messageId" holds control characters or unreadable text`}
 	}
 	e.MessageID = id
-	if e.UserID, p = in.identifier(it.userID, "userId", mended); !p.ok() {
+	if e.UserID, p = in.identifier(it.raw(fUserID), "userId", mended); !p.ok() {
 		return p
 	}
-	if e.Anonymous, p = in.identifier(it.anonymous, "anonymousId", mended); !p.ok() {
+	if e.Anonymous, p = in.identifier(it.raw(fAnonymous), "anonymousId", mended); !p.ok() {
 		return p
 	}
 	if e.Type == event.Alias {
-		if e.Previous, p = in.identifier(it.previous, "previousId", mended); !p.ok() {
+		if e.Previous, p = in.identifier(it.raw(fPrevious), "previousId", mended); !p.ok() {
 			return p
 		}
 		if e.Previous == "" || e.UserID == "" {
 			return problem{CodeIDRequired, `an alias needs "previousId" and "userId"`}
 		}
 	}
-	if e.GroupID, p = in.identifier(it.group, "groupId", mended); !p.ok() {
+	if e.GroupID, p = in.identifier(it.raw(fGroup), "groupId", mended); !p.ok() {
 		return p
 	}
 	if e.Type == event.Group && e.GroupID == "" {
@@ -197,10 +148,10 @@ func (in *Ingest) identifiers(it item, e *event.Event, mended bool) (p problem) 
 }
 
 // shape checks what is particular to a type, and takes properties and traits.
-func (in *Ingest) shape(it item, e *event.Event) problem {
+func (in *Ingest) shape(it *item, e *event.Event) problem {
 	switch e.Type {
 	case event.Track:
-		name, ok := text(it.event)
+		name, ok := text(it.raw(fEvent))
 		switch {
 		case !ok:
 			return problem{CodeEventNotString, `"event" is not a string`}
@@ -209,11 +160,11 @@ func (in *Ingest) shape(it item, e *event.Event) problem {
 		}
 		e.Name = name
 	case event.Page, event.Screen:
-		name, ok := text(it.name)
+		name, ok := text(it.raw(fName))
 		if !ok {
 			return problem{CodeNameNotString, `"name" is not a string`}
 		}
-		if _, ok := text(it.category); !ok {
+		if _, ok := text(it.raw(fCategory)); !ok {
 			return problem{CodeCategory, `"category" is not a string`}
 		}
 		e.Name = name
@@ -221,21 +172,21 @@ func (in *Ingest) shape(it item, e *event.Event) problem {
 	if len(e.Name) > in.limits.Name {
 		return problem{CodeNameTooLong, fmt.Sprintf("the name has more than %d bytes", in.limits.Name)}
 	}
-	if !absent(it.properties) {
-		if !isObject(it.properties) {
+	if !absent(it.raw(fProperties)) {
+		if !isObject(it.raw(fProperties)) {
 			return problem{CodeProperties, `"properties" is not an object`}
 		}
-		e.Properties = it.properties
+		e.Properties = it.raw(fProperties)
 	}
-	if (e.Type == event.Page || e.Type == event.Screen) && !absent(it.category) {
-		e.Properties = withMember(e.Properties, "category", it.category)
+	if (e.Type == event.Page || e.Type == event.Screen) && !absent(it.raw(fCategory)) {
+		e.Properties = withMember(e.Properties, "category", it.raw(fCategory))
 	}
-	if !absent(it.traits) {
-		if !isObject(it.traits) {
+	if !absent(it.raw(fTraits)) {
+		if !isObject(it.raw(fTraits)) {
 			return problem{CodeTraits, `"traits" is not an object`}
 		}
 		if e.Type == event.Identify || e.Type == event.Group {
-			e.Traits = it.traits
+			e.Traits = it.raw(fTraits)
 		}
 	}
 	return problem{}
@@ -251,16 +202,20 @@ func withMember(object []byte, name string, value []byte) []byte {
 }
 
 // times corrects the sender's clock by ours.
-func (in *Ingest) times(w *work, it item, e *event.Event) problem {
-	raw := it.original
+func (in *Ingest) times(w *work, it *item, e *event.Event) problem {
+	raw := it.raw(fOriginal)
 	if absent(raw) {
-		raw = it.timestamp
+		raw = it.raw(fTimestamp)
 	}
 	original, ok := instant(raw)
 	if !ok {
 		return problem{CodeTimestamp, `"timestamp" is not a time in ISO 8601`}
 	}
-	sent, ok := instant(it.sentAt)
+	sentAt := it.raw(fSentAt)
+	if absent(sentAt) {
+		sentAt = w.sentAt
+	}
+	sent, ok := instant(sentAt)
 	if !ok {
 		in.metrics.BadSentAt.Inc() // It only serves to correct; without it the sender's clock is trusted.
 	}

@@ -19,10 +19,10 @@ type work struct {
 	received time.Time // stamped on records
 	arrived  time.Time // when the sender's sentAt was true
 
-	items    [][]byte // raw items, parts of the body
-	facts    []facts  // what measuring each of them found
-	context  []byte   // the batch's own context, or nil
-	sentAt   []byte   // the batch's own sentAt, or nil
+	check    checker
+	items    []item
+	context  []byte // the batch's own context, or nil
+	sentAt   []byte // the batch's own sentAt, or nil
 	events   []event.Event
 	said     []Statement
 	prefs    []Preference
@@ -60,7 +60,7 @@ func (in *Ingest) release(w *work) {
 	clear(w.records)
 	clear(w.payloads)
 	*w = work{
-		items: w.items[:0], facts: w.facts[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
+		check: checker{keys: w.check.keys[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
 		arena: w.arena[:0], encoded: w.encoded[:0], ends: w.ends[:0], records: w.records[:0], payloads: w.payloads[:0],
 	}
 	in.pool.Put(w)
@@ -100,18 +100,41 @@ func (in *Ingest) split(w *work) problem {
 	if body[i] != '{' {
 		return problem{CodeBadRequest, "the body is not a JSON object"}
 	}
-	if w.call.Type != event.Unknown {
-		end, f, ok := measure(body, i, in.limits.Depth)
-		switch {
-		case f.depth > in.limits.Depth:
-			end = len(body) // What follows was not looked at.
-		case !ok || space(body, end) != len(body):
-			return problem{CodeJSON, "the body is not valid JSON"}
-		}
-		w.items, w.facts = append(w.items, body[i:end]), append(w.facts, f)
-		return problem{}
+	w.check = checker{b: body, keys: w.check.keys[:0], maxDepth: in.limits.Depth, maxKeys: in.limits.Keys}
+	if w.call.Type == event.Unknown {
+		return in.splitBatch(w, body, i)
 	}
-	return in.splitBatch(w, body, i)
+	end, ok := w.addItem(in, i)
+	switch {
+	case w.items[0].facts.depth > in.limits.Depth:
+		w.items[0].whole.to = uint32(len(body)) //nolint:gosec // It is kept whole; what follows was not looked at.
+	case !ok || space(body, end) != len(body):
+		w.items = w.items[:0]
+		return problem{CodeJSON, "the body is not valid JSON"}
+	}
+	return problem{}
+}
+
+// addItem adds the item that begins at i, checked where it is as simple as
+// almost all are, else only measured, and gives the place behind it. ok is false
+// when it does not end.
+func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
+	w.items = append(w.items, item{})
+	it := &w.items[len(w.items)-1]
+	if w.check.b[i] == '{' {
+		if end, ok := w.check.event(i, it); ok && end-i <= in.limits.EventBytes {
+			it.whole = span{uint32(i), uint32(end)} //nolint:gosec // Bodies are far below 4 GB.
+			it.checked = true
+			return end, true
+		}
+	}
+	depth := in.limits.Depth
+	if w.call.Type == event.Unknown {
+		depth = len(w.check.b) // Its end must be found, however deep it is.
+	}
+	end, f, ok := measure(w.check.b, i, depth)
+	*it = item{bytes: w.check.b, whole: span{uint32(i), uint32(end)}, facts: f} //nolint:gosec // Bodies are far below 4 GB.
+	return end, ok
 }
 
 // splitBatch walks over the members of a batch. Only "batch" must be there.
@@ -182,14 +205,16 @@ func (in *Ingest) splitItems(w *work, body []byte, i int) (int, problem) {
 		if i < len(body) && body[i] == ']' {
 			return i + 1, problem{}
 		}
-		end, f, ok := measure(body, i, len(body))
-		if !ok {
+		if i >= len(body) {
 			return i, problem{CodeBadRequest, "the body is not valid JSON"}
 		}
 		if len(w.items) == in.limits.BatchItems {
 			return i, problem{CodeBatchTooLong, fmt.Sprintf("the batch has more than %d events", in.limits.BatchItems)}
 		}
-		w.items, w.facts = append(w.items, body[i:end]), append(w.facts, f)
+		end, ok := w.addItem(in, i)
+		if !ok {
+			return i, problem{CodeBadRequest, "the body is not valid JSON"}
+		}
 		i = space(body, end)
 		if i < len(body) && body[i] == ',' {
 			i++
@@ -217,18 +242,18 @@ func (in *Ingest) parseAll(w *work) error {
 	if cap(w.events) < len(w.items) {
 		w.events = make([]event.Event, 0, len(w.items))
 	}
-	for i, raw := range w.items {
+	for i := range w.items {
 		w.events = w.events[:len(w.events)+1]
 		e := &w.events[len(w.events)-1]
 		prefs := len(w.prefs)
-		p, err := in.parse(w, raw, w.facts[i], e)
+		p, err := in.parse(w, &w.items[i], e)
 		if err != nil {
 			return err
 		}
 		if !p.ok() {
 			*e = event.Event{}
 			w.events = w.events[:len(w.events)-1]
-			w.reject(i, p, raw)
+			w.reject(i, p, w.items[i].all())
 			continue
 		}
 		if mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]; len(mine) > 0 || consent.Speaks(e) {
