@@ -41,7 +41,7 @@ limits: {events_per_second: 5000000, burst: 5000000}
 `,
 		"sources/shop.yaml":               "kind: server\npurpose: profiling\nbasis: legitimate_interest\n",
 		"providers/sink.yaml":             fmt.Sprintf("kind: smtp\nhost: %s\nport: %s\ntls: none\npacing: {connections: 16}\n%s", host, port, dkimPart(sh.dkim)),
-		"templates/note/template.yaml":    "subject: \"News {{ trigger.ref }}\"\npurpose: marketing.newsletter\n",
+		"templates/note/template.yaml":    "subject: \"News {{ trigger.ref | default: '-' }}\"\npurpose: marketing.newsletter\n",
 		"templates/note/body.html":        mailBody,
 		"templates/receipt/template.yaml": "subject: \"Receipt {{ trigger.ref | default: '-' }}\"\npurpose: service\nclass: transactional\n",
 		"templates/receipt/body.html":     mailBody,
@@ -71,7 +71,7 @@ limits: {events_per_second: 5000000, burst: 5000000}
 const mailBody = `<!doctype html><html><body><h1>Hello {{ person.first_name | default: "there" }}</h1>
 <p>Thank you for looking at {{ trigger.name | default: "our shop" }}. It is still here.</p>
 <table>{% for p in trigger.products %}<tr><td>{{ p.name | default: "-" }}</td><td>{{ p.price | default: "-" }}</td></tr>{% endfor %}</table>
-<p>{{ workspace.postal_address }}</p><p><a href="{{ links.unsubscribe }}">Unsubscribe</a></p></body></html>
+<p>{{ workspace.postal_address }}</p><p><a href="{{ mail.unsubscribe_url }}">Unsubscribe</a></p></body></html>
 `
 
 func rules(unrelated int) map[string]string {

@@ -99,7 +99,10 @@ func (l *loader) eventNames() {
 		other, ok := slip(name, specEvents)
 		if !ok {
 			for more, elsewhere := range uses {
-				if _, near := slip(name, []string{more}); near && more != name && len(elsewhere) > len(at) {
+				if len(elsewhere) <= len(at) || more == name {
+					continue
+				}
+				if _, near := slip(name, []string{more}); near {
 					other, ok = more, true
 				}
 			}
@@ -112,14 +115,14 @@ func (l *loader) eventNames() {
 	}
 }
 
+var noSpaces = strings.NewReplacer(" ", "", "_", "", "-", "")
+
 // slip finds the name that is meant when this one differs by case, spacing or
 // one letter in six.
 func slip(name string, names []string) (string, bool) {
-	plain := func(s string) string {
-		return strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(s))
-	}
+	plain := strings.ToLower(noSpaces.Replace(name))
 	for _, n := range names {
-		if n != name && (plain(n) == plain(name) || edits(strings.ToLower(n), strings.ToLower(name)) <= len(name)/6) {
+		if n != name && (strings.ToLower(noSpaces.Replace(n)) == plain || edits(strings.ToLower(n), strings.ToLower(name)) <= len(name)/6) {
 			return n, true
 		}
 	}
