@@ -132,7 +132,7 @@ func setup(t testing.TB, f files, person one, allow ...purpose.Purpose) *shop {
 		t.Fatal(err)
 	}
 	s := &shop{t: t, allow: &permits{policy: policy(t), allow: allow}, now: time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)}
-	s.r, err = New(Config{People: person, Permission: s.allow, Links: plainLinks{}, Hasher: h, Set: &Set{
+	s.r, err = New(Config{Budget: time.Minute, People: person, Permission: s.allow, Links: plainLinks{}, Hasher: h, Set: &Set{
 		Version: 3, Templates: map[string]*Template{"welcome": tpl},
 		Workspace: Workspace{Name: "Acorn Books", From: message.Address{Name: "Acorn Books", Email: "hello@shop.example"}, Domain: "shop.example", Postal: "1 Oak Lane, Leafton", FeedbackID: "acornbooks"},
 	}})
@@ -383,6 +383,20 @@ func TestRunawayTemplateFails(t *testing.T) {
 	s := setup(t, welcome(`{% for i in (1..9000) %}{% for j in (1..9000) %}{{ j }}{% endfor %}{% endfor %}`), one{"email": ada}, news)
 	if _, err := s.render(); fault.CodeOf(err) != BadTemplate || fault.Temporary(err) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTimeRunningOutIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := setup(t, welcome(`<p>x</p>`), one{"email": ada}, news)
+	s.r.budget = time.Nanosecond
+	if _, err := s.render(); fault.CodeOf(err) != TooSlow || !fault.Temporary(err) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, _, err := s.r.Render(ctx, s.intent, s.now); err == nil {
+		t.Error("a mail was made although its making was called off")
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 const (
 	NoTemplate   = "template_missing"
 	BadTemplate  = "template"               // the template failed or ran over a budget
+	TooSlow      = "template_slow"          // time ran out, which may be the machine's fault: it is tried again
 	MissingValue = "template_missing_value" // a value is missing where nothing may stand in for it
 	NoAddress    = "no_address"
 	WrongPurpose = "template_purpose" // the template need not show how to leave, the mail must
@@ -208,8 +209,10 @@ func (m *making) trait(name string) string {
 func (m *making) render(ctx context.Context, p *part) ([]byte, error) {
 	out, report, err := p.compiled.Render(ctx, nil, m.vars, m.opts)
 	switch {
-	case err != nil && ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
 		return nil, ctx.Err()
+	case err != nil && ctx.Err() != nil:
+		return nil, fault.Wrap(err, fault.Unavailable, TooSlow, "template %s took more than %s", m.t.Name, m.r.budget)
 	case err != nil:
 		return nil, fault.Wrap(err, fault.Invalid, BadTemplate, "template %s failed in %s", m.t.Name, p.file)
 	case len(report.Missing) > 0:
@@ -376,7 +379,10 @@ func (s *blockSet) Keys() []string { return nil }
 
 func (s *blockSet) render(b *block) []byte {
 	m := s.m
-	out, err := m.render(s.ctx, b.part)
+	// A slow block must leave time for the rest of the mail.
+	ctx, cancel := context.WithTimeout(s.ctx, m.r.budget/4)
+	defer cancel()
+	out, err := m.render(ctx, b.part)
 	if err == nil {
 		return out
 	}
