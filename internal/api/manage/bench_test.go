@@ -59,6 +59,7 @@ func sendBench(b *testing.B, h *house) {
 	h.config.Limits = limits
 	h.knock()
 	b.ReportAllocs()
+	b.ResetTimer()
 	var n atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
 		w := &nowhere{head: http.Header{}}
