@@ -96,6 +96,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		defer func() { _ = os.RemoveAll(dir) }() // A temporary folder; what stays is the system's to clean.
 		o.Dir = dir
 	}
+	o.Seen = max(o.Seen, 0)
 	b := &run{Options: o}
 	defer b.stop()
 	rep := &Report{Machine: machine(), Began: time.Now().UTC(), Setup: b.setup()}

@@ -32,7 +32,7 @@ sending:
   from: Bench <hello@shop.example>
   postal_address: 1 Sample Street, Sampletown
   provider: sink
-limits: {events_per_second: 5000000, burst: 5000000}
+limits: {events_per_second: 5000000, burst: 5000000, manage_per_second: 100000}
 `,
 		"purposes.yaml": `purposes:
   service: {title: Service, description: What you asked for., basis: contract}

@@ -217,6 +217,9 @@ func sends(ctx context.Context, b *run) ([]Result, error) {
 		return nil, err
 	}
 	out := []Result{r}
+	if err := s.calm(ctx); err != nil {
+		return out, err
+	}
 	b.sink.reset()
 	before, began := s.usage(), time.Now()
 	var serial atomic.Int64
@@ -272,6 +275,9 @@ func sendBody(dst []byte, ref string, who int) []byte {
 // paced sends requests at a steady pace and measures until each one's mail is
 // in the sink.
 func (b *run) paced(ctx context.Context, s *server, name string, perSecond int, d time.Duration, path, key string, body func([]byte, string, int) []byte) (Result, error) {
+	if err := s.calm(ctx); err != nil {
+		return Result{}, err
+	}
 	b.sink.reset()
 	const clients = 16
 	n := int(d.Seconds() * float64(perSecond))

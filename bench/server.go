@@ -225,6 +225,28 @@ func (s *server) settle(ctx context.Context) error {
 	}
 }
 
+// calm waits until nothing is owed any more, so that one measurement does not
+// stand in the queue of another.
+func (s *server) calm(ctx context.Context) error {
+	for {
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+		st, err := s.status(ctx)
+		if err != nil {
+			return err
+		}
+		if st.Mails["pending"]+st.Mails["claimed"]+st.Mails["handing_over"]+st.Mails["deferred"] == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond): // a foreign process tells by being asked
+		}
+	}
+}
+
 // usage is what the kernel has counted for the server.
 type usage struct {
 	cpu   time.Duration

@@ -11,11 +11,12 @@ import (
 	"rapport/internal/identity"
 )
 
-// Sizes of a batch: what waits is taken, up to these. A bulk batch is small so
-// that it never holds the live walk up for long.
+// Sizes of a batch: what waits is taken, up to these. While live events come, a
+// bulk batch is small, so that it never holds them up for long.
 const (
 	liveRecords = 1000
-	bulkRecords = 128
+	bulkRecords = 500
+	bulkBetween = 32
 	batchBytes  = 1 << 20
 )
 

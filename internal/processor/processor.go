@@ -108,6 +108,7 @@ type Walker struct {
 	counts       map[string]int64
 	pending      segment.Backfill
 	relayedTo    int64
+	lastLive     time.Time // machine time of the last live batch
 
 	armed   chan struct{} // an alarm was armed
 	relayed chan struct{} // a relay row waits

@@ -35,6 +35,7 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	w.mu.Lock()
 	w.walked[b.lane] = b.last()
 	if b.lane == eventlog.Live {
+		w.lastLive = time.Now()
 		w.instantFloor = max(w.instantFloor, newest.UnixMilli())
 	}
 	if p.armed <= w.rung.Due {
@@ -139,7 +140,7 @@ func (w *Walker) aside(ctx context.Context, b *batch, idle bool) (bool, error) {
 		return false, fmt.Errorf("read the bulk lane: %w", err)
 	}
 	if len(recs) > 0 {
-		w.prepare(b, eventlog.Bulk, recs[:min(len(recs), bulkRecords)])
+		w.prepare(b, eventlog.Bulk, recs[:min(len(recs), w.bulkSize())])
 		return true, w.walk(ctx, b)
 	}
 	if w.backfill.Version == 0 || w.backfill.Done {
@@ -148,13 +149,27 @@ func (w *Walker) aside(ctx context.Context, b *batch, idle bool) (bool, error) {
 	return true, w.fill(ctx)
 }
 
+// bulkSize is how much of a bulk lane is walked at once: little while live
+// events come.
+func (w *Walker) bulkSize() int {
+	if time.Since(w.lastLive) < liveQuiet {
+		return bulkBetween
+	}
+	return bulkRecords
+}
+
+// liveQuiet is how long after a live batch the live lane counts as busy, in
+// machine time.
+const liveQuiet = 200 * time.Millisecond
+
 // fillPeople is how many people one step of a backfill brings forward.
-const fillPeople = 100
+const fillPeople = 200
 
 // fill brings some people to the configuration in effect and notes how far it came.
 func (w *Walker) fill(ctx context.Context) error {
 	p := pass{armed: rule.Never}
 	next := w.backfill
+	many := min(fillPeople, w.bulkSize())
 	err := w.Keeper.Write(ctx, true, func(books Books) error {
 		p = pass{books: &books, armed: rule.Never}
 		w.p, w.failure, w.now = &p, nil, max(w.safe, 1)
@@ -165,7 +180,7 @@ func (w *Walker) fill(ctx context.Context) error {
 		if err := w.set.begin(&books, &none); err != nil {
 			return err
 		}
-		ids, err := books.Persons.After(id.Person(w.backfill.Next), fillPeople)
+		ids, err := books.Persons.After(id.Person(w.backfill.Next), many)
 		if err != nil {
 			return err
 		}
@@ -177,7 +192,7 @@ func (w *Walker) fill(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(ids) < fillPeople || next.Next >= next.Last {
+		if len(ids) < many || next.Next >= next.Last {
 			next.Done = true
 		}
 		return w.finishFill(&books, next)

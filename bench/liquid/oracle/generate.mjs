@@ -20,35 +20,57 @@ const data = {
   items: [{ title: "b", price: 5, on: true }, { title: "a", price: 3, on: false }, { title: "c", price: 9 }],
   person: { name: "Ada", tags: ["x", "y"], address: { city: "Bern" } },
 };
-const paths = ["n", "m", "f", "s", "t", "e", "yes", "no", "nothing", "list", "words", "items", "person.name", "person.tags", "person.address.city",
-  "items[0].title", "items[1].price", "list[2]", "words.first", "words.last", "list.size", "s.size", "absent", "person.absent", "items.size"];
-const literals = ["1", "2", "0", "-4", "2.5", "'x'", "','", "''", "' '", "'apple'", "true", "false", "nil"];
-const value = () => (random(3) === 0 ? pick(literals) : pick(paths));
-const filters = [
-  ["append", 1], ["prepend", 1], ["upcase", 0], ["downcase", 0], ["capitalize", 0], ["strip", 0], ["lstrip", 0], ["rstrip", 0],
-  ["size", 0], ["first", 0], ["last", 0], ["join", 1], ["split", 1], ["reverse", 0], ["sort", 0], ["sort_natural", 0], ["uniq", 0],
-  ["compact", 0], ["plus", 1], ["minus", 1], ["times", 1], ["divided_by", 1], ["modulo", 1], ["abs", 0], ["ceil", 0], ["floor", 0],
-  ["round", 0], ["at_least", 1], ["at_most", 1], ["default", 1], ["replace", 2], ["replace_first", 2], ["remove", 1], ["remove_first", 1],
-  ["slice", 1], ["truncate", 1], ["truncatewords", 1], ["escape", 0], ["escape_once", 0], ["url_encode", 0], ["url_decode", 0],
-  ["strip_html", 0], ["strip_newlines", 0], ["newline_to_br", 0], ["concat", 1], ["map", 1], ["where", 2], ["sum", 0],
-];
-const argumentOf = (name) => {
-  if (name === "map" || name === "where") return pick(["'title'", "'price'", "'on'"]);
-  if (["slice", "truncate", "truncatewords"].includes(name)) return pick(["1", "2", "5", "0"]);
-  if (name === "concat") return pick(["list", "words"]);
-  return value();
+// Values by type. The types are kept apart because liquidjs converts between them as JavaScript does, where
+// Shopify's Liquid, which we follow, converts as Ruby does; docs/liquid.md lists those differences.
+const values = {
+  num: ["n", "m", "items[0].price", "items[1].price", "list[2]", "list.size", "words.size", "list.first", "1", "2", "0", "-4", "12"],
+  str: ["s", "t", "e", "person.name", "person.address.city", "items[0].title", "words.first", "words.last", "'x'", "','", "' '", "'apple'", "''"],
+  nums: ["list"],
+  strs: ["words", "person.tags"],
+  items: ["items"],
 };
-const expression = () => {
-  let out = value();
-  for (let k = random(3); k > 0; k--) {
-    const [name, n] = pick(filters);
-    const args = Array.from({ length: n }, () => argumentOf(name));
-    out += ` | ${name}` + (n ? ": " + args.join(", ") : "");
+// Filters by the type they take: name, arguments, the type they give.
+const filters = {
+  num: [["plus", ["num"], "num"], ["minus", ["num"], "num"], ["times", ["num"], "num"], ["modulo", ["'3'"], "num"], ["abs", [], "num"],
+    ["ceil", [], "num"], ["floor", [], "num"], ["round", [], "num"], ["at_least", ["num"], "num"], ["at_most", ["num"], "num"],
+    ["append", ["str"], "str"], ["prepend", ["str"], "str"]],
+  str: [["append", ["str"], "str"], ["prepend", ["num"], "str"], ["upcase", [], "str"], ["downcase", [], "str"], ["capitalize", [], "str"],
+    ["strip", [], "str"], ["lstrip", [], "str"], ["rstrip", [], "str"], ["size", [], "num"], ["split", ["','"], "strs"], ["split", ["' '"], "strs"],
+    ["replace", ["'a'", "str"], "str"], ["replace_first", ["'l'", "str"], "str"], ["replace_last", ["'l'", "str"], "str"],
+    ["remove", ["'p'"], "str"], ["remove_first", ["'l'"], "str"], ["remove_last", ["'l'"], "str"], ["slice", ["1", "3"], "str"], ["slice", ["-2", "2"], "str"],
+    ["truncate", ["5"], "str"], ["truncate", ["4", "'-'"], "str"], ["escape", [], "str"], ["escape_once", [], "str"],
+    ["url_encode", [], "str"], ["strip_html", [], "str"], ["strip_newlines", [], "str"], ["newline_to_br", [], "str"],
+    ["default", ["'d'"], "str"], ["base64_encode", [], "str"]],
+  nums: [["sort", [], "nums"], ["reverse", [], "nums"], ["uniq", [], "nums"], ["compact", [], "nums"], ["concat", ["nums"], "nums"],
+    ["size", [], "num"], ["first", [], "num"], ["last", [], "num"], ["join", ["','"], "str"], ["sum", [], "num"]],
+  strs: [["sort", [], "strs"], ["reverse", [], "strs"], ["uniq", [], "strs"], ["compact", [], "strs"], ["concat", ["strs"], "strs"],
+    ["sort_natural", [], "strs"], ["size", [], "num"], ["join", ["' '"], "str"], ["first", [], "str"], ["last", [], "str"]],
+  items: [["map", ["'title'"], "strs"], ["where", ["'on'", "true"], "items"], ["reject", ["'on'", "true"], "items"], ["reverse", [], "items"],
+    ["sort", ["'title'"], "items"], ["size", [], "num"], ["concat", ["items"], "items"], ["uniq", ["'title'"], "items"]],
+};
+const typeOf = () => pick(Object.keys(values));
+const value = (type) => (type in values ? pick(values[type]) : type);
+const expression = (printed) => {
+  let type = typeOf();
+  let out = value(type);
+  for (let k = random(4); k > 0; k--) {
+    const [name, args, gives] = pick(filters[type]);
+    out += ` | ${name}` + (args.length ? ": " + args.map(value).join(", ") : "");
+    type = gives;
   }
-  return out;
+  // Lists of objects print differently; a list of numbers or texts does not.
+  return printed && type === "items" ? out + " | size" : out;
 };
 const test = () => {
-  const one = () => (random(3) === 0 ? value() : `${value()} ${pick(["==", "!=", "<", ">", "<=", ">=", "contains"])} ${value()}`);
+  const one = () => {
+    const type = pick(["num", "str"]);
+    switch (random(5)) {
+      case 0: return `${pick(["strs", "str"].map(value))} contains ${value("str")}`;
+      case 1: return pick(["yes", "no", "nothing", "absent", "person.absent", "s", "list", "true", "false"]);
+      case 2: return `${value(type)} ${pick(["==", "!="])} ${pick(["nil", value(type), "blank", "empty"])}`;
+      default: return `${value(type)} ${pick(["==", "!=", "<", ">", "<=", ">="])} ${value(type)}`;
+    }
+  };
   let out = one();
   for (let k = random(3); k > 0; k--) out += ` ${pick(["and", "or"])} ${one()}`;
   return out;
@@ -57,19 +79,19 @@ const body = (depth) => Array.from({ length: 1 + random(3) }, () => node(depth))
 const node = (depth) => {
   if (depth > 3) return "t";
   switch (random(11)) {
-    case 0: return pick(["a", " b ", "\n", "x-"]);
-    case 1: case 2: case 3: return `{{ ${expression()} }}`;
+    case 0: return pick(["a", " b ", ".\n", "x-"]);
+    case 1: case 2: case 3: return `{{ ${expression(true)} }}`;
     case 4: return `{% if ${test()} %}${body(depth + 1)}{% else %}${body(depth + 1)}{% endif %}`;
     case 5: return `{% unless ${test()} %}${body(depth + 1)}{% endunless %}`;
-    case 6: return `{% for i in ${pick(["list", "words", "items", "(1..3)", "person.tags", "absent"])}${pick(["", " limit: 2", " offset: 1", " reversed"])} %}{{ ${pick(["i", "forloop.index", "forloop.last", "i.title", "forloop.rindex0"])} }}${body(depth + 1)}{% else %}none{% endfor %}`;
-    case 7: return `{% assign ${pick(["a", "b", "c"])} = ${expression()} %}{{ ${pick(["a", "b", "c"])} }}`;
-    case 8: return `{% case ${value()} %}{% when ${value()} %}${body(depth + 1)}{% else %}${body(depth + 1)}{% endcase %}`;
+    case 6: return `{% for i in ${pick(["list", "words", "(1..3)", "person.tags", "absent"])}${pick(["", " limit: 2", " offset: 1", " reversed"])} %}{{ ${pick(["i", "forloop.index", "forloop.last", "forloop.first", "forloop.rindex0"])} }}${body(depth + 1)}{% else %}none{% endfor %}`;
+    case 7: return `{% assign ${pick(["a", "b", "c"])} = ${expression(true)} %}{{ ${pick(["a", "b", "c"])} }}`;
+    case 8: return `{% case ${value("num")} %}{% when ${value("num")} %}${body(depth + 1)}{% else %}${body(depth + 1)}{% endcase %}`;
     case 9: return `{% capture ${pick(["a", "b"])} %}${body(depth + 1)}{% endcapture %}{{ a }}`;
     default: return pick(["{% increment k %}", "{% decrement k %}", "{% cycle 'p', 'q' %}", "{%- if yes -%} z {%- endif -%}", "{% raw %}{{ n }}{% endraw %}"]);
   }
 };
 
-const engine = new Liquid({ strictFilters: true, lenientIf: true });
+const engine = new Liquid({ strictFilters: true });
 for (let i = 0; i < count; i++) {
   const template = body(0);
   let out;
