@@ -46,6 +46,37 @@ func TestAnErrorDenies(t *testing.T) {
 	}
 }
 
+func TestDecideAllAnswersAsEachAlone(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	h.door(prefs("u1", ada, `{"marketing":true,"partners":false,"analytics":true}`), false)
+	h.walk()
+	var questions []consent.Question
+	for _, p := range []purpose.Purpose{purpose.Service, news, offer, purpose.OpenTrack, purpose.ClickTrack, purpose.Profiling, "none"} {
+		for _, op := range []consent.Operation{consent.HandOver, consent.Track, consent.Personalise, consent.Export} {
+			questions = append(questions, consent.Question{
+				Subjects: []id.Hash{h.hash("user_id", "u1"), h.hash("user_id", "silent")}, Address: h.hash("email", ada),
+				Operation: op, Purpose: p, Channel: purpose.Email, At: h.now,
+			})
+		}
+	}
+	all := h.a.DecideAll(context.Background(), questions...)
+	for i, q := range questions {
+		if one := h.a.Decide(context.Background(), q); one != all[i] {
+			t.Errorf("%s %s: alone %+v, together %+v", q.Operation, q.Purpose, one, all[i])
+		}
+		if !(all[i].Effect == consent.Allow) && (all[i].Effect == consent.Redact) != (q.Operation == consent.Track || q.Operation == consent.Personalise) {
+			t.Errorf("%s is answered %s", q.Operation, all[i].Effect)
+		}
+	}
+	h.store.broke = errBroken
+	for i, d := range h.a.DecideAll(context.Background(), questions...) {
+		if d.Effect == consent.Allow && d.Reason != consent.ByBasis {
+			t.Errorf("%s %s: %+v although nothing can be read", questions[i].Operation, questions[i].Purpose, d)
+		}
+	}
+}
+
 func TestWideningHoldsOnceWalked(t *testing.T) {
 	t.Parallel()
 	h := setup(t)

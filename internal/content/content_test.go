@@ -475,6 +475,54 @@ blocks:
 	}
 }
 
+func TestTextPartOfItsOwn(t *testing.T) {
+	t.Parallel()
+	f := welcome("<p>HTML</p>")
+	f["body.txt"] = "Hi {{ person.first_name | default: \"there\" }},\r\n\r\n\r\n\r\nbye \x07 \n{{ workspace.name }}  \n"
+	out, err := setup(t, f, one{"email": ada, "first_name": "<Ada>\r.\rQUIT"}, news, purpose.Profiling).render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "Hi <Ada>\n.\nQUIT,\n\nbye\nAcorn Books\n"; string(out.Text) != want {
+		t.Errorf("text %q, want %q", out.Text, want)
+	}
+}
+
+func TestSyntaxErrorsAreNamedWhereTheyStand(t *testing.T) {
+	t.Parallel()
+	f := files{
+		sheet:                  "purpose: service\nsubject: 'Hi {{ person.first_name | defualt: \"x\" }}'\npreheader: '{% if %}'\n",
+		"body.html":            "<p>\n{% for x in trigger.items %}\n</p>",
+		"body.txt":             "{% render 'foot' %}",
+		"partials/foot.liquid": "one\n{{ person.city }}\n",
+	}
+	_, problems := f.parse(t)
+	var got []string
+	for _, p := range problems {
+		got = append(got, fmt.Sprintf("%s:%d", p.File, p.Line))
+	}
+	for _, want := range []string{"template.yaml:2", "template.yaml:3", "body.html:2"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("nothing is said of %s: %+v", want, problems)
+		}
+	}
+	f[sheet], f["body.html"] = "purpose: service\nsubject: Hi\n", "<p>x</p>"
+	_, problems = f.parse(t)
+	if len(problems) != 1 || problems[0].File != "partials/foot.liquid" || problems[0].Line != 2 {
+		t.Errorf("a partial that prints what may be missing: %+v", problems)
+	}
+}
+
+func TestSubjectAndPreheaderFallBack(t *testing.T) {
+	t.Parallel()
+	f := files{sheet: "purpose: service\nsubject: {text: 'For {{ trigger.name }}', fallback: For you}\npreheader: {text: '{{ trigger.what }}', fallback: News}\n", "body.html": "<p>x</p>"}
+	s := setup(t, f, one{"email": ada}, purpose.Service)
+	out, err := s.render()
+	if err != nil || out.Subject != "For you" || out.Preheader != "News" || out.Fallbacks != 2 {
+		t.Errorf("%v: %q, %q, %d fallbacks", err, out.Subject, out.Preheader, out.Fallbacks)
+	}
+}
+
 func BenchmarkRender(b *testing.B) {
 	f := welcome(`<table>{% for p in trigger.products %}<tr><td><img src="{{ p.image_url | default: "https://shop.example/i.png" }}" alt="{{ p.name | default: "A book" }}"></td><td><a href="{{ p.url | default: "https://shop.example/" }}">{{ p.name | default: "A book" }}</a><br>{{ p.price | default: 0 }}</td></tr>{% endfor %}</table>` + strings.Repeat(`<p style="margin:0 0 16px;font-family:Georgia,serif">A paragraph of words as mails have them, with <b>some</b> emphasis.</p>`, 30))
 	s := setup(b, f, one{"email": ada, "first_name": "Ada"}, news, purpose.OpenTrack, purpose.ClickTrack)

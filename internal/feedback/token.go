@@ -99,9 +99,6 @@ func NewSigner(c SignerConfig) (*Signer, error) {
 	return s, nil
 }
 
-// Base gives the address under which the links lie.
-func (s *Signer) Base() string { return s.base }
-
 // Sign writes a token. url is what a click leads to, signed with it.
 func (s *Signer) Sign(t Token, url string) string {
 	k := s.keys[0]

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -661,6 +662,105 @@ func TestNoWithdrawalIsLostAmongMany(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Fault 27: while mails are handed over, readers leave at random moments. None is
+// handed over whose hand-over began after the reader heard 200.
+func TestNoHandOverBeginsAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	const readers = 60
+	var addresses []id.Hash
+	for i := range readers {
+		addresses = append(addresses, h.hasher.Sum("email", fmt.Sprint("reader", i, "@mail.example")))
+	}
+	h.said(news, consent.Granted, addresses...)
+	var left [readers]atomic.Bool
+	var wg sync.WaitGroup
+	done, once := make(chan struct{}), make(chan struct{})
+	passed := 0
+	wg.Go(func() {
+		for round := 0; ; round++ {
+			if round == 1 {
+				close(once)
+			}
+			for i, address := range addresses {
+				gone := left[i].Load() // Before the transaction begins.
+				err := h.state.Write(context.Background(), store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
+					d := h.a.DecideIn(tx.Consent(), consent.Question{
+						Address: address, Operation: consent.HandOver, Purpose: news, Channel: purpose.Email, At: h.clock(),
+					})
+					if d.Effect != consent.Allow {
+						return nil
+					}
+					passed++
+					if gone {
+						t.Errorf("reader %d was handed over after the answer", i)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	})
+	<-once
+	var leaving sync.WaitGroup
+	for w := range 4 {
+		leaving.Go(func() {
+			for i := w; i < readers; i += 4 {
+				s := scenario{method: "POST", path: h.signer.Unsubscribe(h.mail, addresses[i], news), body: oneClick, kind: encoded, status: 200}
+				if i%3 == 0 {
+					s.path, s.body = h.signer.Preferences(h.mail, addresses[i], news), "all=1"
+				}
+				h.do(s)
+				left[i].Store(true)
+			}
+		})
+	}
+	leaving.Wait()
+	close(done)
+	wg.Wait()
+	if passed == 0 {
+		t.Error("nothing was handed over before anybody left: the test shows nothing")
+	}
+	for _, address := range addresses {
+		if !h.a.Narrows(address, news) {
+			t.Error("memory forgot somebody who left")
+		}
+	}
+}
+
+func TestHardBounceTakesTheAddressOffEveryList(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	desk, err := feedback.New(feedback.Config{Signer: h.signer, Permission: h.a, Mails: h, Log: h, Now: h.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func(o message.Outcome) {
+		t.Helper()
+		var ap consent.Applied
+		if err := h.Write(context.Background(), func(st consent.Store) (err error) { ap, err = desk.Bounced(st, h.ada, o, h.clock()); return err }); err != nil {
+			t.Fatal(err)
+		}
+		ap.Done()
+	}
+	tell(message.Outcome{Verdict: message.Refused, Code: 550, Enhanced: "5.7.1", Reason: "policy"})
+	if d := h.may(purpose.Service); d.Effect != consent.Allow {
+		t.Errorf("a refusal that blames us suppressed the address: %+v", d)
+	}
+	tell(message.Outcome{Verdict: message.Refused, Code: 550, Enhanced: "5.1.1", Reason: "mailbox_unknown", Suppress: true})
+	if d := h.may(purpose.Service); d.Reason != "suppressed_hard_bounce" {
+		t.Errorf("after a hard bounce: %+v", d)
+	}
 }
 
 func TestServiceCannotBeLeft(t *testing.T) {
