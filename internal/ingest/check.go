@@ -100,7 +100,7 @@ func ofContext(key []byte) field {
 	return noField
 }
 
-// span is a part of a body.
+// span is a part of a body, which is far below 4 GB.
 type span struct{ from, to uint32 }
 
 // item is one event as it came, still raw: where its members stand in bytes.
@@ -118,7 +118,7 @@ func (it *item) all() []byte { return it.bytes[it.whole.from:it.whole.to] }
 
 // locate sets the spans of an object that is known to be sound.
 func (it *item) locate(object []byte) {
-	*it = item{bytes: object, whole: span{0, uint32(len(object))}, checked: true} //nolint:gosec // Bodies are far below 4 GB.
+	*it = item{bytes: object, whole: span{0, uint32(len(object))}, checked: true}
 	it.locateIn(object, 0, ofEvent)
 	if context := it.spans[fContext]; context.to > context.from {
 		it.locateIn(it.raw(fContext), int(context.from), ofContext)
@@ -133,7 +133,7 @@ func (it *item) locateIn(object []byte, offset int, of func([]byte) field) {
 		}
 		if f := of(key); f != noField {
 			end := offset + m.i
-			it.spans[f] = span{uint32(end - len(value)), uint32(end)} //nolint:gosec // Bodies are far below 4 GB.
+			it.spans[f] = span{uint32(end - len(value)), uint32(end)}
 		}
 	}
 }
@@ -199,7 +199,7 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 			return i, false
 		}
 		if f != noField {
-			it.spans[f] = span{uint32(from), uint32(i)} //nolint:gosec // Bodies are far below 4 GB.
+			it.spans[f] = span{uint32(from), uint32(i)}
 		}
 		i = space(b, i)
 		switch {
@@ -229,7 +229,7 @@ func (c *checker) unique(base, from, to int) bool {
 			return false
 		}
 	}
-	c.keys = append(c.keys, span{uint32(from), uint32(to)}) //nolint:gosec // Bodies are far below 4 GB.
+	c.keys = append(c.keys, span{uint32(from), uint32(to)})
 	return true
 }
 

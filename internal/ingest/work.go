@@ -107,7 +107,7 @@ func (in *Ingest) split(w *work) problem {
 	end, ok := w.addItem(in, i)
 	switch {
 	case w.items[0].facts.depth > in.limits.Depth:
-		w.items[0].whole.to = uint32(len(body)) //nolint:gosec // It is kept whole; what follows was not looked at.
+		w.items[0].whole.to = uint32(len(body)) // It is kept whole; what follows was not looked at.
 	case !ok || space(body, end) != len(body):
 		w.items = w.items[:0]
 		return problem{CodeJSON, "the body is not valid JSON"}
@@ -123,7 +123,7 @@ func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
 	it := &w.items[len(w.items)-1]
 	if w.check.b[i] == '{' {
 		if end, ok := w.check.event(i, it); ok && end-i <= in.limits.EventBytes {
-			it.whole = span{uint32(i), uint32(end)} //nolint:gosec // Bodies are far below 4 GB.
+			it.whole = span{uint32(i), uint32(end)}
 			it.checked = true
 			return end, true
 		}
@@ -133,7 +133,7 @@ func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
 		depth = len(w.check.b) // Its end must be found, however deep it is.
 	}
 	end, f, ok := measure(w.check.b, i, depth)
-	*it = item{bytes: w.check.b, whole: span{uint32(i), uint32(end)}, facts: f} //nolint:gosec // Bodies are far below 4 GB.
+	*it = item{bytes: w.check.b, whole: span{uint32(i), uint32(end)}, facts: f}
 	return end, ok
 }
 
