@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -46,6 +47,33 @@ func (c *Clock) Set(at time.Time) {
 	c.moved = make(chan time.Time)
 }
 
+// Release lets a clock that was moved by hand run by itself from where it
+// stands, at so many business seconds a machine second.
+func (c *Clock) Release(speed float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.anchor, c.began, c.speed = c.now(), time.Now(), speed
+	close(c.moved)
+	c.moved = make(chan time.Time)
+}
+
+// running waits until the clock runs by itself; false: the context ended first.
+func (c *Clock) running(ctx context.Context) bool {
+	for {
+		c.mu.Lock()
+		speed, moved := c.speed, c.moved
+		c.mu.Unlock()
+		if speed != 0 {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 // Until gives how long business time takes to reach an instant, in machine time.
 func (c *Clock) Until(at time.Time) time.Duration {
 	c.mu.Lock()
@@ -78,8 +106,11 @@ func (c *Clock) After(d time.Duration) <-chan time.Time {
 func (c *Clock) Follow(wall time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.speed != 1 { // business time is a time of its own
+		return 0
+	}
 	ahead := wall.Round(0).Sub(c.now())
-	if c.speed == 1 && ahead > 0 {
+	if ahead > 0 {
 		c.anchor, c.began = wall.UTC().Round(0), time.Now()
 	}
 	return ahead

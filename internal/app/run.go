@@ -43,9 +43,7 @@ func (h *House) Run(ctx context.Context) error {
 	start(&inner, h.walker.Run, walking)
 	start(&inner, h.walker.RunRelay, walking)
 	start(&inner, h.housekeeping, walking)
-	if h.clock.speed != 0 { // whoever moves the clock by hand rings by hand
-		start(&outer, h.walker.RunAlarms, sending)
-	}
+	start(&outer, h.ringing, sending)
 	start(&outer, h.startSending, sending)
 
 	var err error
@@ -58,6 +56,15 @@ func (h *House) Run(ctx context.Context) error {
 	stopWalk()
 	inner.Wait()
 	return err
+}
+
+// ringing rings what is due as business time runs; whoever moves the clock by
+// hand rings by hand.
+func (h *House) ringing(ctx context.Context) error {
+	if !h.clock.running(ctx) {
+		return nil
+	}
+	return h.walker.RunAlarms(ctx)
 }
 
 // startSending begins to claim mails once everything that had arrived when the

@@ -18,6 +18,10 @@ import (
 // Doors says where a house listens.
 type Doors struct {
 	Listen string // host:port of every door
+	// Listener is taken instead of Listen, and Handler instead of the house's
+	// own, where somebody else has made them.
+	Listener net.Listener
+	Handler  http.Handler
 	Admin  string // loopback host:port of metrics, profiles and the development inbox; "": none
 	SMTP   string // loopback host:port at which the development inbox takes mail; "": none
 	// Open is called with the real addresses once callers are let in.
@@ -31,11 +35,14 @@ const stopDoors = 10 * time.Second
 // them again first: what was answered is durable, and what is on the wire may
 // come to its end. A folder that differs from what is in effect is applied.
 func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) error {
-	listener, err := listen(ctx, d.Listen)
+	listener, err := d.listener(ctx)
 	if err != nil {
 		return err
 	}
-	server := api.NewServer(api.ServerConfig{Handler: h.doors, Logger: h.logger})
+	if d.Handler == nil {
+		d.Handler = h.doors
+	}
+	server := api.NewServer(api.ServerConfig{Handler: d.Handler, Logger: h.logger})
 	var admin net.Listener
 	adminServer := telemetry.NewServer(h.Metrics)
 	adminServer.Handler = h.adminPages(adminServer.Handler)
@@ -105,6 +112,13 @@ func serve(s *http.Server, l net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+func (d *Doors) listener(ctx context.Context) (net.Listener, error) {
+	if d.Listener != nil {
+		return d.Listener, nil
+	}
+	return listen(ctx, d.Listen)
 }
 
 func listen(ctx context.Context, address string) (net.Listener, error) {

@@ -16,7 +16,6 @@ import (
 	"rapport/internal/message"
 	"rapport/internal/source"
 	"rapport/internal/store"
-	"rapport/internal/timer"
 )
 
 // Playback plays a file back on business time: events in order of time, each at
@@ -108,37 +107,13 @@ func (p *Playback) play(ctx context.Context, sorter *source.Sorter, out *Played)
 // maxInstant is how many events of one instant are appended at once.
 const maxInstant = 2000
 
-// reach moves business time to an instant, stopping wherever something is due
-// before it. What is due at the instant itself comes after its events.
+// reach moves business time to an instant, with all that is due before it.
 func (p *Playback) reach(ctx context.Context, at time.Time) error {
 	for {
-		next, any, err := p.next(ctx)
-		if err != nil {
-			return err
-		}
-		if !any || next >= at.UnixMilli() {
-			p.House.clock.Set(at)
-			return nil
-		}
-		p.House.clock.Set(time.UnixMilli(next + 1))
-		if _, err := p.House.walker.Ring(ctx); err != nil {
-			return err
-		}
-		tail, _ := p.House.log.Tail(eventlog.Live)
-		if err := p.settle(ctx, tail); err != nil {
+		if reached, err := p.House.Advance(ctx, at); err != nil || !reached.Before(at) {
 			return err
 		}
 	}
-}
-
-func (p *Playback) next(ctx context.Context) (due int64, any bool, err error) {
-	err = p.House.state.Read(ctx, func(tx store.Tx) error {
-		var a timer.Alarm
-		a, any, err = tx.Timer().Next()
-		due = a.Due
-		return err
-	})
-	return due, any, err
 }
 
 // settle waits until the walk has passed a position and every mail that is due
@@ -147,17 +122,7 @@ func (p *Playback) settle(ctx context.Context, pos int64) error {
 	if err := p.House.walker.Wait(ctx, eventlog.Live, pos); err != nil {
 		return err
 	}
-	for {
-		d := p.House.sender.dispatcher()
-		if d != nil {
-			return d.Settle(ctx)
-		}
-		select { // sending begins once what was there at the start is walked
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
+	return p.House.sent(ctx)
 }
 
 // count reads what was accepted from the ledger.

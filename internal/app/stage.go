@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"rapport/internal/eventlog"
+	"rapport/internal/store"
+	"rapport/internal/timer"
+)
+
+// Advance moves business time, on a clock that is moved by hand, to an instant
+// or to the next one before it at which something is due, and returns where it
+// stands once all that was due is walked and sent. What is due at the instant
+// itself comes after its events.
+func (h *House) Advance(ctx context.Context, at time.Time) (time.Time, error) {
+	next, any, err := h.nextDue(ctx)
+	if err != nil {
+		return h.clock.Now(), err
+	}
+	if !any || next >= at.UnixMilli() {
+		h.clock.Set(at)
+		return h.clock.Now(), nil
+	}
+	h.clock.Set(time.UnixMilli(next + 1))
+	if _, err := h.walker.Ring(ctx); err != nil {
+		return h.clock.Now(), err
+	}
+	return h.clock.Now(), h.Settle(ctx)
+}
+
+// Settle waits until everything that has arrived is walked and every mail that
+// is due has come to its end.
+func (h *House) Settle(ctx context.Context) error {
+	tail, _ := h.log.Tail(eventlog.Live)
+	if err := h.walker.Wait(ctx, eventlog.Live, tail); err != nil {
+		return err
+	}
+	return h.sent(ctx)
+}
+
+// Told waits, after Settle, until what state has to say is in the log and walked.
+func (h *House) Told(ctx context.Context) error {
+	for {
+		var waits bool
+		err := h.state.Read(ctx, func(tx store.Tx) error {
+			rows, err := tx.Processor().Relay(0, 1)
+			waits = len(rows) > 0
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !waits {
+			return h.Settle(ctx)
+		}
+		h.walker.RelayWaits()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (h *House) nextDue(ctx context.Context) (due int64, any bool, err error) {
+	err = h.state.Read(ctx, func(tx store.Tx) error {
+		var a timer.Alarm
+		a, any, err = tx.Timer().Next()
+		due = a.Due
+		return err
+	})
+	return due, any, err
+}
+
+// sent waits until every mail that is due has come to its end.
+func (h *House) sent(ctx context.Context) error {
+	for {
+		if d := h.sender.dispatcher(); d != nil {
+			return d.Settle(ctx)
+		}
+		select { // sending begins once what was there at the start is walked
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
