@@ -47,7 +47,7 @@ const rubySpace = " \t\n\v\f\r\x00"
 // joinTexts puts two texts together. In an HTML part a text that is HTML already stays so, and the other is escaped.
 func joinTexts(a *args, x, y Value) Value {
 	s, t := a.st.text(x), a.st.text(y)
-	if x.safe != y.safe {
+	if x.safe != y.safe && a.st.prog.opts.Escape == HTML {
 		if x.safe {
 			t = escapeHTML(t)
 		} else {

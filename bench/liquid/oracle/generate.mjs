@@ -35,7 +35,7 @@ const filters = {
     ["ceil", [], "num"], ["floor", [], "num"], ["round", [], "num"], ["at_least", ["num"], "num"], ["at_most", ["num"], "num"],
     ["append", ["str"], "str"], ["prepend", ["str"], "str"]],
   str: [["append", ["str"], "str"], ["prepend", ["num"], "str"], ["upcase", [], "str"], ["downcase", [], "str"], ["capitalize", [], "str"],
-    ["strip", [], "str"], ["lstrip", [], "str"], ["rstrip", [], "str"], ["size", [], "num"], ["split", ["','"], "strs"], ["split", ["' '"], "strs"],
+    ["strip", [], "str"], ["lstrip", [], "str"], ["rstrip", [], "str"], ["size", [], "num"], ["split", ["','"], "strs"],
     ["replace", ["'a'", "str"], "str"], ["replace_first", ["'l'", "str"], "str"], ["replace_last", ["'l'", "str"], "str"],
     ["remove", ["'p'"], "str"], ["remove_first", ["'l'"], "str"], ["remove_last", ["'l'"], "str"], ["slice", ["1", "3"], "str"], ["slice", ["-2", "2"], "str"],
     ["truncate", ["5"], "str"], ["truncate", ["4", "'-'"], "str"], ["escape", [], "str"], ["escape_once", [], "str"],
