@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -85,74 +86,128 @@ func BenchmarkWalkBatch(b *testing.B) {
 		b.Run(fmt.Sprintf("people=%d/durable=%v", people, durable), func(b *testing.B) {
 			s := openState(b, Config{Path: filepath.Join(b.TempDir(), "state.db")})
 			populate(b, s, people)
-			const batch = 1000
-			r := rand.New(rand.NewPCG(3, 4))
-			pack := make([]byte, 3300)
-			seen := make([]byte, batch*16)
-			body := make([]byte, 0, benchBody)
+			w := newBenchWalk(s, people)
 			var took []time.Duration
-			packs, pos := int64(0), int64(0)
 			b.ReportAllocs()
 			b.ResetTimer()
 			cpu := cpuSince(0)
 			for range b.N {
-				hashes := make([]id.Hash, 0, 2*batch)
-				for range batch {
-					n := 1 + r.IntN(people)
-					hashes = append(hashes, benchHash(1, n))
-					if r.IntN(10) < 7 {
-						hashes = append(hashes, benchHash(2, n))
-					}
-				}
-				slices.SortFunc(hashes, func(x, y id.Hash) int { return slices.Compare(x[:], y[:]) })
-				who := make([]id.Person, len(hashes))
-				begin := time.Now()
-				err := s.Write(context.Background(), store.WriteOptions{Priority: store.Normal, Durable: durable}, func(tx store.Tx) error {
-					if err := tx.Identity().Lookup(hashes, who); err != nil {
-						return err
-					}
-					slices.Sort(who)
-					who = slices.Compact(who)
-					persons := tx.Persons()
-					rows := make(map[id.Person][]byte, len(who))
-					err := persons.Load(who, func(w id.Person, raw []byte) error {
-						rows[w] = append(body[:0:0], raw...)
-						return nil
-					})
-					if err != nil {
-						return err
-					}
-					for _, w := range who {
-						row := rows[w]
-						row[r.IntN(len(row))]++
-						if err := persons.Update(w, row); err != nil {
-							return err
-						}
-					}
-					for range 26 {
-						packs++
-						if err := tx.Profile().AppendPack(packs, pack); err != nil {
-							return err
-						}
-					}
-					if err := tx.Processor().AppendSeen(noon, seen); err != nil {
-						return err
-					}
-					pos += batch
-					return tx.Processor().Advance(eventlog.Live, pos-batch, pos)
-				})
+				d, err := w.batch(store.WriteOptions{Priority: store.Normal, Durable: durable})
 				if err != nil {
 					b.Fatal(err)
 				}
-				took = append(took, time.Since(begin))
+				took = append(took, d)
 			}
 			b.StopTimer()
-			b.ReportMetric(float64(cpuSince(cpu).Microseconds())/float64(b.N*batch), "cpu-µs/event")
+			b.ReportMetric(float64(cpuSince(cpu).Microseconds())/float64(b.N*walkBatch), "cpu-µs/event")
 			slices.Sort(took)
-			b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.N*walkBatch)/b.Elapsed().Seconds(), "events/s")
 			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 			b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "max-ms")
 		})
+	}
+}
+
+const walkBatch = 1000
+
+// benchWalk writes what a walker writes.
+type benchWalk struct {
+	s          *State
+	r          *rand.Rand
+	people     int
+	packs, pos int64
+	pack, seen []byte
+}
+
+func newBenchWalk(s *State, people int) *benchWalk {
+	return &benchWalk{s: s, people: people, r: rand.New(rand.NewPCG(3, 4)), pack: make([]byte, 3300), seen: make([]byte, walkBatch*16)}
+}
+
+// batch writes one batch and tells how long the store took.
+func (w *benchWalk) batch(o store.WriteOptions) (time.Duration, error) {
+	hashes := make([]id.Hash, 0, 2*walkBatch)
+	for range walkBatch {
+		n := 1 + w.r.IntN(w.people)
+		hashes = append(hashes, benchHash(1, n))
+		if w.r.IntN(10) < 7 {
+			hashes = append(hashes, benchHash(2, n))
+		}
+	}
+	slices.SortFunc(hashes, func(x, y id.Hash) int { return slices.Compare(x[:], y[:]) })
+	begin := time.Now()
+	err := w.s.Write(context.Background(), o, func(tx store.Tx) error {
+		who := make([]id.Person, len(hashes))
+		if err := tx.Identity().Lookup(hashes, who); err != nil {
+			return err
+		}
+		slices.Sort(who)
+		who = slices.Compact(who)
+		persons := tx.Persons()
+		rows := make(map[id.Person][]byte, len(who))
+		err := persons.Load(who, func(p id.Person, raw []byte) error {
+			rows[p] = slices.Clone(raw)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range who {
+			row := rows[p]
+			row[w.r.IntN(len(row))]++
+			if err := persons.Update(p, row); err != nil {
+				return err
+			}
+		}
+		for range 26 {
+			w.packs++
+			if err := tx.Profile().AppendPack(w.packs, w.pack); err != nil {
+				return err
+			}
+		}
+		if err := tx.Processor().AppendSeen(noon, w.seen); err != nil {
+			return err
+		}
+		w.pos += walkBatch
+		return tx.Processor().Advance(eventlog.Live, w.pos-walkBatch, w.pos)
+	})
+	return time.Since(begin), err
+}
+
+// BenchmarkAppendBesideWalk is how long one client waits for a durable append
+// while the state is written at about 25,000 events a second.
+func BenchmarkAppendBesideWalk(b *testing.B) {
+	people := benchPeople(b)
+	dir := b.TempDir()
+	s := openState(b, Config{Path: filepath.Join(dir, "state.db")})
+	populate(b, s, people)
+	frames, err := OpenLog(LogConfig{Path: filepath.Join(dir, "log.db")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	log, err := eventlog.Open(eventlog.Config{Store: frames, Now: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { _ = log.Run(ctx) })
+	group.Go(func() {
+		w := newBenchWalk(s, people)
+		tick := time.NewTicker(40 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			if _, err := w.batch(store.WriteOptions{Priority: store.Normal}); err != nil {
+				b.Error(err)
+				return
+			}
+			<-tick.C
+		}
+	})
+	benchAppend(b, log, 1, 1)
+	stop()
+	group.Wait()
+	if err := frames.Close(); err != nil {
+		b.Fatal(err)
 	}
 }
 

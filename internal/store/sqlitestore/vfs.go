@@ -19,20 +19,17 @@ var registerPlain = sync.OnceFunc(func() { vfs.Register(plainName, plainVFS{vfs.
 // without the map it then does not give.
 type plainVFS struct{ vfs.VFSFilename }
 
-// OpenFilename opens a file and hides that it could be mapped.
+// OpenFilename opens a file and hides that a database could be mapped.
 func (p plainVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
 	f, flags, err := p.VFSFilename.OpenFilename(name, flags)
-	if err != nil {
-		return nil, flags, err
+	if err != nil || flags&vfs.OPEN_MAIN_DB == 0 {
+		return f, flags, err
 	}
 	of, ok := f.(osFile)
 	if !ok {
-		return nil, flags, fmt.Errorf("the driver's file %T lacks what this package needs", f)
+		return nil, flags, errors.Join(fmt.Errorf("the driver's file %T lacks what this package needs", f), f.Close())
 	}
-	if flags&vfs.OPEN_MAIN_DB != 0 {
-		return mainFile{plainFile{of}}, flags, nil
-	}
-	return plainFile{of}, flags, nil
+	return &mainFile{osFile: of}, flags, nil
 }
 
 // osFile is what the operating system's files can do, but for memory maps.
@@ -46,19 +43,48 @@ type osFile interface {
 	vfs.FileSharedMemory
 }
 
-type plainFile struct{ osFile }
+// writeBehind is how much may be written before the system is asked to begin
+// bringing it to the disk.
+const writeBehind = 4 << 20
 
-// mainFile is a database, not its log: it ends with a whole page. SQLite would
-// take what is missing of a page for zeros.
-type mainFile struct{ plainFile }
+// mainFile is a database, not its log. Only checkpoints write it, and what they
+// write goes to the disk little by little: otherwise their last sync brings up
+// to 256 MiB at once, and the other file's syncs, for which clients wait, stand
+// behind it.
+type mainFile struct {
+	osFile
+	from, to int64 // written and not yet under way; empty when equal
+	dirty    int
+}
 
 var errCutShort = errors.New("the file is cut short")
 
-// ReadAt reads a page.
-func (f mainFile) ReadAt(p []byte, off int64) (int, error) {
-	n, err := f.plainFile.ReadAt(p, off)
+// ReadAt reads a page. A database ends with a whole one; SQLite would take what
+// is missing for zeros.
+func (f *mainFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.osFile.ReadAt(p, off)
 	if n > 0 && n < len(p) {
 		return 0, vfs.SystemError(errCutShort, uint16(sqlite3.IOERR_DATA))
 	}
 	return n, err
+}
+
+// WriteAt writes.
+func (f *mainFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.osFile.WriteAt(p, off)
+	if f.from == f.to {
+		f.from, f.to = off, off
+	}
+	f.from, f.to = min(f.from, off), max(f.to, off+int64(n))
+	if f.dirty += n; f.dirty >= writeBehind {
+		beginWriting(f.osFile, f.from, f.to)
+		f.from, f.to, f.dirty = 0, 0, 0
+	}
+	return n, err
+}
+
+// Sync brings to the disk what is not there yet.
+func (f *mainFile) Sync(flags vfs.SyncFlag) error {
+	f.from, f.to, f.dirty = 0, 0, 0
+	return f.osFile.Sync(flags)
 }
