@@ -50,6 +50,16 @@ func saysDamaged(t *testing.T, what string, err error, file string, codes ...str
 	for _, c := range codes {
 		ok = ok || c == code
 	}
+	if err != nil {
+		var flipped, said int
+		_, after, _ := strings.Cut(what, "(page ")
+		_, named, _ := strings.Cut(err.Error(), "damaged at page ")
+		_, noFlip := fmt.Sscanf(after, "%d", &flipped)
+		_, unnamed := fmt.Sscanf(named, "%d", &said)
+		if noFlip == nil && unnamed == nil && flipped != said || noFlip == nil && unnamed != nil && strings.HasPrefix(file, "state") {
+			t.Errorf("%s: the error names another page, or none: %v", what, err)
+		}
+	}
 	if !ok || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "backup") {
 		t.Errorf("%s: got %v; want one of %v that names %s and says what to do", what, err, codes, file)
 	}

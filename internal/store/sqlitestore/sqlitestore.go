@@ -30,7 +30,9 @@ const minVersion = 3_051_000
 type conn struct {
 	db    *sqlite3.Conn
 	stmts map[string]*sqlite3.Stmt
+	path  string
 	file  string // base name, for errors
+	page  string // the damaged page, once damage was met
 	tx    *tx    // of a reader, made with its first transaction
 
 	inTx   bool  // the writer is in a transaction
@@ -59,7 +61,7 @@ func openConn(c connConfig) (*conn, error) {
 		flags = sqlite3.OPEN_READWRITE | sqlite3.OPEN_URI
 	}
 	db, err := sqlite3.OpenFlags(name, flags)
-	k := &conn{db: db, stmts: make(map[string]*sqlite3.Stmt), file: c.file}
+	k := &conn{db: db, stmts: make(map[string]*sqlite3.Stmt), path: c.path, file: c.file}
 	if err != nil {
 		return nil, k.fail(err)
 	}
@@ -285,7 +287,10 @@ func (c *conn) kind(err error) error {
 		return fault.Wrap(err, fault.Conflict, "already_there", "%s has such a row already", c.file)
 	case errors.Is(err, sqlite3.CORRUPT), errors.Is(err, sqlite3.NOTADB),
 		code == sqlite3.IOERR_DATA, code == sqlite3.IOERR_SHORT_READ, code == sqlite3.IOERR_CORRUPTFS:
-		return damagedFile(c.file, "", err)
+		if c.page == "" {
+			c.page = damagedPage(c.path)
+		}
+		return damagedFile(c.file, c.page, err)
 	case errors.Is(err, sqlite3.IOERR):
 		return fault.Wrap(err, fault.Unavailable, "disk_error",
 			"the disk that holds %s refuses to read or write; look at the system's log", c.file)
