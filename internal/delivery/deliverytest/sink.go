@@ -63,6 +63,7 @@ type Sink struct {
 	cfg     SinkConfig
 	srv     *smtp.Server
 	addr    string
+	listen  net.Listener
 	done    chan struct{}
 	conns   atomic.Int64
 	opened  atomic.Int64
@@ -86,6 +87,7 @@ func NewSink(c SinkConfig) (*Sink, error) {
 	s.srv.EnableSMTPUTF8 = c.UTF8
 	s.srv.ErrorLog = log.New(io.Discard, "", 0)
 	l = &watched{Listener: l, s: s}
+	s.listen = l
 	if c.Implicit {
 		l = tls.NewListener(l, c.TLS)
 	} else {
@@ -112,6 +114,7 @@ func (s *Sink) Close() {
 	s.closing.Do(func() {
 		close(s.done)
 		_ = s.srv.Close()
+		_ = s.listen.Close() // the server may not have known of it yet
 		s.ended.Wait()
 	})
 }

@@ -186,7 +186,10 @@ func (i *Inbox) ServeSMTP(ctx context.Context, l net.Listener) error {
 	srv.EnableSMTPUTF8 = true
 	srv.ReadTimeout, srv.WriteTimeout = 5*time.Minute, time.Minute
 	srv.ErrorLog = errorLog{i.cfg.Logger}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		_ = srv.Close()
+		_ = l.Close() // the server may not have known of it yet
+	})
 	defer stop()
 	if err := srv.Serve(l); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("serve the development inbox: %w", err)

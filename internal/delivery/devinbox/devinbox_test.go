@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rapport/internal/delivery"
+	"rapport/internal/delivery/deliverytest"
 	"rapport/internal/delivery/devinbox"
 	smtprelay "rapport/internal/delivery/smtp"
 	"rapport/internal/id"
@@ -231,4 +232,25 @@ func FuzzReading(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	for _, door := range []string{"in process", "smtp"} {
+		t.Run(door, func(t *testing.T) {
+			t.Parallel()
+			deliverytest.Contract(t, func(t *testing.T) deliverytest.Under {
+				i := inbox(t, nil)
+				u := deliverytest.Under{Provider: i.Provider()}
+				if door == "smtp" {
+					u.Provider = overTCP(t, i)
+				}
+				u.Arrived = func(to string) int {
+					mails, _ := i.List(to, 100)
+					return len(mails)
+				}
+				return u
+			})
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"rapport/internal/fault"
 	"rapport/internal/message"
@@ -112,69 +113,54 @@ func appendPart(dst []byte, kind string, body []byte, boundary string) []byte {
 }
 
 // survey tells whether a body may go as it is (ASCII, short lines, no blanks at
-// their ends) and counts the octets that may not.
+// their ends) and counts the octets that may not. The body is clean.
 func survey(body []byte) (plain bool, high int) {
 	plain = true
-	line := 0
-	var last byte
-	for _, c := range body {
-		switch {
-		case c >= 0x80:
-			high++
-			plain = false
-		case c == '\n':
-			line = 0
-		case c == '\r':
-			plain = plain && last != ' ' && last != '\t'
-		default:
-			line++
+	for rest := body; len(rest) > 0; {
+		line := rest
+		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
+			line, rest = rest[:n-1], rest[n+1:]
+		} else {
+			rest = nil
 		}
-		plain = plain && line <= lineMost
-		last = c
+		if n := len(line); n > lineMost || n > 0 && (line[n-1] == ' ' || line[n-1] == '\t') {
+			plain = false
+		}
+		for _, c := range line {
+			high += int(c >> 7)
+		}
 	}
-	return plain && last != ' ' && last != '\t', high
+	return plain && high == 0, high
 }
 
 // clean gives the body valid UTF-8 with CR LF line ends and without other
 // control characters than tabs.
 func clean(body []byte) []byte {
-	if isClean(body) {
-		return body
+	if !utf8.Valid(body) {
+		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
-	body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
-	out := make([]byte, 0, len(body)+len(body)/32)
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case c == '\r':
-			if i+1 < len(body) && body[i+1] == '\n' {
-				i++
+	out := make([]byte, 0, len(body)+len(body)/32+2)
+	for len(body) > 0 {
+		n := 0
+		for n < len(body) && (body[n] >= 0x20 && body[n] != 0x7f || body[n] == '\t') {
+			n++
+		}
+		out = append(out, body[:n]...)
+		if n == len(body) {
+			break
+		}
+		switch body[n] {
+		case '\r':
+			if n+1 < len(body) && body[n+1] == '\n' {
+				n++
 			}
 			out = append(out, '\r', '\n')
-		case c == '\n':
+		case '\n':
 			out = append(out, '\r', '\n')
-		case c == '\t' || c >= 0x20 && c != 0x7f:
-			out = append(out, c)
 		}
+		body = body[n+1:]
 	}
 	return out
-}
-
-func isClean(body []byte) bool {
-	for i, c := range body {
-		switch {
-		case c == '\n':
-			if i == 0 || body[i-1] != '\r' {
-				return false
-			}
-		case c == '\r':
-			if i+1 == len(body) || body[i+1] != '\n' {
-				return false
-			}
-		case c < 0x20 && c != '\t' || c >= 0x7f:
-			return false // Not necessarily unclean, but it takes a closer look.
-		}
-	}
-	return true
 }
 
 // clip shortens what is quoted in an error.

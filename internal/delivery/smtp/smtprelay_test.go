@@ -430,3 +430,11 @@ func TestAddressesBeyondASCIINeedTheServersWord(t *testing.T) {
 		}
 	}
 }
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	deliverytest.Contract(t, func(t *testing.T) deliverytest.Under {
+		s := sink(t, deliverytest.SinkConfig{})
+		return deliverytest.Under{Provider: relay(t, s.Addr(), nil), Arrived: s.To}
+	})
+}
