@@ -15,7 +15,7 @@ command -v npm >/dev/null 2>&1 || packages="$packages npm"
 # The race detector is linked with C.
 command -v gcc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
 # DKIM signatures are verified by dkimpy after a real SMTP trip.
-python3 -c 'import dkim, nacl' >/dev/null 2>&1 || packages="$packages python3-dkim python3-nacl"
+/usr/bin/python3 -c 'import dkim, nacl' >/dev/null 2>&1 || packages="$packages python3-dkim python3-nacl"
 
 if [ -n "$packages" ]; then
   if [ "$(id -u)" -ne 0 ]; then
@@ -33,16 +33,12 @@ if ! "$lint" version 2>/dev/null | grep -q "${GOLANGCI_VERSION#v}"; then
   go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$GOLANGCI_VERSION"
 fi
 
-# The SDKs whose wire we speak, at the versions that their lock files name.
+# The SDKs that our users have speak to the true binary, at the versions that
+# their lock files name: Segment's for Node and the browser, and for Go.
 git ls-files '*package-lock.json' | while read -r lock; do
   dir=$(dirname "$lock")
   if [ ! -d "$dir/node_modules" ] || [ "$lock" -nt "$dir/node_modules" ]; then
-    (cd "$dir" && npm ci --no-audit --no-fund && touch node_modules)
+    (cd "$dir" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund && touch node_modules)
   fi
 done
-
-# The SDKs that our users have speak to the true binary: Segment's for Go, for
-# Node and for the browser, the last one in Debian's Chromium.
-apt-get install -y --no-install-recommends chromium nodejs npm
-(cd "$(dirname "$0")/../test/sdk/npm" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund)
-(cd "$(dirname "$0")/../test/sdk/analytics-go" && go mod download)
+(cd test/sdk/analytics-go && go mod download)
