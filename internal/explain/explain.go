@@ -82,6 +82,7 @@ type Membership struct {
 // Place is one stay in a journey.
 type Place struct {
 	Journey string     `json:"journey"`
+	Step    string     `json:"step,omitempty"`
 	Entered time.Time  `json:"entered"`
 	Version int        `json:"version"`
 	Waits   *time.Time `json:"until,omitempty"` // when the wait ends
@@ -230,7 +231,7 @@ func (r *Reader) Person(ctx context.Context, who id.Person, why purpose.Purpose)
 	}
 	for i := range f.jour.Places {
 		p := &f.jour.Places[i]
-		out.Journeys = append(out.Journeys, Place{p.Journey, utc(p.Entered), p.Version, instant(p.Until, p.Waiting && p.Until != rule.Never)})
+		out.Journeys = append(out.Journeys, Place{p.Journey, v.Journeys.Step(p), utc(p.Entered), p.Version, instant(p.Until, p.Waiting && p.Until != rule.Never)})
 	}
 	due := min(f.seg.NextDue(), f.jour.NextDue())
 	out.NextChange = instant(due, due != rule.Never)

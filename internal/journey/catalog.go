@@ -221,3 +221,12 @@ func (c *Catalog) Live(s *State, place, step string) bool {
 	}
 	return s.Live(place, step)
 }
+
+// Step gives the name of the step at which a place stands, "" when the version
+// that was entered is no longer known.
+func (c *Catalog) Step(p *Place) string {
+	if f := c.flow(p); f != nil && p.Node >= 0 && p.Node < len(f.nodes) {
+		return f.nodes[p.Node].id
+	}
+	return ""
+}

@@ -124,6 +124,12 @@ journeys:
     steps:
       - send: thanks
         class: transactional
+  later:
+    purpose: service
+    trigger: {event: Order Completed}
+    steps:
+      - wait: 1h
+        id: nudge
 `
 
 // house is real rooms over a data folder, with the door before them.

@@ -2,9 +2,11 @@ package manage
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"net/http"
 	"strings"
+	"time"
 
 	"rapport/internal/access"
 	"rapport/internal/eventlog"
@@ -14,6 +16,7 @@ import (
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/message"
+	"rapport/internal/rule"
 )
 
 // Sizes of pages.
@@ -124,7 +127,32 @@ func (h *Handler) explainSegment(w http.ResponseWriter, r *http.Request, _ acces
 	if err != nil {
 		return err
 	}
-	return h.answer(w, r, http.StatusOK, s)
+	return h.answer(w, r, http.StatusOK, struct {
+		*explain.Segment
+		Rule condition `json:"rule"` // in place of the embedded one
+	}{s, conditionOf(&s.Why)})
+}
+
+// condition is one condition of a rule with what it saw.
+type condition struct {
+	Text       string          `json:"text"`
+	Truth      bool            `json:"truth"`
+	Seen       json.RawMessage `json:"seen,omitempty"`
+	Note       string          `json:"note,omitempty"`
+	ValidUntil time.Time       `json:"valid_until,omitzero"`
+	Children   []condition     `json:"children,omitempty"`
+}
+
+func conditionOf(e *rule.Explanation) condition {
+	c := condition{Text: e.Text, Truth: e.Truth, Seen: e.Seen, Note: e.Note}
+	// Beyond the year 9999 there is no RFC 3339, and nobody waits for it.
+	if at := time.UnixMilli(e.ValidUntil).UTC(); e.ValidUntil != rule.Never && at.Year() <= 9999 {
+		c.ValidUntil = at
+	}
+	for i := range e.Children {
+		c.Children = append(c.Children, conditionOf(&e.Children[i]))
+	}
+	return c
 }
 
 func (h *Handler) getJourneys(w http.ResponseWriter, r *http.Request, _ access.Key) error {
