@@ -198,6 +198,9 @@ func TestSeveralCategoriesNeedAllTrue(t *testing.T) {
 		{`{}`, 0},
 		{`{"unknown":false}`, 0},
 		{`{"marketing":"false","partners":null}`, 0},
+		{`{"market\u0069ng":false}`, consent.Objected},
+		{`{"marketing":true,"marketing":false}`, consent.Objected},
+		{`{"marketing" : true , "partners" : true }`, consent.Granted},
 	}
 	for _, tt := range tests {
 		t.Run(tt.prefs, func(t *testing.T) {
@@ -553,5 +556,43 @@ func BenchmarkFromEventSilent(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		h.a.FromEvent(ev, false)
+	}
+}
+
+func BenchmarkFromEventUnchanged(b *testing.B) {
+	h := setup(b)
+	ev := prefs("u1", ada, `{"marketing":false,"analytics":false,"personalization":true}`)
+	ev.Name, ev.Flags = "Product Viewed", event.FromBrowser
+	h.door(ev, true)
+	b.ReportAllocs()
+	for b.Loop() {
+		if narrow, _ := h.a.FromEvent(ev, true); len(narrow) != 0 {
+			b.Fatal("something is written again")
+		}
+	}
+}
+
+func BenchmarkQuickAmongAMillion(b *testing.B) {
+	h := setup(b)
+	for i := range 1_000_000 {
+		var x id.Hash
+		for j := range 16 {
+			x[j] = byte(rand.Uint32())
+		}
+		h.store.held[x] = map[purpose.Purpose]consent.Held{news: {Purpose: news, State: consent.Withdrawn, Seq: int64(i), At: h.now}}
+	}
+	h.open()
+	subjects := make([]id.Hash, 4096)
+	for i := range subjects {
+		subjects[i] = h.hash("user_id", fmt.Sprint(i))
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		i++
+		q := consent.Question{Subjects: subjects[i&4095 : i&4095+1], Operation: consent.Collect, Purpose: purpose.Profiling}
+		if d, _ := h.a.Quick(&q); d.Effect != consent.Allow {
+			b.Fatal(d)
+		}
 	}
 }

@@ -41,6 +41,7 @@ type Definition struct {
 	ValidFor    time.Duration // how long a grant holds; zero means until it is taken back
 	Hidden      bool          // not on the preference page
 	Line        int           // where it stands in the file
+	paths       []string      // of its categories in an event's context
 }
 
 // Objectable tells whether a person may say no to the purpose: not where the
@@ -216,7 +217,9 @@ func (ps *policyParser) purpose(key, body *yaml.Node) {
 	ps.sense(d, key)
 	ps.policy.named[d.Name] = len(ps.policy.list)
 	ps.policy.list = append(ps.policy.list, d)
+	escape := strings.NewReplacer(`\`, `\\`, ".", `\.`)
 	for _, c := range d.Categories {
+		d.paths = append(d.paths, "consent.categoryPreferences."+escape.Replace(c))
 		ps.policy.byCat[c] = append(ps.policy.byCat[c], d)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	jsonx "github.com/go-json-experiment/json"
@@ -13,6 +14,7 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/id"
 	"rapport/internal/purpose"
+	"rapport/internal/rule"
 )
 
 // Reserved names of track events that speak of permission.
@@ -60,15 +62,14 @@ func (a *Authority) FromEvent(ev *event.Event, gpc bool) (narrow, widen []Entry)
 		return nil, nil
 	}
 	v := a.view.Load()
-	all := a.read(v.policy, ev, gpc)
-	for _, e := range all {
-		if e.State == Granted {
-			widen = append(widen, e)
-			a.expect(v, &e)
-			continue
-		}
-		if explicit(ev) || !a.stands(v, &e) {
-			narrow = append(narrow, e)
+	must := explicit(ev)
+	all := a.read(v.policy, ev, gpc, func(e *Entry) bool { return must || e.State == Granted || !a.stands(v, e) })
+	for i := range all {
+		if e := &all[i]; e.State == Granted {
+			widen = append(widen, *e)
+			a.expect(v, e)
+		} else {
+			narrow = append(narrow, *e)
 		}
 	}
 	return narrow, widen
@@ -82,7 +83,7 @@ func (a *Authority) WalkedEvent(ev *event.Event) []Entry {
 	if !Speaks(ev) {
 		return nil
 	}
-	return a.read(a.Policy(), ev, ev.Flags&event.GPC != 0)
+	return a.read(a.Policy(), ev, ev.Flags&event.GPC != 0, nil)
 }
 
 // explicit tells whether an event exists only to speak of permission, so that
@@ -130,32 +131,42 @@ func (a *Authority) stands(v *view, e *Entry) bool {
 // withdrawn are the same no.
 func atLeast(have, want State) bool { return have >= want || have > Granted && want < Objected }
 
-// read turns an event into statements, one for each identifier and purpose.
-func (a *Authority) read(p *Policy, ev *event.Event, gpc bool) []Entry {
+// read turns an event into statements, one for each identifier and purpose;
+// those that keep refuses are left out, nil keeps all.
+func (a *Authority) read(p *Policy, ev *event.Event, gpc bool, keep func(*Entry) bool) []Entry {
 	if ev.Type == event.Consent {
 		return a.change(ev)
 	}
-	said := map[purpose.Purpose]word{}
+	var said words
 	switch {
 	case ev.Name == SpamEvent && tells(ev):
-		p.everyMail(said, word{method: ByComplaint})
+		p.everyMail(&said, word{method: ByComplaint})
 	case ev.Name == UnsubscribedEvent && tells(ev):
-		p.unsubscribe(said, ev.Properties)
+		p.unsubscribe(&said, ev.Properties)
 	}
-	prefs, signal := preferences(ev.Context)
-	p.categories(said, prefs)
-	if gpc || signal {
-		for _, d := range p.list {
+	if bytes.Contains(ev.Context, consentKey) {
+		o, _ := objects.Get().(*rule.Object) // The pool holds nothing else.
+		o.Reset(ev.Context)
+		p.categories(&said, o)
+		raw, ok := o.Get("consent.globalPrivacyControl")
+		gpc = gpc || ok && string(raw) == "true"
+		o.Reset(nil)
+		objects.Put(o)
+	}
+	if gpc {
+		for i, d := range p.list {
 			if d.GPC {
-				said[d.Name] = word{method: ByGPC}
+				said.put(i, word{method: ByGPC})
 			}
 		}
 	}
-	if len(said) == 0 {
+	if !said.any {
 		return nil
 	}
-	return a.entries(p, ev, said)
+	return a.entries(p, ev, &said, keep)
 }
+
+var objects = sync.Pool{New: func() any { return new(rule.Object) }}
 
 // tells tells whether an event's name is one that an event of this type can
 // have: a page called "Unsubscribed" says nothing.
@@ -163,92 +174,78 @@ func tells(ev *event.Event) bool { return ev.Type == event.Track || ev.Type == e
 
 // word is what is said of one purpose.
 type word struct {
+	said   bool
 	yes    bool
 	method string // "" for the method of the event
 }
 
+// words are what is said of each purpose, in the order of the policy.
+type words struct {
+	of  [MaxPurposes]word
+	any bool
+}
+
+func (w *words) put(i int, x word) {
+	x.said = true
+	w.of[i], w.any = x, true
+}
+
 // everyMail says no to all mail that one can say no to.
-func (p *Policy) everyMail(said map[purpose.Purpose]word, w word) {
-	for _, d := range p.list {
+func (p *Policy) everyMail(said *words, w word) {
+	for i, d := range p.list {
 		if d.Scope == AddressScope && d.Objectable() {
-			said[d.Name] = w
+			said.put(i, w)
 		}
 	}
 }
 
 // unsubscribe reads Unsubscribed: list_id names a purpose or a consent
 // category; without one, or with one nobody knows, all mail is meant.
-func (p *Policy) unsubscribe(said map[purpose.Purpose]word, properties []byte) {
+func (p *Policy) unsubscribe(said *words, properties []byte) {
 	var props struct {
 		List string `json:"list_id"`
 	}
 	_ = jsonx.Unmarshal(properties, &props, lax) // What cannot be read names no list: all mail is meant.
 	w := word{method: ByLink}
-	for _, d := range p.list {
+	for i, d := range p.list {
 		named := within(d.Name, purpose.Purpose(props.List)) || slices.Contains(d.Categories, props.List)
 		if props.List != "" && named && d.Objectable() {
-			said[d.Name] = w
+			said.put(i, w)
 		}
 	}
-	if len(said) == 0 {
+	if !said.any {
 		p.everyMail(said, w)
-	}
-}
-
-// categories reads consent categories: one false says no to each purpose that
-// it means; a yes needs all of a purpose's categories. What is missing says nothing.
-func (p *Policy) categories(said map[purpose.Purpose]word, prefs map[string]bool) {
-	for cat := range prefs {
-		for _, d := range p.byCat[cat] {
-			if _, done := said[d.Name]; done || !d.Objectable() {
-				continue
-			}
-			yes, no := 0, false
-			for _, c := range d.Categories {
-				v, ok := prefs[c]
-				no = no || ok && !v
-				if v {
-					yes++
-				}
-			}
-			if no || yes == len(d.Categories) {
-				said[d.Name] = word{yes: !no}
-			}
-		}
 	}
 }
 
 var lax = jsonx.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// preferences reads context.consent. Only true and false are words; anything
-// else says nothing.
-func preferences(context []byte) (prefs map[string]bool, gpc bool) {
-	if !bytes.Contains(context, consentKey) {
-		return nil, false
-	}
-	var c struct {
-		Consent struct {
-			Categories map[string]jsontext.Value `json:"categoryPreferences"`
-			GPC        jsontext.Value            `json:"globalPrivacyControl"`
-		} `json:"consent"`
-	}
-	if err := jsonx.Unmarshal(context, &c, lax); err != nil {
-		return nil, false
-	}
-	prefs = make(map[string]bool, len(c.Consent.Categories))
-	for name, v := range c.Consent.Categories {
-		switch string(v) {
-		case "true":
-			prefs[name] = true
-		case "false":
-			prefs[name] = false
+// categories reads context.consent.categoryPreferences: one false says no to
+// each purpose that the category means; a yes needs all of a purpose's
+// categories. Only true and false are words; what is missing says nothing.
+func (p *Policy) categories(said *words, context *rule.Object) {
+	for i, d := range p.list {
+		if said.of[i].said || len(d.paths) == 0 || !d.Objectable() {
+			continue
+		}
+		yes, no := 0, false
+		for _, path := range d.paths {
+			raw, _ := context.Get(path)
+			switch string(raw) {
+			case "true":
+				yes++
+			case "false":
+				no = true
+			}
+		}
+		if no || yes == len(d.paths) {
+			said.put(i, word{yes: !no})
 		}
 	}
-	return prefs, string(c.Consent.GPC) == "true"
 }
 
 // entries spreads what was said over the identifiers that the event bears.
-func (a *Authority) entries(p *Policy, ev *event.Event, said map[purpose.Purpose]word) []Entry {
+func (a *Authority) entries(p *Policy, ev *event.Event, said *words, keep func(*Entry) bool) []Entry {
 	method := ByServer
 	weak := ev.Flags&event.FromBrowser != 0 && ev.Flags&event.Verified == 0
 	switch {
@@ -257,11 +254,13 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said map[purpose.Purpose
 	case weak:
 		method = ByBrowser
 	}
-	names := a.identifiers(ev)
+	var room [8]name
+	names := a.identifiers(ev, room[:0])
+	record := ""
 	var out []Entry
-	for _, d := range p.list {
-		w, ok := said[d.Name]
-		if !ok {
+	for i, d := range p.list {
+		w := said.of[i]
+		if !w.said {
 			continue
 		}
 		for _, n := range names {
@@ -273,7 +272,7 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said map[purpose.Purpose
 				continue
 			}
 			e := Entry{
-				Record: RecordOf(ev), Subject: n.hash, Kind: n.kind, Purpose: d.Name, State: Granted,
+				Subject: n.hash, Kind: n.kind, Purpose: d.Name, State: Granted,
 				Said: ev.Time, At: arrival(ev.Received), Method: method, Source: ev.Source,
 			}
 			switch {
@@ -286,6 +285,13 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said map[purpose.Purpose
 			if w.method != "" {
 				e.Method = w.method
 			}
+			if keep != nil && !keep(&e) {
+				continue
+			}
+			if record == "" {
+				record = RecordOf(ev)
+			}
+			e.Record = record
 			out = append(out, e)
 		}
 	}
@@ -297,8 +303,7 @@ type name struct {
 	hash id.Hash
 }
 
-func (a *Authority) identifiers(ev *event.Event) []name {
-	var out []name
+func (a *Authority) identifiers(ev *event.Event, out []name) []name {
 	add := func(kind, value string) {
 		if value == "" {
 			return
