@@ -40,7 +40,7 @@ limits: {events_per_second: 5000000, burst: 5000000, manage_per_second: 100000}
   profiling: {title: Profile, description: A profile., basis: legitimate_interest, scope: device}
 `,
 		"sources/shop.yaml":               "kind: server\npurpose: profiling\nbasis: legitimate_interest\n",
-		"providers/sink.yaml":             fmt.Sprintf("kind: smtp\nhost: %s\nport: %s\ntls: none\npacing: {connections: 16}\n%s", host, port, dkimPart(sh.dkim)),
+		"providers/sink.yaml":             fmt.Sprintf("kind: smtp\nhost: %s\nport: %s\ntls: none\npacing: {connections: %d}\n%s", host, port, connections, dkimPart(sh.dkim)),
 		"templates/note/template.yaml":    "subject: \"News {{ trigger.ref | default: '-' }}\"\npurpose: marketing.newsletter\n",
 		"templates/note/body.html":        mailBody,
 		"templates/receipt/template.yaml": "subject: \"Receipt {{ trigger.ref | default: '-' }}\"\npurpose: service\nclass: transactional\n",
@@ -67,6 +67,10 @@ limits: {events_per_second: 5000000, burst: 5000000, manage_per_second: 100000}
 	}
 	return nil
 }
+
+// connections is how many SMTP connections the server may have, each with one
+// mail on the wire at most.
+const connections = 16
 
 const mailBody = `<!doctype html><html><body><h1>Hello {{ person.first_name | default: "there" }}</h1>
 <p>Thank you for looking at {{ trigger.name | default: "our shop" }}. It is still here.</p>

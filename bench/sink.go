@@ -18,7 +18,8 @@ type sink struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
-	at    map[string]time.Time // by reference
+	at    map[string]time.Time // when a reference's mail came last
+	times map[string]int       // how often it came
 	count int64
 	seen  chan struct{} // closed and replaced when something came
 }
@@ -28,7 +29,7 @@ func newSink() (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{l: l, conns: map[net.Conn]struct{}{}, at: map[string]time.Time{}, seen: make(chan struct{})}
+	s := &sink{l: l, conns: map[net.Conn]struct{}{}, at: map[string]time.Time{}, times: map[string]int{}, seen: make(chan struct{})}
 	s.group.Go(s.accept)
 	return s, nil
 }
@@ -122,6 +123,7 @@ func (s *sink) data(r *bufio.Reader) bool {
 	now := time.Now()
 	s.mu.Lock()
 	s.at[ref] = now
+	s.times[ref]++
 	s.count++
 	close(s.seen)
 	s.seen = make(chan struct{})
@@ -158,5 +160,5 @@ func (s *sink) wait(n int64, most time.Duration) int64 {
 func (s *sink) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.at, s.count = map[string]time.Time{}, 0
+	s.at, s.times, s.count = map[string]time.Time{}, map[string]int{}, 0
 }

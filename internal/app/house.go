@@ -216,7 +216,7 @@ func (h *House) buildWalk(ctx context.Context) error {
 		return err
 	}
 	h.walker, err = processor.New(processor.Config{
-		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: h.resolver, Hasher: h.hasher, Consent: h.consent, Clock: h.clock,
+		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: h.resolver, Hasher: h.hasher, Consent: h.consent, Clock: h.clock, Mono: time.Now,
 		Logger: h.logger.With("room", "processor"), Window: w.Events.DedupeWindow,
 		Load:    h.loadVersion,
 		Applied: h.applied,

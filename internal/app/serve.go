@@ -22,8 +22,8 @@ type Doors struct {
 	// own, where somebody else has made them.
 	Listener net.Listener
 	Handler  http.Handler
-	Admin  string // loopback host:port of metrics, profiles and the development inbox; "": none
-	SMTP   string // loopback host:port at which the development inbox takes mail; "": none
+	Admin    string // loopback host:port of metrics, profiles and the development inbox; "": none
+	SMTP     string // loopback host:port at which the development inbox takes mail; "": none
 	// Open is called with the real addresses once callers are let in.
 	Open func(address, admin string)
 }

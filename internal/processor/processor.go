@@ -75,7 +75,8 @@ type Config struct {
 	Consent  *consent.Authority
 	Clock    Clock
 	Logger   *slog.Logger
-	Window   time.Duration // of duplicates; 24 h when zero
+	Mono     func() time.Time // machine time
+	Window   time.Duration    // of duplicates; 24 h when zero
 	// Load compiles a configuration version. It is called when its record is walked.
 	Load func(ctx context.Context, number int) (*Version, error)
 	// Applied tells that a version is in effect; may be nil.
@@ -141,8 +142,8 @@ type Stats struct {
 
 // New checks the configuration. Open must be called before anything else.
 func New(c Config) (*Walker, error) {
-	if c.Log == nil || c.Keeper == nil || c.Resolver == nil || c.Hasher == nil || c.Consent == nil || c.Clock == nil || c.Load == nil {
-		return nil, errors.New("processor: Log, Keeper, Resolver, Hasher, Consent, Clock and Load are required")
+	if c.Log == nil || c.Keeper == nil || c.Resolver == nil || c.Hasher == nil || c.Consent == nil || c.Clock == nil || c.Mono == nil || c.Load == nil {
+		return nil, errors.New("processor: Log, Keeper, Resolver, Hasher, Consent, Clock, Mono and Load are required")
 	}
 	if c.Window == 0 {
 		c.Window = 24 * time.Hour

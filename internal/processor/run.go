@@ -35,7 +35,7 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	w.mu.Lock()
 	w.walked[b.lane] = b.last()
 	if b.lane == eventlog.Live {
-		w.lastLive = time.Now()
+		w.lastLive = w.Mono()
 		w.instantFloor = max(w.instantFloor, newest.UnixMilli())
 	}
 	if p.armed <= w.rung.Due {
@@ -152,7 +152,7 @@ func (w *Walker) aside(ctx context.Context, b *batch, idle bool) (bool, error) {
 // bulkSize is how much of a bulk lane is walked at once: little while live
 // events come.
 func (w *Walker) bulkSize() int {
-	if time.Since(w.lastLive) < liveQuiet {
+	if w.Mono().Sub(w.lastLive) < liveQuiet {
 		return bulkBetween
 	}
 	return bulkRecords

@@ -104,7 +104,7 @@ func (h *house) open() {
 	h.must(err)
 	resolver := identity.New(identity.Config{Hasher: hasher})
 	h.walker, err = processor.New(processor.Config{
-		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock,
+		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock, Mono: time.Now,
 		Load: func(_ context.Context, n int) (*processor.Version, error) { return compile(n, h.configs[n]) },
 	})
 	h.must(err)
