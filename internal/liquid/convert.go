@@ -1,6 +1,7 @@
 package liquid
 
 import (
+	"errors"
 	"math"
 	"math/big"
 	"strconv"
@@ -323,10 +324,14 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // strictInt reads a value as Ruby's Integer() does with its text: the whole of it must be a whole number.
 func (st *state) strictInt(v Value) (int64, bool) {
-	if v.kind == KindInt {
+	switch v.kind {
+	case KindInt:
 		return v.n, true
-	}
-	if v.kind != KindString {
+	case kindBig:
+		// A number beyond all sizes works as the largest one.
+		return math.MaxInt64 * int64(v.big().Sign()), true
+	case KindString:
+	default:
 		return 0, false
 	}
 	s := strings.Trim(v.s, " \t\n\v\f\r")
@@ -335,5 +340,5 @@ func (st *state) strictInt(v Value) (int64, bool) {
 	}
 	// With base 0 the prefixes and underscores mean to ParseInt what they mean to Ruby.
 	n, err := strconv.ParseInt(s, 0, 64)
-	return n, err == nil
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
 }

@@ -142,14 +142,12 @@ func (st *state) member(v Value, key string, cmd command) (Value, bool) {
 	return Nil, false
 }
 
-// index reads a list by a whole number or an object by a name.
+// index reads a list by a whole number or an object by a name. As in Ruby, a computed name never asks for first, last
+// or size.
 func (st *state) index(v, k Value) (Value, bool) {
 	switch {
 	case k.kind == KindString && v.kind == KindObject:
 		return v.object().Get(k.s)
-	case k.kind == KindString && v.kind != KindNil:
-		// As in Ruby, a computed name never asks for first, last or size.
-		return Nil, false
 	case k.kind == KindInt && v.kind == KindArray:
 		items := v.items()
 		i := k.n

@@ -447,7 +447,7 @@ func filterTruncate(a *args, in Value) Value {
 	if int64(utf8.RuneCountInString(s)) <= n {
 		return keepSafe(in, s)
 	}
-	cut := max(n-int64(utf8.RuneCountInString(end)), 0)
+	cut := max(max(n, 0)-int64(utf8.RuneCountInString(end)), 0)
 	if !a.st.room(len(s) + len(end)) {
 		return Nil
 	}
@@ -467,9 +467,6 @@ func filterTruncateWords(a *args, in Value) Value {
 	}
 	if len(a.pos) > 1 {
 		end = a.text(1)
-	}
-	if n >= 1<<31-2 {
-		return a.fail("the integer is too big for truncatewords")
 	}
 	n = max(n, 1)
 	if !a.st.room(len(s) + len(end)) {

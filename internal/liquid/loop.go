@@ -114,6 +114,7 @@ func (st *state) endLoop(l *loop) {
 // sequence is what a loop walks: the part of a list, range or object between two places.
 type sequence struct {
 	v        Value
+	keys     []string
 	from, to int64
 	reversed bool
 }
@@ -131,9 +132,8 @@ func (st *state) at(s *sequence, i int64) Value {
 	case KindRange:
 		return Int(s.v.n + i)
 	case KindObject:
-		o := s.v.object()
-		k := o.Keys()[i]
-		e, _ := o.Get(k)
+		k := s.keys[i]
+		e, _ := s.v.object().Get(k)
 		st.charge(2 * valueBytes)
 		return Array([]Value{String(k), e})
 	}
@@ -162,9 +162,13 @@ func sizeOf(v Value) int64 {
 // sequenceOf cuts what is to be walked. A text is walked as one item, and what is no collection not at all.
 func (st *state) sequenceOf(v Value, from int64, limit int64, limited bool) (sequence, bool) {
 	var n int64
+	var keys []string // of an object
 	switch v.kind {
-	case KindArray, KindObject:
-		n = sizeOf(v)
+	case KindArray:
+		n = int64(len(v.items()))
+	case KindObject:
+		keys = v.object().Keys()
+		n = int64(len(keys))
 	case KindRange:
 		n = v.rangeLen()
 	case KindString:
@@ -176,13 +180,14 @@ func (st *state) sequenceOf(v Value, from int64, limit int64, limited bool) (seq
 	default:
 		return sequence{}, true
 	}
-	from0 := max(from, 0)
+	const far = 1 << 53 // Clear of overflows, and beyond every list.
+	from, limit = min(max(from, -far), far), min(max(limit, -far), far)
 	to := n
 	if limited {
-		to = min(n, from+min(limit, n+max(-from, 0)))
+		to = min(n, from+limit)
 	}
-	from0 = min(from0, n)
-	s := sequence{v: v, from: from0, to: max(to, from0)}
+	from = min(max(from, 0), n)
+	s := sequence{v: v, keys: keys, from: from, to: max(to, from)}
 	if v.kind == KindRange && s.len() > int64(st.limits.RangeLength) {
 		st.exceed(LimitRange, st.limits.RangeLength)
 		return s, false
@@ -228,28 +233,16 @@ func (n *forNode) render(st *state) flow {
 }
 
 func (n *forNode) sequence(st *state) (sequence, bool) {
-	var from, limit int64
+	var from int64
 	if n.fromLast {
 		from = st.registers().offsets[n.name]
-	} else if n.offset != nil {
-		v := n.offset.eval(st)
-		var ok bool
-		if from, ok = st.integer(v); !ok && v.kind != KindNil {
-			st.fail(st.src, n.pos, "invalid integer")
-			return sequence{}, false
-		}
+	} else {
+		from, _ = n.number(st, n.offset)
 	}
 	v := n.collection.eval(st)
-	limited := false
-	if n.limit != nil {
-		lv := n.limit.eval(st)
-		if limited = lv.kind != KindNil; limited {
-			var ok bool
-			if limit, ok = st.integer(lv); !ok {
-				st.fail(st.src, n.pos, "invalid integer")
-				return sequence{}, false
-			}
-		}
+	limit, limited := n.number(st, n.limit)
+	if st.err != nil {
+		return sequence{}, false
 	}
 	seq, ok := st.sequenceOf(v, from, limit, limited)
 	seq.reversed = n.reversed
@@ -261,6 +254,22 @@ func (n *forNode) sequence(st *state) (sequence, bool) {
 		regs.offsets[n.name] = from + seq.len()
 	}
 	return seq, ok
+}
+
+// number reads a limit or an offset, and says whether it is given.
+func (n *forNode) number(st *state, e expr) (int64, bool) {
+	if e == nil {
+		return 0, false
+	}
+	v := e.eval(st)
+	if v.kind == KindNil || st.err != nil {
+		return 0, false
+	}
+	i, ok := st.strictInt(v)
+	if !ok {
+		st.fail(st.src, n.pos, "invalid integer")
+	}
+	return i, ok
 }
 
 // remembers says whether a later loop may ask where this one ended.
@@ -298,9 +307,6 @@ func (n *forNode) walk(st *state, seq *sequence) flow {
 	st.endLoop(l)
 	return out
 }
-
-// integer reads a limit or offset: a whole number, or a text that is one.
-func (st *state) integer(v Value) (int64, bool) { return st.strictInt(v) }
 
 // tableNode is {% tablerow %}.
 type tableNode struct {
