@@ -99,7 +99,7 @@ func (h *House) source(name string) (ingest.Source, bool) {
 	if !ok {
 		return ingest.Source{}, false
 	}
-	out := ingest.Source{Name: s.Name, Purpose: s.Purpose, Basis: s.Basis, Browser: s.Kind == project.BrowserSource}
+	out := ingest.Source{Name: s.Name, Purpose: s.Purpose, Basis: s.Basis, Browser: s.Kind == project.BrowserSource, PerSecond: s.PerSec}
 	if !s.UserHash.IsZero() {
 		if secret, err := h.Secrets.Resolve(s.UserHash); err == nil {
 			out.UserHash = []byte(secret)
@@ -131,11 +131,6 @@ func (h *House) declareKeys(c *project.Config) {
 				continue
 			}
 			keys = append(keys, access.Declared(kind, s.Name, hash))
-		}
-		if s.PerSec > 0 && h.limits != nil {
-			for _, k := range keys {
-				h.limits.Set(k.ID, s.PerSec, 2*s.PerSec)
-			}
 		}
 	}
 	h.access.Declare(keys)

@@ -71,10 +71,9 @@ func (p *permit) grants(s ingest.Statement, why purpose.Purpose) bool {
 }
 
 // instead makes the record of what an event says on permission, where the event
-// itself must not be kept.
+// itself must not be kept. What narrows stands already: Narrow came before.
 func (p *permit) instead(s ingest.Statement) *event.Event {
-	narrow, widen := p.consent.FromEvent(s.Event, s.GPC)
-	entries := append(narrow, widen...)
+	entries := p.consent.WalkedEvent(s.Event)
 	if len(entries) == 0 {
 		return nil
 	}

@@ -71,12 +71,13 @@ type Keeper interface {
 
 // Source is one place that events come from.
 type Source struct {
-	Name     string
-	Disabled bool
-	Purpose  purpose.Purpose // why its data is collected
-	Basis    purpose.Basis   // on which legal basis
-	Browser  bool            // its keys are public
-	UserHash []byte          // the secret under which user ids are signed; nil: none are
+	Name      string
+	Disabled  bool
+	Purpose   purpose.Purpose // why its data is collected
+	Basis     purpose.Basis   // on which legal basis
+	Browser   bool            // its keys are public
+	PerSecond float64         // events that each of its keys may bring a second; zero: as all keys
+	UserHash  []byte          // the secret under which user ids are signed; nil: none are
 }
 
 // Limits bound what one call may bring. A zero means the default.

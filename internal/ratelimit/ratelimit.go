@@ -36,6 +36,7 @@ type Limiter struct {
 	room    int64   // nanoseconds that the burst is worth
 	epoch   time.Time
 	now     func() time.Time
+	own     float64      // the rate that Set gave, zero for none
 	due     atomic.Int64 // nanoseconds since epoch at which all that was taken is used up
 }
 
@@ -147,6 +148,17 @@ func (k *Keyed) Allow(key string, n float64) (ok bool, wait time.Duration) {
 	return k.of(key).Allow(n)
 }
 
+// AllowAt asks the key's limit and sees to it first that it is of this rate, as
+// Set does; zero is the rate of all.
+func (k *Keyed) AllowAt(key string, perSecond, n float64) (ok bool, wait time.Duration) {
+	l := k.of(key)
+	if l.own != perSecond {
+		k.Set(key, perSecond, 0)
+		l = k.of(key)
+	}
+	return l.Allow(n)
+}
+
 // Charge takes n units from the key's limit, as Limiter.Charge does.
 func (k *Keyed) Charge(key string, n float64) { k.of(key).Charge(n) }
 
@@ -162,6 +174,7 @@ func (k *Keyed) of(key string) *Limiter {
 
 // make gives a key its limit. When too many are remembered, those that are as
 // good as new are forgotten; if none is, keys that are not yet known share one.
+// Those that have a limit of their own keep it.
 func (k *Keyed) make(key string) *Limiter {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -172,7 +185,7 @@ func (k *Keyed) make(key string) *Limiter {
 	if !ok {
 		c = k.config
 	}
-	if len(k.limits) >= k.config.MaxKeys {
+	if !ok && len(k.limits) >= k.config.MaxKeys {
 		for old, l := range k.limits {
 			if l.idle() {
 				delete(k.limits, old)
@@ -186,6 +199,9 @@ func (k *Keyed) make(key string) *Limiter {
 		}
 	}
 	l := newLimiter(c, k.epoch)
+	if ok {
+		l.own = c.PerSecond
+	}
 	k.limits[key] = l
 	return l
 }

@@ -122,6 +122,21 @@ func TestKeyed(t *testing.T) {
 	k.Set("vip", 0, 0)
 	allow("vip", true)
 	allow("vip", false)
+	for range 20 {
+		if ok, _ := k.AllowAt("own", 10, 1); !ok {
+			t.Error("refused below its burst of two seconds")
+		}
+	}
+	if ok, _ := k.AllowAt("own", 10, 1); ok {
+		t.Error("let through beyond its own rate")
+	}
+	if ok, _ := k.AllowAt("own", 0, 1); !ok {
+		t.Error("its own rate is gone, and it still pays for it")
+	}
+	c.advance(time.Hour)
+	allow("a", true)
+	allow("b", true)
+	allow("vip", true)
 	// Three are remembered and none is idle: the rest share one limit.
 	allow("x", true)
 	allow("y", false)

@@ -61,7 +61,7 @@ func BenchmarkHandler(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.Ingest = in
-		c.Limits.Set("key_server", 1e9, 1e9)
+		c.Sources = func(name string) (ingest.Source, bool) { return ingest.Source{Name: name, PerSecond: 1e9}, true }
 	})
 	for _, tt := range []struct {
 		path string

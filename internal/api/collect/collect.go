@@ -176,9 +176,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t event.Type) {
 	q := query(r)
 	key, known := h.keyOf(r, q.writeKey)
+	var src ingest.Source
+	var err error
 	if known {
-		if err := h.admit(r, key); err != nil {
-			h.fail(w, r, api.StatusOf(err), err)
+		if src, err = h.admit(r, key); err != nil {
+			h.fail(w, r, statusOf(err), err)
 			return
 		}
 	}
@@ -190,20 +192,15 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t ev
 	defer b.free()
 	if !known {
 		if key, known = h.keys.Find(ingest.WriteKey(b.bytes)); !known {
-			h.fail(w, r, http.StatusUnauthorized, fault.New(fault.Denied, ingest.CodeUnknownSource,
-				"the write key is missing or belongs to no source; create one with `rapport key create`"))
+			err = fault.New(fault.Denied, ingest.CodeUnknownSource,
+				"the write key is missing or belongs to no source; create one with `rapport key create`")
+		} else {
+			src, err = h.admit(r, key)
+		}
+		if err != nil {
+			h.fail(w, r, statusOf(err), err)
 			return
 		}
-		if err := h.admit(r, key); err != nil {
-			h.fail(w, r, api.StatusOf(err), err)
-			return
-		}
-	}
-	src, ok := h.sources(key.Source)
-	if !ok {
-		h.fail(w, r, http.StatusUnauthorized, fault.New(fault.Denied, ingest.CodeUnknownSource,
-			"the key's source is no longer configured"))
-		return
 	}
 	receipt, err := h.ingest.Take(r.Context(), ingest.Call{
 		Source: src, Browser: key.Kind == access.Browser, Path: path, Type: t, Body: b.bytes, Strict: q.strict,
@@ -214,7 +211,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t ev
 	}
 	switch {
 	case err != nil:
-		h.fail(w, r, api.StatusOf(err), err)
+		h.fail(w, r, statusOf(err), err)
 	case q.wait:
 		h.answerWalked(w, r, receipt, q.timeout)
 	case len(receipt.Rejected) > 0:
@@ -242,24 +239,36 @@ func (h *Handler) keyOf(r *http.Request, inQuery string) (access.Key, bool) {
 	return h.keys.Find(inQuery)
 }
 
-// admit tells whether a key may write here and now. The rest of a batch is
-// charged when its size is known.
-func (h *Handler) admit(r *http.Request, key access.Key) error {
+// statusOf gives the status that fits a fault; a key that is none is 401.
+func statusOf(err error) int {
+	if fault.CodeOf(err) == ingest.CodeUnknownSource {
+		return http.StatusUnauthorized
+	}
+	return api.StatusOf(err)
+}
+
+// admit tells whether a key may write here and now, and for which source. The
+// rest of a batch is charged when its size is known.
+func (h *Handler) admit(r *http.Request, key access.Key) (ingest.Source, error) {
 	switch key.Kind {
 	case access.Ingest:
 	case access.Browser:
 		if !h.originAllowed(r, key.Source) {
-			return fault.New(fault.Denied, "origin_not_allowed", "this web origin may not use the source's browser keys; add it to the source's origins")
+			return ingest.Source{}, fault.New(fault.Denied, "origin_not_allowed", "this web origin may not use the source's browser keys; add it to the source's origins")
 		}
 	default:
-		return fault.New(fault.Denied, "key_cannot_write", "a management key writes no events; use an ingest key")
+		return ingest.Source{}, fault.New(fault.Denied, "key_cannot_write", "a management key writes no events; use an ingest key")
 	}
-	if ok, wait := h.limits.Allow(key.ID, 1); !ok {
+	src, ok := h.sources(key.Source)
+	if !ok {
+		return src, fault.New(fault.Denied, ingest.CodeUnknownSource, "the key's source is no longer configured")
+	}
+	if ok, wait := h.limits.AllowAt(key.ID, src.PerSecond, 1); !ok {
 		e := fault.New(fault.Limited, ingest.CodeTooManyRequests, "the key's rate limit is reached; raise events_per_second in its source, or send more slowly")
 		e.RetryAfter, e.Temp = wait, true
-		return e
+		return src, e
 	}
-	return nil
+	return src, nil
 }
 
 func (h *Handler) originAllowed(r *http.Request, source string) bool {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"rapport/internal/api/collect"
 	"rapport/internal/event"
 	"rapport/internal/fault"
+	"rapport/internal/ingest"
 	"rapport/internal/ratelimit"
 )
 
@@ -290,5 +292,36 @@ func TestRateLimit(t *testing.T) {
 	clock = clock.Add(2100 * time.Millisecond)
 	if status, _, _ := b.do("POST", "/v1/page", page, basic(serverKey)); status != 200 {
 		t.Errorf("after the wait: %d", status)
+	}
+}
+
+// TestSourceLimit gives one source a rate of its own, and takes it back.
+func TestSourceLimit(t *testing.T) {
+	t.Parallel()
+	var perSecond atomic.Int64
+	b := setup(t, func(c *collect.Config) {
+		c.Sources = func(name string) (ingest.Source, bool) {
+			if name != "shop" {
+				return ingest.Source{Name: name}, true
+			}
+			return ingest.Source{Name: name, PerSecond: float64(perSecond.Load())}, true
+		}
+	})
+	send := func(key string) int {
+		status, _, _ := b.do("POST", "/v1/page", page, basic(key))
+		return status
+	}
+	perSecond.Store(1)
+	for i, want := range []int{200, 200, 429, 429} {
+		if got := send(serverKey); got != want {
+			t.Errorf("request %d: status %d, want %d", i, got, want)
+		}
+	}
+	if got := send(browserKey); got != 200 {
+		t.Errorf("another source pays for it: %d", got)
+	}
+	perSecond.Store(0)
+	if got := send(serverKey); got != 200 {
+		t.Errorf("the limit is gone and still holds: %d", got)
 	}
 }

@@ -97,7 +97,7 @@ func BenchmarkDurable(b *testing.B) {
 					b.Fatal(err)
 				}
 				c.Ingest = in
-				c.Limits.Set("key_server", 1e9, 1e9)
+				c.Sources = func(name string) (ingest.Source, bool) { return ingest.Source{Name: name, PerSecond: 1e9}, true }
 			})
 			body := []byte(track(1))
 			if tt.n > 1 {
