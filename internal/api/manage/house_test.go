@@ -198,7 +198,7 @@ func (h *house) open() {
 	h.must(err)
 	resolver := identity.New(identity.Config{Hasher: h.hasher})
 	h.walker, err = processor.New(processor.Config{
-		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: resolver, Hasher: h.hasher, Consent: h.consent, Clock: h.clock,
+		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: resolver, Hasher: h.hasher, Consent: h.consent, Clock: h.clock, Mono: time.Now,
 		Load: func(context.Context, int) (*processor.Version, error) { return compile() },
 	})
 	h.must(err)
@@ -255,6 +255,9 @@ func (h *house) configure() {
 			}
 			h.applied = append(h.applied, files)
 			return map[string]any{"version": 2}, nil
+		},
+		Import: func(ctx context.Context, source string, body []byte) (ingest.Receipt, error) {
+			return h.ingest.Take(ctx, ingest.Call{Source: ingest.Source{Name: source}, Bulk: true, Path: "/v1/batch", Body: body})
 		},
 		Now: h.clock.Now, Machine: h.clock.Now, Rand: &chance{}, Build: "1.2.3-test",
 	}

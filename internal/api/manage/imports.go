@@ -22,7 +22,10 @@ func (h *Handler) postImport(w http.ResponseWriter, r *http.Request, _ access.Ke
 	if h.Import == nil {
 		return fault.New(fault.Unavailable, "no_import", "this server takes no imports")
 	}
-	name := r.PathValue("source")
+	name, err := named(r, "source")
+	if err != nil {
+		return err
+	}
 	if !h.Sources(name) {
 		return fault.New(fault.NotFound, "no_such_source", "the configuration in effect has no source %q", name)
 	}

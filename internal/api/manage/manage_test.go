@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rapport/internal/access"
+	"rapport/internal/eventlog"
 	"rapport/internal/ingest"
 )
 
@@ -253,4 +254,25 @@ func TestRejectsAreReadAndSentAgain(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) { s.run(t, h) })
 	}
+}
+
+func TestImportsGoToTheBulkLane(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	for _, s := range []scenario{
+		{name: "a batch", method: "POST", path: "/v1/import/shop", body: `{"batch":[{"type":"track","event":"Bought","userId":"7","messageId":"m1"},{"type":"nonsense"}]}`, status: 200, has: []string{`"accepted":1`, `"rejected":1`, `"position":1`}},
+		{name: "no such source", method: "POST", path: "/v1/import/till", body: `{}`, status: 404, has: []string{"no_such_source"}},
+		{name: "an address for a source", method: "POST", path: "/v1/import/ann@shop.example", body: `{}`, status: 404, has: []string{"no_such_name"}},
+		{name: "no JSON", method: "POST", path: "/v1/import/shop", body: `ann@`, status: 400},
+	} {
+		t.Run(s.name, func(t *testing.T) { s.run(t, h) })
+	}
+	h.must(h.walker.Wait(t.Context(), eventlog.Bulk, 1))
+	if tail, _ := h.log.Tail(eventlog.Live); tail != 1 {
+		t.Errorf("the live lane ends at %d, want the configuration alone", tail)
+	}
+	h.answerOf(200, h.ask("GET", "/v1/people/user_id:7", ""))
+	h.config.Import = nil
+	h.knock()
+	(&scenario{method: "POST", path: "/v1/import/shop", body: `{}`, status: 503, has: []string{"no_import"}}).run(t, h)
 }
