@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"rapport/internal/delivery"
 	"rapport/internal/delivery/deliverytest"
 	"rapport/internal/id"
@@ -19,6 +21,8 @@ import (
 	"rapport/internal/outbox"
 	"rapport/internal/store"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // bundle is one house for sending, with everything that a test may bend.
 type bundle struct {

@@ -356,3 +356,37 @@ func TestWritesShareTransactions(t *testing.T) {
 		}
 	})
 }
+
+func TestAnOperatorSeesAndEndsAPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		broken := true
+		b.sink.Answer = func(context.Context, *message.Rendered) message.Outcome {
+			if broken {
+				return message.Outcome{Verdict: message.ProviderFault, Reason: "provider_authentication"}
+			}
+			return message.Outcome{Verdict: message.SentOK}
+		}
+		b.open()
+		defer b.close()
+		b.wake(b.owe(nil))
+		b.settle()
+		lanes := b.d.Lanes()
+		if len(lanes) != 1 || lanes[0].Paused != "provider_authentication" || lanes[0].For < 15*time.Minute || lanes[0].Claimed != 0 {
+			t.Errorf("lanes %+v", lanes)
+		}
+		broken = false
+		if err := b.d.Resume("main"); err != nil {
+			t.Fatal(err)
+		}
+		b.wake(b.owe(nil))
+		b.settle()
+		if lanes := b.d.Lanes(); lanes[0].Paused != "" || b.sink.Total() != 1 {
+			t.Errorf("lanes %+v, sent %d", lanes, b.sink.Total())
+		}
+		if err := b.d.Resume("none"); err == nil {
+			t.Error("an unknown provider was resumed")
+		}
+	})
+}
