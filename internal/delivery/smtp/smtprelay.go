@@ -70,7 +70,7 @@ type Config struct {
 	Mono     func() time.Time // machine time
 
 	Connections int           // most at a time; 0: 32
-	PerConn     int           // most mails over one connection; 0: 1000
+	PerConn     int           // most mails over one connection; 0: 100
 	Idle        time.Duration // how long an unused connection is kept; 0: 30 s
 	Rate        float64       // mails a second; 0: no limit
 	Timeouts    Timeouts
@@ -139,7 +139,7 @@ func New(c Config) (*Relay, error) {
 		c.Connections = delivery.DefaultConcurrency
 	}
 	if c.PerConn <= 0 {
-		c.PerConn = 1000
+		c.PerConn = 100
 	}
 	if c.Dial == nil {
 		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
@@ -175,7 +175,11 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // one sends one mail.
 func (r *Relay) one(ctx context.Context, m *message.Rendered) message.Outcome {
 	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	defer func() {
+		if cap(*buf) <= 1<<20 {
+			buffers.Put(buf)
+		}
+	}()
 	env, o, ok := r.prepare(ctx, m, buf)
 	if !ok {
 		return o
