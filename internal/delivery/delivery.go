@@ -147,6 +147,9 @@ func (d *Dispatcher) Wake(ids ...id.Message) { d.intake.wake(ids) }
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer close(d.ended)
 	if err := d.Recover(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to stop before it began
+		}
 		return err
 	}
 	// What has begun goes on after ctx has ended, until the wire is quiet.

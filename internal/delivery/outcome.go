@@ -203,6 +203,11 @@ func (d *Dispatcher) apply(tx store.Tx, j *job, m *outbox.Mail, o *message.Outco
 	case message.TryLater, message.NotSent:
 		m.Attempts++
 		wait := d.cfg.Rules.Schedule(m.Class).After(m.Attempts, d.cfg.Rand())
+		if o.Verdict == message.NotSent && m.Attempts == 1 {
+			// Nobody asked for patience: a lost connection is tried again soon,
+			// and a provider that loses all of them is the breaker's business.
+			wait = min(wait, time.Second+time.Duration(d.cfg.Rand()*float64(time.Second)))
+		}
 		return d.postpone(tx, m, now, max(wait, o.RetryAfter), orReason(o, "try_later"), r)
 	case message.ProviderFault:
 		// Not the mail's fault: it waits as after a first refusal; the pause of

@@ -390,3 +390,28 @@ func TestAnOperatorSeesAndEndsAPause(t *testing.T) {
 		}
 	})
 }
+
+func TestALostConnectionIsTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		lost := false
+		b.sink.Answer = func(context.Context, *message.Rendered) message.Outcome {
+			if lost = !lost; lost {
+				return message.Outcome{Verdict: message.NotSent, Reason: "provider_connection_lost"}
+			}
+			return message.Outcome{Verdict: message.SentOK}
+		}
+		b.open()
+		defer b.close()
+		begun := time.Now()
+		m := b.owe(nil)
+		b.wake(m)
+		<-b.sink.Reached(1)
+		if took := time.Since(begun); took > 3*time.Second {
+			t.Errorf("the next try came after %s", took)
+		}
+		b.settle()
+		b.wantStory(m, "pending claimed handing_over deferred:provider_connection_lost claimed handing_over accepted")
+	})
+}

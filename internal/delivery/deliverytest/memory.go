@@ -282,6 +282,15 @@ func (o *memoryOutbox) OfPerson(who id.Person, limit int) ([]outbox.Mail, error)
 	return o.list(newest, limit, func(m *outbox.Mail) bool { return m.Person == who }), nil
 }
 
+// Newest implements outbox.Store.
+func (o *memoryOutbox) Newest(state message.State, before id.Message, limit int) ([]outbox.Mail, error) {
+	newest := func(a, b *outbox.Mail) int { return byID(b, a) }
+	return o.list(newest, limit, func(m *outbox.Mail) bool {
+		below := before.IsZero() || bytes.Compare(m.ID[:], before[:]) < 0
+		return below && (state == 0 || m.State == state)
+	}), nil
+}
+
 // Reassign implements outbox.Store.
 func (o *memoryOutbox) Reassign(from, to id.Person) error {
 	for _, k := range o.m.mails {
