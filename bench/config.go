@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"rapport/internal/store"
@@ -45,6 +46,16 @@ limits: {events_per_second: 5000000, burst: 5000000, manage_per_second: 100000}
 		"templates/note/body.html":        mailBody,
 		"templates/receipt/template.yaml": "subject: \"Receipt {{ trigger.ref | default: '-' }}\"\npurpose: service\nclass: transactional\n",
 		"templates/receipt/body.html":     mailBody,
+	}
+	if sh.asks {
+		files["purposes.yaml"] = `purposes:
+  service: {title: Service, description: What you asked for., basis: contract}
+  marketing.newsletter: {title: News, description: News., basis: consent, categories: [marketing], gpc: true}
+  profiling: {title: Profile, description: A profile., basis: legitimate_interest, scope: device}
+`
+	}
+	if sh.perSecond > 0 {
+		files["providers/sink.yaml"] = strings.Replace(files["providers/sink.yaml"], "{connections:", fmt.Sprintf("{per_second: %d, connections:", sh.perSecond), 1)
 	}
 	for name, text := range rules(sh.unrelated) {
 		files[name] = text

@@ -41,6 +41,8 @@ type shape struct {
 	seen      int
 	unrelated int    // segments that no event concerns
 	dkim      string // "", "ed25519", "rsa"
+	asks      bool   // the newsletter rests on consent
+	perSecond int    // mails a second at most; 0: no limit
 }
 
 func (b *run) setup() string {

@@ -20,6 +20,8 @@ type sink struct {
 	conns map[net.Conn]struct{}
 	at    map[string]time.Time // when a reference's mail came last
 	times map[string]int       // how often it came
+	began map[string]time.Time // when its DATA began, the last time
+	leave map[string]string    // its List-Unsubscribe address
 	count int64
 	seen  chan struct{} // closed and replaced when something came
 }
@@ -29,7 +31,7 @@ func newSink() (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{l: l, conns: map[net.Conn]struct{}{}, at: map[string]time.Time{}, times: map[string]int{}, seen: make(chan struct{})}
+	s := &sink{l: l, conns: map[net.Conn]struct{}{}, at: map[string]time.Time{}, times: map[string]int{}, began: map[string]time.Time{}, leave: map[string]string{}, seen: make(chan struct{})}
 	s.group.Go(s.accept)
 	return s, nil
 }
@@ -65,7 +67,7 @@ func (s *sink) accept() {
 	}
 }
 
-var subject = []byte("Subject: ")
+var subject, unsubscribe = []byte("Subject: "), []byte("List-Unsubscribe: ")
 
 // talk speaks with one client, PIPELINING included: answers are flushed when
 // nothing more waits to be read.
@@ -106,7 +108,7 @@ func (s *sink) talk(c net.Conn) {
 }
 
 func (s *sink) data(r *bufio.Reader) bool {
-	ref := ""
+	ref, leave, began := "", "", time.Now()
 	for {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
@@ -119,11 +121,16 @@ func (s *sink) data(r *bufio.Reader) bool {
 			words := strings.Fields(string(line))
 			ref = words[len(words)-1]
 		}
+		if leave == "" && bytes.HasPrefix(line, unsubscribe) {
+			_, rest, _ := strings.Cut(string(line), "<")
+			leave, _, _ = strings.Cut(rest, ">")
+		}
 	}
 	now := time.Now()
 	s.mu.Lock()
 	s.at[ref] = now
 	s.times[ref]++
+	s.began[ref], s.leave[ref] = began, leave
 	s.count++
 	close(s.seen)
 	s.seen = make(chan struct{})
@@ -161,4 +168,5 @@ func (s *sink) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.at, s.times, s.count = map[string]time.Time{}, map[string]int{}, 0
+	s.began, s.leave = map[string]time.Time{}, map[string]string{}
 }
