@@ -131,11 +131,12 @@ func (r *Reader) Mails(ctx context.Context, who id.Person, limit int) ([]Mail, e
 	return out, err
 }
 
-// MailsIn lists mails in a state, in order of id, after a given one.
-func (r *Reader) MailsIn(ctx context.Context, s message.State, after id.Message, limit int) ([]Mail, error) {
+// Newest lists mails below an id (zero: from the newest) in a state (zero: in
+// any), newest first.
+func (r *Reader) Newest(ctx context.Context, s message.State, before id.Message, limit int) ([]Mail, error) {
 	out := []Mail{}
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
-		mails, err := b.Outbox.InState(s, after, limit)
+		mails, err := b.Outbox.Newest(s, before, limit)
 		if err != nil {
 			return err
 		}

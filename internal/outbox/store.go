@@ -57,6 +57,9 @@ type Store interface {
 	Story(m id.Message) ([]Step, error)
 	// OfPerson lists a person's mails, newest first.
 	OfPerson(who id.Person, limit int) ([]Mail, error)
+	// Newest lists mails below an id (zero: from the newest) in a state (zero:
+	// in any), newest first.
+	Newest(state message.State, before id.Message, limit int) ([]Mail, error)
 	// Reassign gives all mails of one person to another, after a merge.
 	Reassign(from, to id.Person) error
 	// Counts gives the number of mails in each state.

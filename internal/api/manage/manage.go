@@ -73,7 +73,7 @@ type Reader interface {
 	Journey(ctx context.Context, name string, who id.Person) (*explain.Journey, error)
 	Message(ctx context.Context, m id.Message) (*explain.MailStory, error)
 	Mails(ctx context.Context, who id.Person, limit int) ([]explain.Mail, error)
-	MailsIn(ctx context.Context, s message.State, after id.Message, limit int) ([]explain.Mail, error)
+	Newest(ctx context.Context, s message.State, before id.Message, limit int) ([]explain.Mail, error)
 	States(ctx context.Context) (map[string]int64, error)
 	ByKey(ctx context.Context, key string) (explain.Owed, bool, error)
 }

@@ -193,31 +193,29 @@ func (h *Handler) getMessage(w http.ResponseWriter, r *http.Request, _ access.Ke
 	return h.answer(w, r, http.StatusOK, story)
 }
 
-// getMessages lists the mails of a person, newest first, or those in a state, in
-// order of their decision.
+// getMessages lists mails, newest first: all, or those of a person, or those in
+// a state.
 func (h *Handler) getMessages(w http.ResponseWriter, r *http.Request, _ access.Key) error {
 	q := queryOf(r, "person", "state", "limit", "cursor", "min_position")
 	limit := int(q.number("limit", defaultPage, maxPage))
 	state, known := parseState(q.text("state"))
 	ref, cursor := q.text("person"), q.text("cursor")
-	var after id.Message
+	var before id.Message
 	switch {
 	case q.text("state") != "" && !known:
 		q.fault("state", "bad_state", "a mail is pending, claimed, handing_over, accepted, deferred, failed, skipped, unknown or resolved")
-	case ref == "" && !known:
-		q.fault("person", "person_or_state_required", "say which mails: those of a person, or those in a state")
 	case ref != "" && cursor != "":
 		q.fault("cursor", "bad_cursor", "the mails of one person come as one list, without a cursor")
 	case cursor != "":
 		var err error
-		if after, err = id.ParseMessage(cursor); err != nil {
+		if before, err = id.ParseMessage(cursor); err != nil {
 			q.fault("cursor", "bad_cursor", "the cursor is not one that this server gave")
 		}
 	}
 	if err := h.await(r, q); err != nil {
 		return err
 	}
-	list, next, err := h.mails(r.Context(), ref, state, after, limit)
+	list, next, err := h.mails(r.Context(), ref, state, before, limit)
 	if err != nil {
 		return err
 	}
@@ -227,9 +225,9 @@ func (h *Handler) getMessages(w http.ResponseWriter, r *http.Request, _ access.K
 	}{list, next})
 }
 
-func (h *Handler) mails(ctx context.Context, ref string, state message.State, after id.Message, limit int) (list []explain.Mail, next string, err error) {
+func (h *Handler) mails(ctx context.Context, ref string, state message.State, before id.Message, limit int) (list []explain.Mail, next string, err error) {
 	if ref == "" {
-		list, err = h.Reader.MailsIn(ctx, state, after, limit)
+		list, err = h.Reader.Newest(ctx, state, before, limit)
 		if len(list) == limit {
 			next = list[limit-1].ID
 		}

@@ -291,6 +291,24 @@ func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
 	return s.collect(q, nil)
 }
 
+func (s *mails) Newest(state message.State, before id.Message, limit int) ([]outbox.Mail, error) {
+	sql := "SELECT " + mailColumns + "WHERE m.id < ? AND ? IN (0, m.state) ORDER BY m.id DESC LIMIT ?"
+	if busy(state) {
+		sql = "SELECT " + mailColumns + "WHERE m.id < ? AND m.busy = 1 AND m.state = ? ORDER BY m.id DESC LIMIT ?"
+	}
+	if before.IsZero() {
+		before = lastMail
+	}
+	q := s.c.query(sql)
+	q.blob(before[:])
+	q.int(int64(state))
+	q.int(int64(limit))
+	return s.collect(q, nil)
+}
+
+// lastMail is above the id of every mail for thousands of years.
+var lastMail = id.Message{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
 func (s *mails) Reassign(from, to id.Person) error {
 	for _, sql := range [...]string{
 		"UPDATE mail SET person = ?2 WHERE person = ?1",

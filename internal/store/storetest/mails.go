@@ -271,6 +271,32 @@ func testMailReassign(t *testing.T, s store.State) {
 	})
 }
 
+func testMailNewest(t *testing.T, s store.State) {
+	insert(t, s, mail("k0", 1, noon), mail("k1", 2, noon.Add(time.Second)), mail("k2", 3, noon.Add(2*time.Second)))
+	write(t, s, func(tx store.Tx) error {
+		m, _, err := tx.Outbox().Get(mail("k1", 2, noon.Add(time.Second)).ID)
+		m.State = message.Uncertain
+		return errors.Join(err, tx.Outbox().Move(&m, outbox.Step{State: m.State, At: noon}))
+	})
+	read(t, s, func(tx store.Tx) error {
+		var errs []error
+		list := func(state message.State, before id.Message, limit int) (keys []string) {
+			got, err := tx.Outbox().Newest(state, before, limit)
+			errs = append(errs, err)
+			for _, m := range got {
+				keys = append(keys, m.Key)
+			}
+			return keys
+		}
+		same(t, "all", list(0, id.Message{}, 10), []string{"k2", "k1", "k0"})
+		same(t, "a page", list(0, id.Message{}, 2), []string{"k2", "k1"})
+		same(t, "the next page", list(0, mail("k1", 2, noon.Add(time.Second)).ID, 2), []string{"k0"})
+		same(t, "in a state", list(message.Pending, id.Message{}, 10), []string{"k2", "k0"})
+		same(t, "of which nobody knows", list(message.Uncertain, id.Message{}, 10), []string{"k1"})
+		return errors.Join(errs...)
+	})
+}
+
 func testMailParts(t *testing.T, s store.State) {
 	in := mail("k", 1, noon)
 	insert(t, s, in)

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"MailMove", testMailMove},
 		{"MailInState", testMailInState},
 		{"MailStory", testMailStory},
+		{"MailNewest", testMailNewest},
 		{"MailReassign", testMailReassign},
 		{"MailParts", testMailParts},
 		{"Caps", testCaps},
