@@ -70,5 +70,5 @@ func (h *House) importBatch(ctx context.Context, name string, body []byte) (inge
 	if !ok {
 		return ingest.Receipt{}, fault.New(fault.NotFound, "no_such_source", "the configuration in effect has no source %q", name)
 	}
-	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: "/v1/import/" + name, Type: event.Unknown, Body: body})
+	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: "/v1/import", Type: event.Unknown, Body: body})
 }
