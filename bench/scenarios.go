@@ -21,12 +21,16 @@ func track(ctx context.Context, b *run) ([]Result, error) {
 	var serial atomic.Int64
 	serial.Store(1_000_000)
 	for _, clients := range []int{64, 1} {
+		profiled := b.profile(ctx, s, fmt.Sprintf("track-%d", clients), b.Duration)
 		before := s.usage()
 		l, err := s.flood(ctx, clients, "/v1/track", s.ingest, b.Duration, func(i int) func() ([]byte, int) {
 			w := newWriter(uint64(i), b.People, &serial)
 			return func() ([]byte, int) { w.buf = w.event(w.buf[:0], false, false); return w.buf, 1 }
 		})
 		if err != nil {
+			return out, err
+		}
+		if err := profiled(); err != nil {
 			return out, err
 		}
 		r := l.result(fmt.Sprintf("/v1/track, %d connections", clients))
@@ -128,6 +132,7 @@ func (b *run) sustain(ctx context.Context, s *server, people int, sessions bool)
 	if err != nil {
 		return r, err
 	}
+	profiled := b.profile(ctx, s, "walked-"+kind, b.Sustained)
 	before, began := s.usage(), time.Now()
 	was := b.People
 	b.People = people
@@ -144,6 +149,9 @@ func (b *run) sustain(ctx context.Context, s *server, people int, sessions bool)
 	})
 	took := time.Since(began)
 	if err != nil {
+		return r, err
+	}
+	if err := profiled(); err != nil {
 		return r, err
 	}
 	last, err := s.status(ctx)
@@ -222,6 +230,7 @@ func sends(ctx context.Context, b *run) ([]Result, error) {
 	}
 	b.sink.reset()
 	before, began := s.usage(), time.Now()
+	profiled := b.profile(ctx, s, "send-flood", b.Duration)
 	var serial atomic.Int64
 	ctx2, stop := context.WithTimeout(ctx, b.Duration)
 	defer stop()
@@ -261,6 +270,9 @@ func sends(ctx context.Context, b *run) ([]Result, error) {
 		return out, failure
 	}
 	count := b.sink.wait(int64(len(samples)), 2*time.Minute)
+	if err := profiled(); err != nil {
+		return out, err
+	}
 	f := Result{Name: "POST /v1/send → email, as fast as it goes", Items: count, Rate: float64(count) / time.Since(began).Seconds(), Failed: int64(len(samples)) - count}
 	f.P50, f.P99, f.Max = spread(samples)
 	f.Note = "rate until the last mail is in the sink; latency is the 202"
@@ -282,6 +294,7 @@ func (b *run) paced(ctx context.Context, s *server, name string, perSecond int, 
 	const clients = 16
 	n := int(d.Seconds() * float64(perSecond))
 	sent := make([]time.Time, n)
+	profiled := b.profile(ctx, s, path[4:]+"-paced", d)
 	before, began := s.usage(), time.Now()
 	var group sync.WaitGroup
 	var mu sync.Mutex
@@ -316,6 +329,9 @@ func (b *run) paced(ctx context.Context, s *server, name string, perSecond int, 
 	}
 	took := time.Since(began)
 	b.sink.wait(int64(n), 30*time.Second)
+	if err := profiled(); err != nil {
+		return Result{}, err
+	}
 	r := Result{Name: name, Rate: float64(n) / took.Seconds()}
 	var samples []time.Duration
 	for k, at := range sent {

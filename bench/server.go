@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,6 +30,7 @@ type server struct {
 	cmd     *exec.Cmd
 	dir     string
 	address string
+	admin   string // metrics and profiles
 	manage  string // management key
 	ingest  string // key of the source "shop"
 	log     bytes.Buffer
@@ -113,7 +116,7 @@ func (s *server) launch(ctx context.Context, program string) error {
 	began := time.Now()
 	s.ended = make(chan struct{})
 	s.cmd = exec.CommandContext(ctx, program, "serve", "--config", filepath.Join(s.dir, "config"), "--data", filepath.Join(s.dir, "data"),
-		"--listen", "127.0.0.1:0", "--admin", "", "--log-level", "info", "--log-json")
+		"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "info", "--log-json")
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	errs, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -122,17 +125,17 @@ func (s *server) launch(ctx context.Context, program string) error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", program, err)
 	}
-	ready := make(chan string, 1)
+	ready := make(chan [2]string, 1)
 	go func() {
 		defer close(s.ended)
 		dec := json.NewDecoder(errs)
 		for {
-			var line struct{ Msg, Address, Error string }
+			var line struct{ Msg, Address, Metrics, Error string }
 			if dec.Decode(&line) != nil {
 				break
 			}
 			if line.Msg == "serving" {
-				ready <- line.Address
+				ready <- [2]string{line.Address, "http://" + line.Metrics}
 			} else if line.Msg != "" {
 				fmt.Fprintf(&s.log, "%s %s\n", line.Msg, line.Error)
 			}
@@ -140,8 +143,8 @@ func (s *server) launch(ctx context.Context, program string) error {
 		_ = s.cmd.Wait() // How it ended is not the measurement.
 	}()
 	select {
-	case s.address = <-ready:
-		s.started = time.Since(began)
+	case at := <-ready:
+		s.address, s.admin, s.started = at[0], at[1], time.Since(began)
 	case <-s.ended:
 		return fmt.Errorf("%w before it was ready: %s", errServerGone, s.log.String())
 	case <-ctx.Done():
@@ -247,6 +250,34 @@ func (s *server) calm(ctx context.Context) error {
 		case <-time.After(50 * time.Millisecond): // a foreign process tells by being asked
 		}
 	}
+}
+
+// profile keeps a CPU profile of the server for a while, where that was asked for.
+func (b *run) profile(ctx context.Context, s *server, name string, d time.Duration) (done func() error) {
+	if b.Profile == "" {
+		return func() error { return nil }
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- func() error {
+			req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", s.admin, max(1, int(d.Seconds()))), nil)
+			if err != nil {
+				return err
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = res.Body.Close() }()
+			f, err := os.Create(filepath.Join(b.Profile, name+".pprof"))
+			if err != nil {
+				return err
+			}
+			_, err = io.Copy(f, res.Body)
+			return errors.Join(err, f.Close())
+		}()
+	}()
+	return func() error { return <-ended }
 }
 
 // usage is what the kernel has counted for the server.
