@@ -497,10 +497,10 @@ func (a *analysis) follow(n *partialNode, p *partial) {
 	}
 	var names []bound
 	for _, arg := range n.args {
-		names = append(names, bound{arg.sym, a.given1(arg.e)})
+		names = append(names, bound{arg.sym, a.argument(arg.e)})
 	}
 	if n.with != nil {
-		l := a.given1(n.with)
+		l := a.argument(n.with)
 		if n.each {
 			for i := range l.origins {
 				l.origins[i] = origin{path: l.origins[i].path + "[]", guard: GuardTested}
@@ -530,8 +530,8 @@ func (a *analysis) follow(n *partialNode, p *partial) {
 	}
 }
 
-// given1 is what an argument stands for; what it reads on the way is noted.
-func (a *analysis) given1(e expr) local {
+// argument is what an argument stands for; what it reads on the way is noted.
+func (a *analysis) argument(e expr) local {
 	if p, ok := e.(*path); ok {
 		a.inner(p)
 		return local{origins: a.origins(p)}

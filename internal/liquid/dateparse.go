@@ -97,13 +97,13 @@ func offsetOf(t time.Time) int {
 func (p *dateParts) findTime(s string) string {
 	if m := compactTime.FindStringSubmatchIndex(s); m != nil {
 		g := groups(s, m)
-		p.hour, p.minute, p.sec = number2(g[2]), number2(g[3]), max(number2(g[4]), 0)
+		p.hour, p.minute, p.sec = atoi(g[2]), atoi(g[3]), max(atoi(g[4]), 0)
 		p.loc = zoneOffset(g[5])
 		return s[:m[3]] + " " + s[m[1]:]
 	}
 	if m := timeForm.FindStringSubmatchIndex(s); m != nil {
 		g := groups(s, m)
-		p.hour, p.minute, p.sec = number2(g[1]), number2(g[2]), number2(g[3])
+		p.hour, p.minute, p.sec = atoi(g[1]), atoi(g[2]), atoi(g[3])
 		if g[4] != "" {
 			p.nsec, _ = strconv.Atoi((g[4] + "000000000")[:9])
 		}
@@ -119,13 +119,13 @@ func (p *dateParts) findTime(s string) string {
 	}
 	if m := hourForm.FindStringSubmatchIndex(s); m != nil {
 		g := groups(s, m)
-		p.hour, p.minute = number2(g[1]), 0
+		p.hour, p.minute = atoi(g[1]), 0
 		p.noon(g[2])
 		return s[:m[0]] + " " + s[m[1]:]
 	}
 	if m := hourWord.FindStringSubmatchIndex(s); m != nil {
 		g := groups(s, m)
-		p.hour, p.minute, p.sec = number2(g[1]), max(number2(g[2]), 0), number2(g[3])
+		p.hour, p.minute, p.sec = atoi(g[1]), max(atoi(g[2]), 0), atoi(g[3])
 		return s[:m[0]] + " " + s[m[1]:]
 	}
 	return s
@@ -151,7 +151,8 @@ func groups(s string, m []int) []string {
 	return out
 }
 
-func number2(s string) int {
+// atoi reads digits; what is none, or too many, is -1.
+func atoi(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
 		return -1
@@ -178,7 +179,7 @@ func (p *dateParts) findDate(s string) bool {
 		return true
 	}
 	if m := isoForm.FindStringSubmatch(s); m != nil {
-		p.set(m[1], number2(m[2]), m[3])
+		p.set(m[1], atoi(m[2]), m[3])
 		return true
 	}
 	if m := slashForm.FindStringSubmatch(s); m != nil {
@@ -198,7 +199,7 @@ func (p *dateParts) findDate(s string) bool {
 		return true
 	}
 	if m := dayOnly.FindStringSubmatch(s); m != nil {
-		p.day = number2(m[1])
+		p.day = atoi(m[1])
 		return true
 	}
 	return false
@@ -208,11 +209,11 @@ func (p *dateParts) findDate(s string) bool {
 func (p *dateParts) mixed(a, b, c string) {
 	switch {
 	case c == "":
-		p.month, p.day = number2(strings.Trim(a, "'")), number2(strings.Trim(b, "'"))
+		p.month, p.day = atoi(strings.Trim(a, "'")), atoi(strings.Trim(b, "'"))
 	case len(strings.Trim(a, "'-")) > 2 || strings.HasPrefix(a, "'") || len(strings.Trim(c, "'-")) <= 2:
-		p.set(a, number2(b), c)
+		p.set(a, atoi(b), c)
 	default:
-		p.set(c, number2(b), a)
+		p.set(c, atoi(b), a)
 	}
 }
 
@@ -222,13 +223,13 @@ func (p *dateParts) set(year string, month int, day string) {
 		year, day = day, year // What has more than two digits is the year, wherever it stands.
 	}
 	if day != "" {
-		p.day = number2(strings.Trim(day, "'"))
+		p.day = atoi(strings.Trim(day, "'"))
 	}
 	if year == "" {
 		return
 	}
 	digits := strings.Trim(year, "'-+")
-	n := number2(digits)
+	n := atoi(digits)
 	if len(digits) <= 2 && !strings.HasPrefix(year, "-") {
 		if n >= 69 {
 			n += 1900
@@ -245,12 +246,12 @@ func (p *dateParts) set(year string, month int, day string) {
 
 // digits reads a date, or a date and time, written without separators.
 func (p *dateParts) digits(s string) {
-	p.year, p.month, p.day = number2(s[:4]), number2(s[4:6]), number2(s[6:8])
+	p.year, p.month, p.day = atoi(s[:4]), atoi(s[4:6]), atoi(s[6:8])
 	if len(s) >= 12 {
-		p.hour, p.minute = number2(s[8:10]), number2(s[10:12])
+		p.hour, p.minute = atoi(s[8:10]), atoi(s[10:12])
 	}
 	if len(s) == 14 {
-		p.sec = number2(s[12:14])
+		p.sec = atoi(s[12:14])
 	}
 }
 
@@ -321,11 +322,11 @@ func zoneOffset(s string) *time.Location {
 	var h, m int
 	switch {
 	case len(d) <= 2:
-		h = number2(d)
+		h = atoi(d)
 	case len(d) == 3:
-		h, m = number2(d[:1]), number2(d[1:])
+		h, m = atoi(d[:1]), atoi(d[1:])
 	default:
-		h, m = number2(d[:2]), number2(d[2:4])
+		h, m = atoi(d[:2]), atoi(d[2:4])
 	}
 	if h > 23 || m > 59 {
 		return nil

@@ -1,5 +1,7 @@
 package liquid
 
+import "strings"
+
 // expr is a compiled expression.
 type expr interface {
 	// eval returns the value, or Nil after st.fail.
@@ -58,7 +60,7 @@ func (e *path) eval(st *state) Value {
 	at := e.start(st, &held)
 	if len(e.steps) == 0 && at.kind == KindObject {
 		if l, ok := at.ref.(*loop); ok {
-			l.shared = true
+			l.share()
 		}
 		return *at
 	}
@@ -343,7 +345,7 @@ func (st *state) contains(a, b Value) bool {
 	switch a.kind {
 	case KindString:
 		needle := st.text(b)
-		return st.work(len(a.s)) && containsText(a.s, needle)
+		return st.work(len(a.s)) && strings.Contains(a.s, needle)
 	case KindArray:
 		for _, e := range a.items() {
 			if st.equal(e, b) {

@@ -2,8 +2,7 @@ package liquid
 
 import (
 	"fmt"
-	"sort"
-	"strings"
+	"slices"
 )
 
 // filter is what is known about a filter.
@@ -171,7 +170,7 @@ func filterNames(o *Options) []string {
 			out = append(out, name)
 		}
 	}
-	sort.Strings(out)
+	slices.Sort(out)
 	return out
 }
 
@@ -218,7 +217,7 @@ func (c *unit) checkCall(cl *call) error {
 		problem = &syntaxError{pos: cl.pos, msg: "filter " + cl.name + ": " + arityMessage(given, cl.def)}
 	}
 	for _, k := range cl.keys {
-		if cl.def.keywords != nil && !contains(cl.def.keywords, k) {
+		if cl.def.keywords != nil && !slices.Contains(cl.def.keywords, k) {
 			problem = &syntaxError{
 				pos: cl.pos, msg: fmt.Sprintf("filter %s knows no argument %q", cl.name, k), suggest: suggest(k, cl.def.keywords),
 			}
@@ -235,17 +234,6 @@ func (c *unit) checkCall(cl *call) error {
 	}
 	return nil
 }
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
-func containsText(s, sub string) bool { return strings.Contains(s, sub) }
 
 // filterTable is every filter by name. It is filled from the tables beside the filters and never changed.
 var filterTable = mergeFilters(textFilters, listFilters, mathFilters, dateFilters, localeFilters, emailFilters)

@@ -1,12 +1,13 @@
 package liquid
 
-import (
-	"time"
-)
+import "time"
 
 var dateFilters = map[string]*filter{
 	"date": {min: 1, max: 1, fn: filterDate},
 }
+
+// maxUnix bounds the seconds that are taken for an instant: some 35,000 years from 1970.
+const maxUnix = 1 << 40
 
 // toTime reads a value as an instant; ok is false if it is none.
 func (st *state) toTime(v Value) (time.Time, bool) {
@@ -14,6 +15,9 @@ func (st *state) toTime(v Value) (time.Time, bool) {
 	case KindTime:
 		return v.AsTime()
 	case KindInt:
+		if v.n > maxUnix || v.n < -maxUnix {
+			return time.Time{}, false
+		}
 		return time.Unix(v.n, 0).In(st.zone), true
 	case KindString:
 		return st.textTime(v.s)
@@ -35,7 +39,7 @@ func (st *state) textTime(s string) (time.Time, bool) {
 			return parseDate(s, st.opts.Now, st.zone)
 		}
 	}
-	if n := leadingInt(s); n.kind == KindInt && n.n < 1<<40 {
+	if n := leadingInt(s); n.kind == KindInt && n.n <= maxUnix {
 		return time.Unix(n.n, 0).In(st.zone), true
 	}
 	return time.Time{}, false

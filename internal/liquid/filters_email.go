@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -176,7 +177,7 @@ func filterUTM(a *args, in Value) Value {
 		return in
 	}
 	for i, k := range a.call.keys {
-		if a.kw[i].kind == KindNil || !contains(a.call.def.keywords, k) {
+		if a.kw[i].kind == KindNil || !slices.Contains(a.call.def.keywords, k) {
 			continue
 		}
 		value := a.st.text(a.kw[i])

@@ -129,10 +129,13 @@ func (st *state) property(item, key Value) (Value, propertyState) {
 		return Int(0), propertyOK
 	}
 	b := item.asBig()
-	if i >= int64(b.BitLen()) {
-		return Int(map[bool]int64{true: 1}[b.Sign() < 0]), propertyOK
+	if i <= int64(b.BitLen()) {
+		return Int(int64(b.Bit(int(i)))), propertyOK
 	}
-	return Int(int64(b.Bit(int(i)))), propertyOK
+	if b.Sign() < 0 {
+		return Int(1), propertyOK
+	}
+	return Int(0), propertyOK
 }
 
 // indexOf reads a number as an index, without its fraction.
@@ -399,8 +402,8 @@ func filterMap(a *args, in Value) Value {
 }
 
 // selectItems asks each item about the property: whether it is there, or whether it equals the second argument. It
-// calls found with the answer until that returns false; ok is false when the filter has nothing to return.
-func (a *args) selectItems(in Value, found func(i int, item Value, hit bool) bool) (ok bool) {
+// calls found with the answer until that returns false. It returns false when the filter has nothing to return.
+func (a *args) selectItems(in Value, found func(i int, item Value, hit bool) bool) bool {
 	items, ok := a.items(in)
 	if !ok {
 		return false

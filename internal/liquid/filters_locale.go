@@ -83,6 +83,9 @@ func filterMoney(a *args, in Value) Value {
 		return a.fail("money needs a number")
 	}
 	n := toNumber(in)
+	if n.form == formOdd {
+		return a.fail("money needs a number")
+	}
 	if v, ok := a.named("minor_units"); ok && v.truthy() {
 		n, _ = compute(n, number{form: formDec, i: 1, scale: digits}, '*')
 	}
@@ -173,6 +176,9 @@ func filterNumber(a *args, in Value) Value {
 		return a.fail("number needs a number")
 	}
 	n := toNumber(in)
+	if n.form == formOdd {
+		return a.fail("number needs a number")
+	}
 	places := a.at(0)
 	if v, ok := a.named("decimals"); ok {
 		places = v
@@ -192,8 +198,6 @@ func filterNumber(a *args, in Value) Value {
 		}
 	case n.form == formRat:
 		digits = 3
-	case n.form == formOdd:
-		return a.fail("number needs a number")
 	}
 	n = n.round(digits, 'r')
 	buf := a.st.scratch[:0]

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -68,7 +69,7 @@ func (c *goldenCase) run(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o := Options{Partials: c.Templates, CoreOnly: true, Strict: contains(c.Tags, "strict"), Strict2: contains(c.Tags, "strict2")}
+	o := Options{Partials: c.Templates, CoreOnly: true, Strict: slices.Contains(c.Tags, "strict"), Strict2: slices.Contains(c.Tags, "strict2")}
 	tpl, err := Compile(c.Template, o)
 	if c.Invalid {
 		if err == nil {
@@ -93,7 +94,7 @@ func (c *goldenCase) run(t *testing.T) {
 	if c.Result != nil {
 		want = []string{*c.Result}
 	}
-	if !contains(want, string(out)) {
+	if !slices.Contains(want, string(out)) {
 		t.Errorf("%q with %s\n got %q\nwant %q", c.Template, c.Data, out, want)
 	}
 }

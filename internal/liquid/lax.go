@@ -113,7 +113,10 @@ func laxNumber(t string) (Value, bool) {
 	if dots == 0 {
 		return parseDigits(t), true
 	}
-	return numberLiteral(strings.TrimSuffix(t[:end], ".") + map[bool]string{true: ".0"}[strings.HasSuffix(t[:end], ".")]), true
+	if t[end-1] == '.' {
+		return numberLiteral(t[:end] + "0"), true
+	}
+	return numberLiteral(t[:end]), true
 }
 
 // laxPath scans for names and brackets and passes over all else.

@@ -9,8 +9,8 @@ package liquid
 
 import (
 	"context"
+	"maps"
 	"slices"
-	"sort"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -124,7 +124,8 @@ func (t *Template) Render(ctx context.Context, dst []byte, vars Value, o RenderO
 	if st.check() {
 		t.body.render(st)
 	}
-	out, report, err := st.out, st.report(), st.err
+	// What a value added beyond the budget is cut off, so that the budget holds for the caller too.
+	out, report, err := st.out[:min(len(st.out), st.start+st.limits.OutputBytes)], st.report(), st.err
 	st.end()
 	t.pool.Put(st)
 	if err != nil {
@@ -223,10 +224,5 @@ func (x *Expr) Eval(ctx context.Context, vars Value, o RenderOptions) (Value, er
 func runeCount(s string) int { return utf8.RuneCountInString(s) }
 
 func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
+	return slices.Sorted(maps.Keys(m))
 }

@@ -53,7 +53,7 @@ func (l *loop) Get(key string) (Value, bool) {
 			if l.parent == nil {
 				return Nil, true
 			}
-			l.parent.shared = true
+			l.parent.share()
 			return ObjectOf(l.parent), true
 		}
 		return Nil, false
@@ -79,6 +79,13 @@ func (l *loop) typeName() string {
 		return "Liquid::TablerowloopDrop"
 	}
 	return "Liquid::ForloopDrop"
+}
+
+// share says that the template may hold on to the loop, and through it to those around it.
+func (l *loop) share() {
+	for ; l != nil; l = l.parent {
+		l.shared = true
+	}
 }
 
 func (l *loop) next() {
@@ -246,7 +253,7 @@ func (n *forNode) sequence(st *state) (sequence, bool) {
 	}
 	seq, ok := st.sequenceOf(v, from, limit, limited)
 	seq.reversed = n.reversed
-	if n.remembers(st) {
+	if st.prog.continues { // A later loop may ask where this one ended.
 		regs := st.registers()
 		if regs.offsets == nil {
 			regs.offsets = map[string]int64{}
@@ -271,9 +278,6 @@ func (n *forNode) number(st *state, e expr) (int64, bool) {
 	}
 	return i, ok
 }
-
-// remembers says whether a later loop may ask where this one ended.
-func (n *forNode) remembers(st *state) bool { return st.prog.continues }
 
 func (n *forNode) walk(st *state, seq *sequence) flow {
 	l := st.newLoop()

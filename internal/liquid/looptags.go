@@ -244,11 +244,9 @@ func (p *program) partial(name string, pos int, at htmlState) (*partial, error) 
 	}
 	text, ok := p.opts.Partials[name]
 	if !ok {
-		names := make([]string, 0, len(p.opts.Partials))
-		for k := range p.opts.Partials {
-			names = append(names, k)
+		return nil, &syntaxError{
+			pos: pos, msg: "there is no partial " + strings.ToValidUTF8(name, "?"), suggest: suggest(name, sortedKeys(p.opts.Partials)),
 		}
-		return nil, &syntaxError{pos: pos, msg: "there is no partial " + strings.ToValidUTF8(name, "?"), suggest: suggest(name, names)}
 	}
 	// A partial that renders itself is taken to end where it began.
 	out := &partial{name: name, src: newSource(name, text), end: at}

@@ -30,12 +30,6 @@ func (s *symbols) find(name string) symbol {
 	return noSymbol
 }
 
-func newProgram(o Options) *program {
-	return &program{
-		opts: o, partials: map[partialKey]*partial{}, symbols: symbols{ids: map[string]symbol{}}, cycleIDs: map[string]int{},
-	}
-}
-
 func (s *symbols) len() int { return len(s.ids) }
 
 // program is a template with all partials it may use.
@@ -50,6 +44,12 @@ type program struct {
 	continues bool
 	warnings  Errors
 	errs      Errors
+}
+
+func newProgram(o Options) *program {
+	return &program{
+		opts: o, partials: map[partialKey]*partial{}, symbols: symbols{ids: map[string]symbol{}}, cycleIDs: map[string]int{},
+	}
 }
 
 // unit is one template or partial while it is compiled.
@@ -251,10 +251,10 @@ func (c *unit) placeOutput(n *outputNode) {
 	inName := c.html.inName()
 	n.place = c.html.value()
 	f, _ := n.e.(*filtered)
+	if inName && (f == nil || !f.raw) && !c.prog.warnedEnough() {
+		c.prog.warn(c.src.errorAt(n.pos, "a value inside a tag, outside of an attribute, is escaped so that it cannot become one"))
+	}
 	if f == nil {
-		if inName && !c.prog.warnedEnough() {
-			c.prog.warn(c.src.errorAt(n.pos, "a value inside a tag, outside of an attribute, is escaped so that it cannot become one"))
-		}
 		return
 	}
 	last := f.calls[len(f.calls)-1]
@@ -347,7 +347,7 @@ func keyLabel(key string) string {
 	return "[" + strconv.Quote(key) + "]"
 }
 
-// block parses the inside of a block tag up to its end. Each time another tag appears, else is asked whether it
+// block parses the inside of a block tag up to its end. Each time another tag appears, inner is asked whether it
 // belongs to the block and into which body the parse goes on.
 func (c *unit) block(t tag, toks *tokens, b *block, inner func(tag) (*block, error)) error {
 	if c.depth++; c.depth > parseDepth {

@@ -37,7 +37,7 @@ type partialNode struct {
 	alias    string
 	args     []argument
 	loopSym  symbol
-	place    htmlState
+	place    htmlState // where the tag stands in the HTML
 }
 
 func (n *partialNode) render(st *state) flow {
@@ -109,6 +109,7 @@ func (n *partialNode) renderIncluded(st *state, p *partial) flow {
 		st.bind(a.sym, a.e.eval(st))
 	}
 	if st.err != nil {
+		st.scope = st.scope[:mark]
 		return flowStop
 	}
 	src := st.src
@@ -158,6 +159,7 @@ func (n *partialNode) renderIsolated(st *state, p *partial) flow {
 		st.bind(a.sym, a.e.eval(st))
 	}
 	if st.err != nil {
+		st.scope = st.scope[:mark]
 		return flowStop
 	}
 	outer := outerScope{st.base, st.floor, st.vars, st.counters, st.regs, st.root, st.loops, st.includesOff, st.src}

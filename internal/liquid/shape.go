@@ -1,5 +1,7 @@
 package liquid
 
+import "slices"
+
 // In strict2 mode the tags that are otherwise read by searching for what they need must be right from end to end.
 
 // checkStrictly holds a tag's markup against its shape, where the mode asks for it.
@@ -79,7 +81,7 @@ func (g *grammar) attributeShape(known []string) error {
 		if err != nil {
 			return err
 		}
-		if known != nil && !contains(known, key.text) {
+		if known != nil && !slices.Contains(known, key.text) {
 			return &syntaxError{
 				pos: key.pos, msg: "the tag knows no attribute " + key.text, suggest: suggest(key.text, known),
 			}

@@ -74,9 +74,8 @@ type state struct {
 	ctx  context.Context
 	root Object
 
-	// inner scopes: the bindings of loops and partials, innermost last. Names below base belong to the caller of an
-	// isolated partial and are not seen.
-	// Those between base and floor are the arguments of an isolated partial, which assign replaces in place.
+	// scope holds the bindings of loops and partials, innermost last. Names below base belong to the caller of an
+	// isolated partial and are not seen; those between base and floor are its arguments, which assign replaces in place.
 	scope       []binding
 	base, floor int
 	// vars are the names that assign and capture have set, by symbol; counters those of increment and decrement.
@@ -204,7 +203,6 @@ func (st *state) keep(v Value) bool {
 func (st *state) wrote() bool {
 	if len(st.out)-st.start > st.limits.OutputBytes {
 		st.exceed(LimitOutput, st.limits.OutputBytes)
-		st.out = st.out[:st.start+st.limits.OutputBytes]
 	}
 	return st.err == nil
 }
