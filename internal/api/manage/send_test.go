@@ -56,15 +56,27 @@ func TestSendIsOwedAsItWasAsked(t *testing.T) {
 	t.Parallel()
 	h := setup(t)
 	h.ann()
-	for _, c := range []struct {
-		name, body string
-		want       outbox.Mail
-	}{
-		{"an address alone", `{"template":"receipt","to":"New@Shop.Example"}`, outbox.Mail{}},
-		{"a person", `{"template":"receipt","person":{"user_id":"42"},"data":{"b":1,"a":[2]},"provider":"relay","valid_for":"36h"}`, outbox.Mail{}},
-		{"a person as text", `{"template":"news","person":"email:Ann@shop.example","purpose":"marketing.newsletter"}`, outbox.Mail{}},
-		{"a person by number, another address", `{"template":"receipt","person":{"id":"per_1"},"to":"office@shop.example"}`, outbox.Mail{}},
-		{"a device", `{"template":"receipt","person":{"anonymous_id":"device-1"}}`, outbox.Mail{}},
+	for _, c := range []struct{ name, body, want string }{
+		{
+			"an address alone", `{"template":"receipt","to":"New@Shop.Example"}`,
+			`per_2 receipt service transactional "new@shop.example"   01T00`,
+		},
+		{
+			"a person", `{"template":"receipt","person":{"user_id":"42"},"data":{"b":1,"a":[2]},"provider":"relay","valid_for":"36h"}`,
+			`per_1 receipt service transactional "" relay {"a":[2],"b":1} 03T00`,
+		},
+		{
+			"a person as text", `{"template":"news","person":"email:Ann@shop.example","purpose":"marketing.newsletter"}`,
+			`per_1 news marketing.newsletter triggered ""   01T00`,
+		},
+		{
+			"a person by number, another address", `{"template":"receipt","person":{"id":"per_1"},"to":"office@shop.example"}`,
+			`per_1 receipt service transactional "office@shop.example"   01T00`,
+		},
+		{
+			"a device", `{"template":"receipt","person":{"anonymous_id":"device-1"}}`,
+			`per_1 receipt service transactional ""   01T00`,
+		},
 	} {
 		key := strings.ReplaceAll(c.name, " ", "-")
 		w := h.send(key, c.body)
@@ -78,15 +90,8 @@ func TestSendIsOwedAsItWasAsked(t *testing.T) {
 			t.Errorf("%s: key %q, decided %s", c.name, m.Key, m.Decided)
 		}
 		line := fmt.Sprintf("%s %s %s %s %q %s %s %s", m.Person, m.Template, m.Purpose, m.Class, m.To, m.Provider, m.Data, m.ValidUntil.Format("02T15"))
-		want := map[string]string{
-			"an address alone":                    `per_2 receipt service transactional "new@shop.example"   01T00`,
-			"a person":                            `per_1 receipt service transactional "" relay {"a":[2],"b":1} 03T00`,
-			"a person as text":                    `per_1 news marketing.newsletter triggered ""   01T00`,
-			"a person by number, another address": `per_1 receipt service transactional "office@shop.example"   01T00`,
-			"a device":                            `per_1 receipt service transactional ""   01T00`,
-		}[c.name]
-		if line != want {
-			t.Errorf("%s:\n got %s\nwant %s", c.name, line, want)
+		if line != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, line, c.want)
 		}
 	}
 }
