@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"rapport/internal/access"
 	"rapport/internal/eventlog"
+	"rapport/internal/fault"
 	"rapport/internal/store"
 	"rapport/internal/timer"
 )
@@ -85,4 +87,19 @@ func (h *House) sent(ctx context.Context) error {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// SourceKey makes a key for one of the configuration's sources, of the kind that
+// fits it.
+func (h *House) SourceKey(ctx context.Context, source, name string) (string, error) {
+	s, ok := h.source(source)
+	if !ok {
+		return "", fault.New(fault.NotFound, "no_such_source", "the configuration has no source %q", source)
+	}
+	kind := access.Ingest
+	if s.Browser {
+		kind = access.Browser
+	}
+	secret, _, err := h.access.Create(ctx, access.Request{Kind: kind, Source: source, Name: name})
+	return secret, err
 }
