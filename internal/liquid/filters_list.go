@@ -1,7 +1,7 @@
 package liquid
 
 import (
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -241,6 +241,9 @@ func (a *args) keys(items []Value) (pairs []keyed, out Value, done bool) {
 	}
 	pairs = make([]keyed, len(items))
 	for i, e := range items {
+		if !a.st.step() {
+			return nil, Nil, true
+		}
 		key := e
 		if prop.kind != KindNil {
 			var how propertyState
@@ -305,7 +308,12 @@ func sortWith(a *args, in Value, cmp func(x, y Value) int) Value {
 	if done {
 		return out
 	}
-	sort.SliceStable(pairs, func(i, j int) bool { return a.st.err == nil && cmp(pairs[i].key, pairs[j].key) < 0 })
+	slices.SortStableFunc(pairs, func(x, y keyed) int {
+		if a.st.err != nil {
+			return 0
+		}
+		return cmp(x.key, y.key)
+	})
 	if a.st.err != nil {
 		return Nil
 	}

@@ -406,26 +406,51 @@ func filterSplit(a *args, in Value) Value {
 	if !a.st.work(len(s)) {
 		return Nil
 	}
-	var parts []string
-	switch sep {
-	case " ":
-		if !a.st.room(valueBytes * len(s) / 2) {
-			return Nil
-		}
-		parts = strings.FieldsFunc(s, func(r rune) bool { return r < 0x80 && isSpace(byte(r)) })
-	default:
-		n := strings.Count(s, sep) + 1
-		if !a.st.room(valueBytes * n) {
-			return Nil
-		}
-		parts = strings.Split(s, sep)
-		for len(parts) > 0 && parts[len(parts)-1] == "" {
-			parts = parts[:len(parts)-1]
-		}
+	if sep == " " {
+		return splitWords(a, s)
 	}
-	out := make([]Value, len(parts))
-	for i, p := range parts {
-		out[i] = String(p)
+	n := strings.Count(s, sep) + 1
+	if !a.st.charge(valueBytes * n) {
+		return Nil
+	}
+	out := make([]Value, 0, n)
+	for s != "" && a.st.step() {
+		_, width := utf8.DecodeRuneInString(s) // Without a separator each character is a part.
+		if sep != "" {
+			width = strings.Index(s, sep)
+		}
+		if width < 0 {
+			width = len(s)
+		}
+		out = append(out, String(s[:width]))
+		s = s[min(width+len(sep), len(s)):]
+	}
+	// Empty parts at the end do not count.
+	for len(out) > 0 && out[len(out)-1].s == "" {
+		out = out[:len(out)-1]
+	}
+	return Array(out)
+}
+
+// splitWords splits at white space, which counts as one separator and not at all at the ends.
+func splitWords(a *args, s string) Value {
+	out := []Value{}
+	for a.st.step() {
+		for s != "" && isSpace(s[0]) {
+			s = s[1:]
+		}
+		if s == "" {
+			break
+		}
+		n := 0
+		for n < len(s) && !isSpace(s[n]) {
+			n++
+		}
+		if !a.st.room(valueBytes * len(out)) {
+			return Nil
+		}
+		out = append(out, String(s[:n]))
+		s = s[n:]
 	}
 	return a.makeList(out)
 }
