@@ -133,7 +133,11 @@ func build(number int, config *project.Config) (*edition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile segments: %w", err)
 	}
-	journeys, err := journey.Compile(number, config.Journeys)
+	flows := make([]*journey.Definition, 0, len(config.Journeys))
+	for _, d := range config.Journeys {
+		flows = append(flows, d.WithMaxTriggerAge(config.Workspace.Events.MaxTriggerAge))
+	}
+	journeys, err := journey.Compile(number, flows)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (h *House) buildDoors(ctx context.Context) error {
 		Keeper: ingestKeeper{h.state}, Sources: h.source, Now: h.clock.Now, Machine: time.Now,
 		Metrics: ingest.NewMetrics(h.Metrics), Logger: h.logger.With("room", "ingest"),
 		Limits: ingest.Limits{
-			EventBytes: limits.EventBytes, BatchBytes: limits.BatchBytes, BatchItems: limits.BatchEvents, KeptRejects: limits.RejectsKept,
+			EventBytes: limits.EventBytes, BatchBytes: limits.BatchBytes, BatchItems: limits.BatchEvents, Keys: limits.JSONKeys, KeptRejects: limits.RejectsKept,
 		},
 	})
 	if err != nil {

@@ -1,17 +1,20 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
 	"rapport/internal/delivery"
 	"rapport/internal/delivery/dkimsign"
 	"rapport/internal/delivery/smtp"
+	"rapport/internal/message"
 	"rapport/internal/project"
 )
 
@@ -31,9 +34,27 @@ func (h *House) waysOut(c *project.Config) (map[string]delivery.Provider, map[st
 				return nil, nil, fmt.Errorf("provider %s: %w", p.Name, err)
 			}
 			out[p.Name] = relay
+			if p.EnvelopeFrom != "" {
+				out[p.Name] = returning{relay, p.EnvelopeFrom}
+			}
 		}
 	}
 	return out, limits, nil
+}
+
+// returning is a provider to which bounces come back at an address of its own.
+type returning struct {
+	delivery.Provider
+	to string
+}
+
+// Send implements delivery.Provider.
+func (r returning) Send(ctx context.Context, mails []message.Rendered) []message.Outcome {
+	own := slices.Clone(mails)
+	for i := range own {
+		own[i].EnvelopeFrom = r.to
+	}
+	return r.Provider.Send(ctx, own)
 }
 
 func (h *House) relay(p project.Provider) (*smtprelay.Relay, error) {

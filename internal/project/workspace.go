@@ -35,14 +35,12 @@ type Sending struct {
 	FeedbackID string // the sender's id in Feedback-ID
 	Quiet      outbox.Quiet
 	Caps       []outbox.Cap
-	ValidFor   time.Duration // how long a marketing mail stays worth sending
 }
 
 // Events says how events are taken and kept.
 type Events struct {
 	DedupeWindow  time.Duration // how long a message id is remembered
 	KeepLog       time.Duration // how long walked records stay in the log
-	KeepHistory   time.Duration // how long a person's timeline is kept
 	MaxTriggerAge time.Duration // an older event starts no journey
 }
 
@@ -53,11 +51,9 @@ type Limits struct {
 	EventBytes      int
 	BatchBytes      int
 	BatchEvents     int
-	PropertiesPer   int // per event, and traits per call
-	TraitsPerPerson int
+	JSONKeys        int // members of all objects of one event
 	Identifiers     int // per kind and person, beyond user_id which is one
 	RejectsKept     int
-	TimelinePer     int     // entries of a person's timeline
 	ManagePerSecond float64 // per management key
 }
 
@@ -86,16 +82,15 @@ func workspace(f *file) Workspace {
 		}
 	}
 	w.BaseURL = s.baseURL("base_url")
-	w.Sending = sending(s.sub("sending", "from", "reply_to", "domain", "postal_address", "provider", "feedback_id", "quiet_hours", "caps", "valid_for"))
-	e := s.sub("events", "dedupe_window", "keep_log", "keep_history", "max_trigger_age")
+	w.Sending = sending(s.sub("sending", "from", "reply_to", "domain", "postal_address", "provider", "feedback_id", "quiet_hours", "caps"))
+	e := s.sub("events", "dedupe_window", "keep_log", "max_trigger_age")
 	w.Events = Events{
 		DedupeWindow:  e.duration("dedupe_window", day, time.Minute, 7*day),
 		KeepLog:       e.duration("keep_log", 3*day, time.Hour, 90*day),
-		KeepHistory:   e.duration("keep_history", 730*day, day, 3660*day),
 		MaxTriggerAge: e.duration("max_trigger_age", time.Hour, time.Minute, 30*day),
 	}
-	w.Limits = limits(s.sub("limits", "events_per_second", "burst", "event_size", "batch_size", "batch_events", "properties", "traits_per_person",
-		"identifiers_per_kind", "rejects_kept", "timeline_per_person", "manage_per_second"))
+	w.Limits = limits(s.sub("limits", "events_per_second", "burst", "event_size", "batch_size", "batch_events", "json_keys",
+		"identifiers_per_kind", "rejects_kept", "manage_per_second"))
 	return w
 }
 
@@ -109,12 +104,10 @@ func limits(s *section) Limits {
 		EventBytes:      s.size("event_size", 32<<10, 1<<10, 1<<20),
 		BatchBytes:      s.size("batch_size", 500<<10, 1<<10, 16<<20),
 		BatchEvents:     s.integer("batch_events", 2500, 1, 10_000),
-		PropertiesPer:   s.integer("properties", 300, 1, 10_000),
-		TraitsPerPerson: s.integer("traits_per_person", 500, 1, 10_000),
+		JSONKeys:        s.integer("json_keys", 1000, 1, 10_000),
 		Identifiers:     s.integer("identifiers_per_kind", 5, 1, 100),
 		RejectsKept:     s.integer("rejects_kept", 10_000, 0, 10_000_000),
-		TimelinePer:     s.integer("timeline_per_person", 10_000, 10, 10_000_000),
-		ManagePerSecond: s.number("manage_per_second", 200, 100_000),
+		ManagePerSecond: s.number("manage_per_second", 20_000, 1_000_000),
 	}
 }
 
@@ -126,7 +119,6 @@ func sending(s *section) Sending {
 		Domain:   s.domain("domain"),
 		Postal:   s.prose("postal_address"),
 		Provider: s.text("provider"),
-		ValidFor: s.duration("valid_for", day, time.Minute, 30*day),
 	}
 	if out.Domain == "" {
 		_, out.Domain, _ = strings.Cut(out.From.Email, "@")
