@@ -141,8 +141,8 @@ func (a *analysis) block(b *block) {
 			return
 		}
 		a.node(n)
-		if _, ok := n.(*jumpNode); ok && i+1 < len(b.nodes) {
-			a.warn(nodePos(b.nodes[i+1]), "this is never rendered: the loop is left before it")
+		if j, ok := n.(*jumpNode); ok && i+1 < len(b.nodes) {
+			a.warn(j.pos, "what follows in this block is never rendered")
 			return
 		}
 	}
@@ -175,39 +175,6 @@ func (a *analysis) node(n node) {
 	case *partialNode:
 		a.partialNode(n)
 	}
-}
-
-// nodePos is where a node begins.
-func nodePos(n node) int {
-	switch n := n.(type) {
-	case *textNode:
-		return n.pos
-	case *rawNode:
-		return n.pos
-	case *outputNode:
-		return n.pos
-	case *assignNode:
-		return n.pos
-	case *captureNode:
-		return n.pos
-	case *ifNode:
-		return n.pos
-	case *caseNode:
-		return n.pos
-	case *forNode:
-		return n.pos
-	case *tableNode:
-		return n.pos
-	case *cycleNode:
-		return n.pos
-	case *countNode:
-		return n.pos
-	case *changedNode:
-		return n.pos
-	case *partialNode:
-		return n.pos
-	}
-	return 0
 }
 
 // assign binds a name. A value that comes from the data is listed where the name is read, with the guard it has there.

@@ -87,7 +87,7 @@ func TestWarnings(t *testing.T) {
 		{"always true", "{% if true %}a{% else %}b{% endif %}", []string{"1:18: this branch is never rendered: one before it always is"}},
 		{"never true", "{% if false %}a{% endif %}", []string{"1:4: this branch is never rendered: its test never holds"}},
 		{"same test", "{% if a == 1 %}a{% elsif a == 1 %}b{% endif %}", []string{"1:20: this branch is never rendered: one before it has the same test"}},
-		{"after break", "{% for i in a %}{% break %}b{% endfor %}", []string{"1:28: this is never rendered: the loop is left before it"}},
+		{"after break", "{% for i in a %}{% break %}b{% endfor %}", []string{"1:20: what follows in this block is never rendered"}},
 		{"else of a loop", "{% for i in (1..3) %}{% else %}b{% endfor %}", []string{"1:4: the else of this loop is never rendered"}},
 		{"loop over nothing", "{% for i in (3..1) %}a{% endfor %}", []string{"1:4: this loop has nothing to walk"}},
 		{"never read", "{% assign a = 1 %}", []string{"1:4: a name is assigned here and never read"}},

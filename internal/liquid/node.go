@@ -319,7 +319,10 @@ func (n *caseNode) render(st *state) flow {
 }
 
 // jumpNode is break and continue.
-type jumpNode struct{ f flow }
+type jumpNode struct {
+	pos int
+	f   flow
+}
 
 func (n *jumpNode) render(st *state) flow {
 	st.steps++

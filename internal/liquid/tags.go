@@ -68,9 +68,9 @@ func (c *unit) tag(t tag, toks *tokens, b *block) (known bool, err error) {
 	case "ifchanged":
 		n, err = c.changedTag(t, toks)
 	case "break":
-		n = &jumpNode{flowBreak}
+		n = &jumpNode{t.pos, flowBreak}
 	case "continue":
-		n = &jumpNode{flowContinue}
+		n = &jumpNode{t.pos, flowContinue}
 	case "render", "include":
 		n, err = c.partialTag(t)
 	default:
