@@ -33,8 +33,16 @@ type Identifier struct {
 // of every other kind (Segment, "Identity Resolution Settings").
 type Config struct {
 	Hasher *id.Hasher
-	Limits map[string]int // by kind
+	// Limits is how many identifiers of a kind one person may have; "" stands
+	// for every kind that is not named. The limit of user ids is one, whatever
+	// is said here. A kind whose limit is below one identifies nobody: events
+	// are applied by their other identifiers.
+	Limits map[string]int
 }
+
+// MaxIdentifiers is how many identifiers of all kinds one person may have, so
+// that a sender of ever new kinds does not make a row grow without end.
+const MaxIdentifiers = 100
 
 // Resolver applies the rules. It is safe for concurrent use.
 type Resolver struct {
@@ -59,6 +67,9 @@ func (r *Resolver) limit(kind string) int {
 	if n, ok := r.limits[kind]; ok {
 		return n
 	}
+	if n, ok := r.limits[""]; ok {
+		return n
+	}
 	return defaultLimit
 }
 
@@ -78,7 +89,7 @@ func Blocked(value string) bool {
 // anonymous id. The strings are the event's own.
 func (r *Resolver) Of(e *event.Event, dst []Identifier) []Identifier {
 	add := func(kind, value string) {
-		if value != "" && !Blocked(value) {
+		if value != "" && !Blocked(value) && r.limit(kind) > 0 {
 			dst = append(dst, Identifier{Kind: kind, Value: value, Hash: r.hasher.Sum(kind, value)})
 		}
 	}
@@ -130,6 +141,9 @@ type Directory interface {
 	Record(who id.Person) (*Record, error)
 	// New makes a person.
 	New() (id.Person, error)
+	// Ready is told of everybody whose identifiers are about to change, before
+	// they do: what is due for them by now is decided with those they had.
+	Ready(who id.Person) error
 	// Bind makes an identifier answer to a person.
 	Bind(h id.Hash, who id.Person)
 	// Merge joins two people into the first; identifiers have been moved already.
@@ -174,6 +188,11 @@ func (r *Resolver) Resolve(e *event.Event, ids []Identifier, dir Directory, at i
 	rec, err := dir.Record(target)
 	if err != nil {
 		return res, err
+	}
+	if !res.Created {
+		if err := dir.Ready(target); err != nil {
+			return res, err
+		}
 	}
 	guarded := unproven(e) && !res.Created && rec.Known()
 	for i, x := range ids {
@@ -254,6 +273,9 @@ func (r *Resolver) mayAdd(rec *Record, x Identifier, guarded bool) string {
 		}
 		return "limit"
 	}
+	if len(rec.Identifiers) >= MaxIdentifiers {
+		return "limit"
+	}
 	if guarded && x.Kind != Anonymous && x.Kind != UserID {
 		return "browser_key"
 	}
@@ -279,6 +301,9 @@ func (r *Resolver) join(e *event.Event, target, owner id.Person, x Identifier, d
 	if reason := r.mayJoin(e, into, from, x); reason != "" {
 		return reason, nil
 	}
+	if err := dir.Ready(owner); err != nil {
+		return "", err
+	}
 	m := Merge{Into: target, From: owner, Cause: strings.Clone(e.MessageID), Rule: ruleOf(e, x), Moved: from.Append(nil)}
 	for _, y := range from.Identifiers {
 		y.Kind, y.Value = kindName(y.Kind), strings.Clone(y.Value) // from's strings go with its row
@@ -295,6 +320,9 @@ func (r *Resolver) mayJoin(e *event.Event, into, from *Record, x Identifier) str
 	}
 	if unproven(e) && (from.Known() || x.Kind != Anonymous) {
 		return "browser_key"
+	}
+	if len(into.Identifiers)+len(from.Identifiers) > MaxIdentifiers {
+		return "limit"
 	}
 	for _, kind := range from.kinds() {
 		if into.count(kind)+from.count(kind) > r.limit(kind) {

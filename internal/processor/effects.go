@@ -28,6 +28,14 @@ type derived struct {
 	initial bool
 }
 
+// name is how an error calls it.
+func (d *derived) name() string {
+	if d.event.Name == "" {
+		return "set in " + d.about
+	}
+	return d.event.Name + " " + d.about
+}
+
 // audience is the properties object of Segment's Audience Entered and Exited
 // (segment-docs, Engage: using Engage data).
 func derivedAudience(t segment.Transition, cause string) derived {
@@ -217,12 +225,8 @@ func (w *Walker) merge(m identity.Merge) error {
 	if !ok {
 		return fmt.Errorf("merge: %s is not loaded", m.From)
 	}
-	for _, f := range [...]*figure{into, from} {
-		if err := w.ready(f, w.now); err != nil {
-			return err
-		}
-		w.set.touch(f)
-	}
+	w.set.touch(into) // both are at this instant already: identity has seen to it
+	w.set.touch(from)
 	m.At = time.UnixMilli(w.now).UTC()
 	if err := w.p.books.Identity.AppendMerge(m); err != nil {
 		return fmt.Errorf("write the merge log: %w", err)
@@ -237,6 +241,7 @@ func (w *Walker) merge(m identity.Merge) error {
 		w.counts[in.Segment]-- // both were in: one of them goes
 	}
 	into.prof.Merge(&from.prof, w.version.Schema, &w.change)
+	w.p.refused += int64(w.change.Refused)
 	into.seg.Merge(&from.seg)
 	w.subject.f, w.subject.props = into, nil
 	w.turn.Begin(&w.subject, &into.jour, w.now)
@@ -248,7 +253,14 @@ func (w *Walker) merge(m identity.Merge) error {
 	w.p.merges++
 	moved := w.version.Segments.All(&into.seg, &w.subject, w.now, false, &w.work)
 	w.transitions(into, moved, m.Cause)
-	return w.settle(into, "merge/"+m.Cause, false)
+	if err := w.settle(into, "merge/"+m.Cause, false); err != nil {
+		return err
+	}
+	// What either of them waited for may have come to the other.
+	if err := w.journeyTime(into, w.now); err != nil {
+		return err
+	}
+	return w.settle(into, "merge/"+m.Cause+"/then", false)
 }
 
 // aliasOf settles what an alias's previous id is: a device, or the former user

@@ -105,9 +105,10 @@ type Walker struct {
 	work         segment.Work
 	turn         journey.Turn
 	queue, round []derived
-	sequence     int
+	cascade      cascade
 	counts       map[string]int64
 	pending      segment.Backfill
+	oneByOne     int // people that a backfill still takes singly
 	relayedTo    int64
 	lastLive     time.Time // machine time of the last live batch
 

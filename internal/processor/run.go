@@ -7,6 +7,7 @@ import (
 
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
+	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
@@ -37,6 +38,8 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	if b.lane == eventlog.Live {
 		w.lastLive = w.Mono()
 		w.instantFloor = max(w.instantFloor, newest.UnixMilli())
+	} else {
+		w.instantFloor = max(w.instantFloor, w.now) // nobody's time goes back
 	}
 	if p.armed <= w.rung.Due {
 		w.rung = timer.Alarm{Due: p.armed - 1} // somebody was armed behind the scanner
@@ -76,7 +79,10 @@ func poke(c chan struct{}) {
 // what is left, and a small turn after every few live batches so that they
 // never starve. It reads and decodes the next live batch while one is walked.
 func (w *Walker) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
 	live := w.readAhead(ctx)
+	defer live.wait()
+	defer stop()
 	var bulk batch
 	for busy := 0; ; {
 		moved := w.Log.Changed(eventlog.Bulk)
@@ -165,13 +171,45 @@ const liveQuiet = 200 * time.Millisecond
 // fillPeople is how many people one step of a backfill brings forward.
 const fillPeople = 200
 
-// fill brings some people to the configuration in effect and notes how far it came.
+// fill brings some people to the configuration in effect and notes how far it
+// came. Somebody who cannot be brought is found by going one by one and passed
+// over: their next event says what is wrong, and nobody else waits for them.
 func (w *Walker) fill(ctx context.Context) error {
+	many := min(fillPeople, w.bulkSize())
+	if w.oneByOne > 0 {
+		many = 1
+		w.oneByOne--
+	}
+	err := w.fillSome(ctx, many, false)
+	switch {
+	case err == nil:
+		return nil
+	case temporary(err) || ctx.Err() != nil:
+		w.Logger.Warn("a step of the backfill failed, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond): // machine time, as in span
+		}
+		return ctx.Err()
+	case many > 1:
+		w.oneByOne = many
+		return nil
+	}
+	w.Logger.Error("somebody was passed over by the backfill", "after", id.Person(w.backfill.Next).String(), "code", fault.CodeOf(err))
+	if err := w.fillSome(ctx, 1, true); err != nil && !temporary(err) && ctx.Err() == nil {
+		return fmt.Errorf("backfill: %w", err)
+	}
+	return ctx.Err()
+}
+
+// fillSome is one transaction of a backfill. With over it only notes that these
+// people were looked at.
+func (w *Walker) fillSome(ctx context.Context, many int, over bool) error {
 	p := pass{armed: rule.Never}
 	next := w.backfill
-	many := min(fillPeople, w.bulkSize())
 	err := w.Keeper.Write(ctx, true, func(books Books) error {
 		p = pass{books: &books, armed: rule.Never}
+		next = w.backfill
 		w.p, w.failure, w.now = &p, nil, max(w.safe, 1)
 		if err := w.packer.begin(books.History); err != nil {
 			return err
@@ -184,11 +222,11 @@ func (w *Walker) fill(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := w.set.load(ids); err != nil {
-			return err
+		if len(ids) > 0 {
+			next.Next = int64(ids[len(ids)-1])
 		}
-		for _, who := range ids {
-			if err := w.fillOne(who, &next); err != nil {
+		if !over {
+			if err := w.fillThese(ids); err != nil {
 				return err
 			}
 		}
@@ -198,19 +236,18 @@ func (w *Walker) fill(ctx context.Context) error {
 		return w.finishFill(&books, next)
 	})
 	if err != nil {
-		w.set.forget()
-		if temporary(err) || ctx.Err() != nil {
-			w.Logger.Warn("a step of the backfill failed, trying again", "error", err)
-			return ctx.Err()
-		}
-		return fmt.Errorf("backfill: %w", err)
+		w.forget()
+		return err
 	}
 	w.set.committed()
 	w.mu.Lock()
 	w.backfill = next
+	w.instantFloor = max(w.instantFloor, w.now)
 	if p.armed <= w.rung.Due {
 		w.rung = timer.Alarm{Due: p.armed - 1}
 	}
+	w.stats.Derived += p.derived
+	w.stats.Mails += int64(len(p.owed))
 	w.mu.Unlock()
 	if p.armed != rule.Never {
 		poke(w.armed)
@@ -221,13 +258,25 @@ func (w *Walker) fill(ctx context.Context) error {
 	return nil
 }
 
-func (w *Walker) fillOne(who id.Person, next *segment.Backfill) error {
-	next.Next = int64(who)
-	f, ok := w.set.figures[who]
-	if !ok || f.ident.MergedInto != 0 {
-		return nil
+func (w *Walker) fillThese(ids []id.Person) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = w.panicked(r, "people", len(ids))
+		}
+	}()
+	if err := w.set.load(ids); err != nil {
+		return err
 	}
-	return w.ready(f, w.now)
+	for _, who := range ids {
+		f, ok := w.set.figures[who]
+		if !ok || f.ident.MergedInto != 0 {
+			continue
+		}
+		if err := w.ready(f, w.now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *Walker) finishFill(books *Books, next segment.Backfill) error {
@@ -268,6 +317,12 @@ func (a *ahead) give(b *batch) {
 	select {
 	case a.back <- b:
 	default:
+	}
+}
+
+// wait returns once the goroutine has ended.
+func (a *ahead) wait() {
+	for range a.ready { //nolint:revive // What was read ahead is read again by the next walk.
 	}
 }
 

@@ -41,11 +41,17 @@ type pass struct {
 }
 
 // walk commits one batch, setting aside what cannot be walked. It returns only
-// when the batch is done or the context ends.
+// when the batch is done, the context ends, or nothing at all can be written.
 func (w *Walker) walk(ctx context.Context, b *batch) error {
-	aside := map[int]error{}
+	return w.span(ctx, b, 0, len(b.items), map[int]error{})
+}
+
+// span commits items [from, to). Trouble that may pass is waited out; a record
+// that fails is set aside; where the whole fails and no record is named (a row
+// that cannot be written), halving finds the one.
+func (w *Walker) span(ctx context.Context, b *batch, from, to int, aside map[int]error) error {
 	for wait := 5 * time.Millisecond; ; {
-		err := w.try(ctx, b, 0, len(b.items), aside)
+		err := w.try(ctx, b, from, to, aside)
 		var bad *recordError
 		switch {
 		case err == nil:
@@ -54,54 +60,33 @@ func (w *Walker) walk(ctx context.Context, b *batch) error {
 			return ctx.Err()
 		case errors.Is(err, ErrMoved):
 			return err
-		case errors.As(err, &bad) && !temporary(bad.err):
+		case temporary(err):
+			w.Logger.Warn("walking a batch failed, trying again", "lane", int(b.lane), "first", b.items[from].pos, "error", err)
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(wait): // machine time: the store's trouble does not follow business time
+			}
+			wait = min(2*wait, time.Second)
+		case errors.As(err, &bad):
 			aside[bad.index] = bad.err
-			continue
-		case !temporary(err):
-			if err := w.bisect(ctx, b, 0, len(b.items), aside, err); err != nil {
+		case to-from > 1:
+			mid := (from + to) / 2
+			if err := w.span(ctx, b, from, mid, aside); err != nil {
 				return err
 			}
-			return nil
+			from = mid
+		case aside[from] != nil:
+			return fmt.Errorf("set a record aside: %w", err)
+		default:
+			aside[from] = err
 		}
-		w.Logger.Warn("walking a batch failed, trying again", "lane", int(b.lane), "first", b.first, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait): // machine time: the store's trouble does not follow business time
-		}
-		wait = min(2*wait, time.Second)
 	}
 }
 
 // temporary tells whether the same batch may pass when it is tried again.
 func temporary(err error) bool {
 	return fault.Temporary(err) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// bisect finds the record that a whole batch fails for and sets it aside.
-func (w *Walker) bisect(ctx context.Context, b *batch, from, to int, aside map[int]error, cause error) error {
-	if to-from == 1 {
-		aside[from] = cause
-		return w.try(ctx, b, from, to, aside)
-	}
-	mid := (from + to) / 2
-	for _, half := range [][2]int{{from, mid}, {mid, to}} {
-		err := w.try(ctx, b, half[0], half[1], aside)
-		var bad *recordError
-		for errors.As(err, &bad) && !temporary(err) {
-			aside[bad.index] = bad.err
-			err = w.try(ctx, b, half[0], half[1], aside)
-		}
-		if err != nil && (temporary(err) || ctx.Err() != nil || errors.Is(err, ErrMoved)) {
-			return err
-		}
-		if err != nil {
-			if err := w.bisect(ctx, b, half[0], half[1], aside, err); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // try walks items [from, to) of a batch in one transaction.
@@ -122,11 +107,21 @@ func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]
 	})
 	if err != nil {
 		w.setVersion(previous)
-		w.set.forget()
+		w.forget()
 		return err
 	}
 	w.committed(&p, &part, next)
 	return nil
+}
+
+// forget takes back everything that a transaction that was rolled back has left
+// in memory.
+func (w *Walker) forget() {
+	w.set.forget()
+	clear(w.batchSeen)
+	clear(w.counts)
+	clear(w.queue)
+	w.queue, w.cascade = w.queue[:0], cascade{}
 }
 
 func (w *Walker) setVersion(v *Version) {
@@ -205,11 +200,17 @@ func (w *Walker) save(b *batch) error {
 func (w *Walker) guarded(it *item, lane eventlog.Lane) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			w.Logger.Error("walking a record panicked", "position", it.pos, "stack", string(debug.Stack()))
-			err = fault.New(fault.Internal, "walk_panicked", "the walk of this record panicked; the log has the stack")
+			err = w.panicked(r, "position", it.pos)
 		}
 	}()
 	return w.one(it, lane)
+}
+
+// panicked tells of a panic where an operator looks, and makes it an error. What
+// was thrown may hold a person's data: only its type is told.
+func (w *Walker) panicked(thrown any, what string, value any) error {
+	w.Logger.Error("the walk panicked", what, value, "thrown", fmt.Sprintf("%T", thrown), "stack", string(debug.Stack()))
+	return fault.New(fault.Internal, "walk_panicked", "the walk of this record panicked; the server's messages have the stack")
 }
 
 func (w *Walker) setAside(lane eventlog.Lane, it *item, cause error) error {
@@ -353,6 +354,7 @@ func (w *Walker) apply(f *figure, e *event.Event, now int64, initial bool) error
 	w.props.Reset(e.Properties)
 	w.subject.f, w.subject.props = f, &w.props
 	f.prof.Fold(e, &w.props, w.version.Schema, w.guard(f, e), &w.change)
+	w.p.refused += int64(w.change.Refused)
 	if err := w.remember(f, e); err != nil {
 		return err
 	}
@@ -413,31 +415,55 @@ const (
 	maxDerived = 64
 )
 
-// settle works derived events off, round by round, until none is left.
+// cascade is how far derived events have gone since one cause.
+type cascade struct {
+	depth    int // of settle within settle: a journey's set step is worked off in place
+	rounds   int
+	events   int
+	sequence int // of ids
+	parent   string
+}
+
+// settle works derived events off, round by round, until none is left. Inside
+// another settle it goes on with that one's cause and bounds.
 func (w *Walker) settle(f *figure, parent string, initial bool) error {
-	total := 0
-	for round := 0; len(w.queue) > 0; round++ {
-		batch := append(w.round[:0], w.queue...)
-		w.round, w.queue = batch, w.queue[:0]
-		total += len(batch)
-		if round >= maxRounds || total > maxDerived {
-			name := batch[0].event.Name + " " + batch[0].about
-			w.queue = w.queue[:0]
+	if len(w.queue) == 0 {
+		return nil
+	}
+	c := &w.cascade
+	if c.depth == 0 {
+		*c = cascade{parent: parent}
+	}
+	c.depth++
+	defer func() { w.cascade.depth-- }()
+	var own []derived // the buffer belongs to the outermost
+	if c.depth == 1 {
+		own = w.round
+	}
+	for len(w.queue) > 0 {
+		own = append(own[:0], w.queue...)
+		w.queue = w.queue[:0]
+		c.rounds++
+		c.events += len(own)
+		if c.rounds > maxRounds || c.events > maxDerived {
 			return fault.New(fault.Limited, "derived_loop",
-				"segments and journeys set each other off without end, last %q (at most %d rounds and %d events, max_derived)", name, maxRounds, maxDerived)
+				"segments and journeys set each other off without end, last %q (at most %d rounds and %d events, max_derived)",
+				own[0].name(), maxRounds, maxDerived)
 		}
-		for i := range batch {
-			d := &batch[i]
+		for i := range own {
+			d := &own[i]
 			w.p.derived++
-			w.sequence++
-			d.event.MessageID = fmt.Sprintf("%s/%d", parent, w.sequence)
+			c.sequence++
+			d.event.MessageID = fmt.Sprintf("%s/%d", c.parent, c.sequence)
 			d.event.Source = reserved
 			if err := w.apply(f, &d.event, d.event.Received.UnixMilli(), initial || d.initial); err != nil {
 				return err
 			}
 		}
 	}
-	w.sequence = 0
+	if c.depth == 1 {
+		w.round = own
+	}
 	return nil
 }
 

@@ -62,6 +62,7 @@ type house struct {
 	configs  map[int]string // segments and journeys by version, YAML
 	sequence int
 	stop     func()
+	trouble  *trouble // what the walk's transactions meet
 }
 
 const purposes = `
@@ -74,7 +75,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func setup(t testing.TB, config string) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), clock: &hand{now: start}, configs: map[int]string{1: config}}
+	h := &house{t: t, dir: t.TempDir(), clock: &hand{now: start}, configs: map[int]string{1: config}, trouble: &trouble{}}
 	h.open()
 	t.Cleanup(func() { h.stop() })
 	h.config(1)
@@ -104,7 +105,7 @@ func (h *house) open() {
 	h.must(err)
 	resolver := identity.New(identity.Config{Hasher: hasher})
 	h.walker, err = processor.New(processor.Config{
-		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock, Mono: time.Now,
+		Log: h.log, Keeper: &faulty{store.Walk{State: h.state}, h.trouble}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock, Mono: time.Now,
 		Load: func(_ context.Context, n int) (*processor.Version, error) { return compile(n, h.configs[n]) },
 	})
 	h.must(err)

@@ -211,6 +211,15 @@ func (s *workingSet) New() (id.Person, error) {
 	return f.id, nil
 }
 
+// Ready implements identity.Directory.
+func (s *workingSet) Ready(who id.Person) error {
+	f, err := s.figure(who)
+	if err != nil {
+		return err
+	}
+	return s.w.ready(f, s.w.now)
+}
+
 // Bind implements identity.Directory.
 func (s *workingSet) Bind(h id.Hash, who id.Person) {
 	s.idents[h] = who

@@ -130,7 +130,7 @@ func (p *Profile) Set(name string, value []byte, at int64, c *Change) {
 // write is last-writer-wins by event time; of two writes at one instant the one
 // walked later wins. A null deletes and is remembered with its time.
 func (p *Profile) write(name string, value []byte, at int64, may Guard, c *Change) {
-	if name == "" || len(name) > 100 || len(value) > MaxTraitBytes {
+	if name == "" || len(name) > MaxTraitName || len(value) > MaxTraitBytes {
 		c.Refused++
 		return
 	}
@@ -149,19 +149,38 @@ func (p *Profile) write(name string, value []byte, at int64, may Guard, c *Chang
 		c.Refused++
 		return
 	}
+	if !p.room(i, ok, len(value)) {
+		c.Refused++
+		return
+	}
 	if !ok {
-		if len(p.Traits) >= MaxTraits {
-			c.Refused++
-			return
-		}
 		p.Traits = slices.Insert(p.Traits, i, Trait{Name: strings.Clone(name)})
 	}
 	p.Traits[i].Value, p.Traits[i].At = bytes.Clone(value), at
 	c.Traits = append(c.Traits, p.Traits[i].Name)
 }
 
+// room tells whether a value of so many bytes may stand at place i, where a
+// trait is already or not.
+func (p *Profile) room(i int, there bool, size int) bool {
+	if !there && len(p.Traits) >= MaxTraits {
+		return false
+	}
+	if there {
+		size -= len(p.Traits[i].Value)
+	}
+	if size <= 0 {
+		return true
+	}
+	for k := range p.Traits {
+		size += len(p.Traits[k].Value)
+	}
+	return size <= MaxBytes
+}
+
 // Merge adds another person's picture to this one: the later write of each
-// trait wins, tallies add up, both histories are kept.
+// trait wins, tallies add up, both histories are kept. What finds no room within
+// the limits is left out and counted.
 func (p *Profile) Merge(from *Profile, s *Schema, c *Change) {
 	c.reset()
 	if from.Events > 0 && (p.Events == 0 || from.First < p.First) {
@@ -174,6 +193,10 @@ func (p *Profile) Merge(from *Profile, s *Schema, c *Change) {
 	for i := range from.Traits {
 		t := &from.Traits[i]
 		at, ok := p.find(t.Name)
+		if (!ok || t.At > p.Traits[at].At) && !p.room(at, ok, len(t.Value)) {
+			c.Refused++
+			continue
+		}
 		switch {
 		case !ok:
 			p.Traits = slices.Insert(p.Traits, at, Trait{strings.Clone(t.Name), bytes.Clone(t.Value), t.At})

@@ -41,8 +41,10 @@ type Profile struct {
 
 // Limits of one profile. What goes beyond is refused and counted, never grown.
 const (
-	MaxTraits     = 500
-	MaxTraitBytes = 64 << 10
+	MaxTraits     = 500       // traits of one person, deleted ones counted: they keep their time
+	MaxTraitName  = 100       // bytes of a name
+	MaxTraitBytes = 64 << 10  // bytes of one value, as JSON
+	MaxBytes      = 256 << 10 // bytes of all values of one person
 )
 
 // Trait gives the raw JSON at a dotted path; both spellings of the reserved

@@ -1,0 +1,290 @@
+package processor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/person"
+	"rapport/internal/processor"
+	"rapport/internal/store"
+)
+
+// trouble is what the walk's transactions meet. The zero value is none.
+type trouble struct {
+	before  func() error                           // at the end of a transaction, before its commit
+	persist func(who id.Person, body []byte) error // when a row is written
+	commits int
+}
+
+// faulty is a Keeper that meets trouble.
+type faulty struct {
+	processor.Keeper
+	t *trouble
+}
+
+func (k *faulty) Write(ctx context.Context, idle bool, fn func(processor.Books) error) error {
+	err := k.Keeper.Write(ctx, idle, func(b processor.Books) error {
+		b.Persons = &faultyRows{b.Persons, k.t}
+		if err := fn(b); err != nil {
+			return err
+		}
+		if k.t.before != nil {
+			return k.t.before()
+		}
+		return nil
+	})
+	if err == nil {
+		k.t.commits++
+	}
+	return err
+}
+
+type faultyRows struct {
+	person.Store
+	t *trouble
+}
+
+func (r *faultyRows) Insert(who id.Person, body []byte) error {
+	if r.t.persist != nil {
+		if err := r.t.persist(who, body); err != nil {
+			return err
+		}
+	}
+	return r.Store.Insert(who, body)
+}
+
+func (r *faultyRows) Update(who id.Person, body []byte) error {
+	if r.t.persist != nil {
+		if err := r.t.persist(who, body); err != nil {
+			return err
+		}
+	}
+	return r.Store.Update(who, body)
+}
+
+// asides lists what was set aside, oldest first.
+func (h *house) asides() []processor.Aside {
+	h.t.Helper()
+	var out []processor.Aside
+	h.must(h.state.Read(context.Background(), func(tx store.Tx) (err error) {
+		out, err = tx.Processor().Asides(1000)
+		return err
+	}))
+	for i, k := 0, len(out)-1; i < k; i, k = i+1, k-1 {
+		out[i], out[k] = out[k], out[i]
+	}
+	return out
+}
+
+// sizes gives the size of each segment that has people.
+func (h *house) sizes() map[string]int64 {
+	h.t.Helper()
+	list, err := h.reader.Segments(context.Background())
+	h.must(err)
+	out := map[string]int64{}
+	for _, s := range list {
+		if s.People != 0 {
+			out[s.Segment] = s.People
+		}
+	}
+	return out
+}
+
+func TestTemporaryErrorsRepeatTheBatchWhole(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	failures := 0
+	h.trouble.before = func() error {
+		if failures++; failures <= 3 {
+			return &fault.Error{Kind: fault.Unavailable, Code: "disk_full", Temp: true}
+		}
+		return nil
+	}
+	for i := range 20 {
+		h.append(event.Event{UserID: fmt.Sprintf("u%d", i), Name: "Product Added"})
+	}
+	h.walk()
+	for i := range 20 {
+		same(t, "events", int64(2), h.person("user_id", fmt.Sprintf("u%d", i)).EventsCount)
+	}
+	same(t, "nobody is counted twice", map[string]int64{"cart": 20}, h.sizes())
+	same(t, "set aside", 0, len(h.asides()))
+	same(t, "duplicates", int64(0), h.walker.Stats().Duplicates)
+}
+
+func TestAPoisonRecordIsSetAsideAndTheRestGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		poison func(h *house)
+		code   string
+	}{
+		{"a record that cannot be read", func(h *house) {
+			_, _, err := h.log.Append(context.Background(), eventlog.Live, [][]byte{{9, 9, 9}})
+			h.must(err)
+		}, "record_damaged"},
+		{"an event that is about nobody", func(h *house) { h.append(event.Event{Name: "Lost"}) }, "no_user_anon_id"},
+		{"a row that cannot be written", func(h *house) {
+			h.trouble.persist = func(_ id.Person, body []byte) error {
+				if bytes.Contains(body, []byte("poison")) {
+					return errors.New("this row is refused")
+				}
+				return nil
+			}
+			h.append(event.Event{UserID: "poison", Name: "Product Added"})
+		}, "internal"},
+		{"a request to send that cannot be read", func(h *house) {
+			h.trouble.persist = nil
+			h.append(event.Event{Type: event.Send, UserID: "u0", Properties: []byte("{")})
+		}, "bad_send"},
+		{"a configuration that does not compile", func(h *house) {
+			h.configs[7] = "segments: {broken: {rule: {in_segment: nowhere}}}"
+			h.append(event.Event{Type: event.Config, Source: "rapport", Name: "7"})
+		}, "internal"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			h := setup(t, shop)
+			for i := range 7 {
+				h.append(event.Event{UserID: fmt.Sprintf("u%d", i), Name: "Product Added"})
+			}
+			row.poison(h)
+			for i := range 7 {
+				h.append(event.Event{UserID: fmt.Sprintf("u%d", i), Name: "Page Seen"})
+			}
+			h.walk()
+			for i := range 7 {
+				same(t, "timeline", []string{"Product Added", "Audience Entered cart 0s", "Page Seen"}, h.names("user_id", fmt.Sprintf("u%d", i)))
+			}
+			same(t, "sizes", map[string]int64{"cart": 7}, h.sizes())
+			aside := h.asides()
+			if len(aside) != 1 || aside[0].Code != row.code || aside[0].Pos != 9 {
+				t.Fatalf("set aside: got %+v, want one with code %s at position 9", aside, row.code)
+			}
+			same(t, "version", 1, h.walker.Version().Number)
+			h.reopen()
+			h.do(event.Event{UserID: "u3", Name: "Page Seen"})
+			same(t, "events", int64(4), h.person("user_id", "u3").EventsCount)
+		})
+	}
+}
+
+func TestTroubleWhilePoisonIsSoughtIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	n := 0
+	h.trouble.before = func() error {
+		if n++; n%2 == 0 {
+			return &fault.Error{Kind: fault.Unavailable, Code: "busy", Temp: true}
+		}
+		return nil
+	}
+	h.trouble.persist = func(_ id.Person, body []byte) error {
+		if bytes.Contains(body, []byte("poison")) {
+			return errors.New("this row is refused")
+		}
+		return nil
+	}
+	for i := range 40 {
+		who := fmt.Sprintf("u%d", i)
+		if i == 13 || i == 31 {
+			who = fmt.Sprintf("poison%d", i)
+		}
+		h.append(event.Event{UserID: who, Name: "Product Added"})
+	}
+	h.walk()
+	same(t, "set aside", 2, len(h.asides()))
+	same(t, "sizes", map[string]int64{"cart": 38}, h.sizes())
+}
+
+func TestAWalkerThatCameTooLateCommitsNothing(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	h.append(event.Event{UserID: "u1", Name: "Product Added"})
+	// Another walker of the same lane, over the same files, goes first.
+	other, err := processor.New(h.walker.Config)
+	h.must(err)
+	h.must(other.Open(context.Background()))
+	h.walk()
+	_, err = other.Step(context.Background(), eventlog.Live)
+	if n := h.person("user_id", "u1").EventsCount; n != 2 {
+		t.Fatalf("events: got %d, want 2: the event and the entry", n)
+	}
+	if !errors.Is(err, processor.ErrMoved) {
+		t.Fatalf("the second walker: got %v, want ErrMoved", err)
+	}
+	same(t, "set aside", 0, len(h.asides()))
+}
+
+func TestAnEndlessLoopIsSetAsideByName(t *testing.T) {
+	t.Parallel()
+	h := setup(t, loop)
+	h.do(event.Event{UserID: "u0", Name: "Fine"})
+	h.append(event.Event{UserID: "u1", Name: "Spark"})
+	h.append(event.Event{UserID: "u0", Name: "Fine"})
+	h.walk()
+	aside := h.asides()
+	if len(aside) != 1 || aside[0].Code != "derived_loop" || !strings.Contains(aside[0].Error, "set in light") {
+		t.Fatalf("set aside: got %+v, want one derived_loop that names what went round", aside)
+	}
+	same(t, "the others go on", int64(2), h.person("user_id", "u0").EventsCount)
+	if _, err := h.reader.Find(context.Background(), "user_id", "u1"); err == nil {
+		t.Fatal("the record that was set aside has left somebody behind")
+	}
+}
+
+// loop is two journeys and a segment that set each other off for ever.
+const loop = `
+segments:
+  lit: {rule: {trait: lamp, is: "on"}}
+journeys:
+  begin:
+    purpose: marketing.newsletter
+    trigger: {event: Spark}
+    reentry: always
+    steps: [{set: {lamp: "on"}}]
+  light:
+    purpose: marketing.newsletter
+    trigger: {leaves: lit}
+    reentry: always
+    steps: [{set: {lamp: "on"}}]
+  dark:
+    purpose: marketing.newsletter
+    trigger: {enters: lit}
+    reentry: always
+    steps: [{set: {lamp: "off"}}]
+`
+
+func TestABackfillPassesOverWhoCannotBeBrought(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	for i := range 20 {
+		h.append(event.Event{UserID: fmt.Sprintf("u%d", i), Name: "Order Completed"})
+	}
+	h.walk()
+	h.configs[2] = "segments: {buyers: {rule: {did: Order Completed}}}"
+	h.trouble.persist = func(_ id.Person, body []byte) error {
+		if bytes.Contains(body, []byte("u11")) {
+			return errors.New("this row is refused")
+		}
+		return nil
+	}
+	h.config(2)
+	same(t, "sizes", map[string]int64{"buyers": 19}, h.sizes())
+	if fill := h.walker.Backfill(); !fill.Done {
+		t.Fatalf("the backfill has not ended: %+v", fill)
+	}
+	h.trouble.persist = nil
+	h.at(time.Minute)
+	h.do(event.Event{UserID: "u11", Name: "Page Seen"})
+	same(t, "sizes once the row can be written", map[string]int64{"buyers": 20}, h.sizes())
+}
