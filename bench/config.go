@@ -99,7 +99,7 @@ func rules(unrelated int) map[string]string {
 		seg(fmt.Sprintf("viewed-n%d", i), fmt.Sprintf("{all: [{did: Product Viewed, count: %d}, {trait: tier, is: t%d}]}", 5+7*i, i%4))
 	}
 	for i := range 17 {
-		seg(fmt.Sprintf("ordered-w%d", i), fmt.Sprintf("{all: [{did: Order Completed, within: %dd}, {trait: country, in: [DE, FR]}]}", i+1))
+		seg(fmt.Sprintf("ordered-w%d", i), fmt.Sprintf("{all: [{did: Order Completed, count: %d, within: %dd}, {trait: country, in: [DE, FR]}]}", i+1, i+1))
 	}
 	for i := range 23 {
 		seg(fmt.Sprintf("score-%d", i), fmt.Sprintf("{trait: score, gte: %d}", i*4))
@@ -107,7 +107,7 @@ func rules(unrelated int) map[string]string {
 	for i := range unrelated {
 		seg(fmt.Sprintf("other-%d", i), fmt.Sprintf("{did: Never Happens %d, count: 2, within: 7d}", i))
 	}
-	for i, trigger := range []string{"{event: Order Completed}", "{enters: viewed-w2}", "{event: Trigger}", "{leaves: ordered-w0}", "{event: Signed Up}"} {
+	for i, trigger := range []string{"{event: Order Completed}", "{enters: ordered-w1}", "{event: Trigger}", "{leaves: ordered-w0}", "{event: Signed Up}"} {
 		out[fmt.Sprintf("journeys/j%d.yaml", i)] = fmt.Sprintf("purpose: marketing.newsletter\ntrigger: %s\nreentry: always\nsteps:\n  - send: note\n", trigger)
 	}
 	return out
