@@ -14,6 +14,9 @@ type filter struct {
 	keywords []string
 	// ours marks what Shopify's Liquid does not have.
 	ours bool
+	// check says what is wrong with arguments that are written out in the template, so that it is known when the template
+	// is compiled; an empty text means nothing is.
+	check func(cl *call) string
 }
 
 // call is a filter in a template with its arguments.
@@ -37,6 +40,24 @@ func (c *call) setKeyword(key string, e expr) {
 	}
 	c.keys = append(c.keys, key)
 	c.vals = append(c.vals, e)
+}
+
+// written returns an argument that is written out as a text in the template: one by its place, or by its name.
+func (c *call) written(place int, name string) (string, bool) {
+	var e expr
+	if place >= 0 && place < len(c.args) {
+		e = c.args[place]
+	}
+	for i, k := range c.keys {
+		if k == name {
+			e = c.vals[i]
+		}
+	}
+	l, ok := e.(*literal)
+	if !ok || l.v.kind != KindString {
+		return "", false
+	}
+	return l.v.s, true
 }
 
 // filtered is a value that passes through filters.
@@ -221,6 +242,11 @@ func (c *unit) checkCall(cl *call) error {
 			problem = &syntaxError{
 				pos: cl.pos, msg: fmt.Sprintf("filter %s knows no argument %q", cl.name, k), suggest: suggest(k, cl.def.keywords),
 			}
+		}
+	}
+	if problem == nil && cl.def.check != nil {
+		if msg := cl.def.check(cl); msg != "" {
+			problem = &syntaxError{pos: cl.pos, msg: "filter " + cl.name + ": " + msg}
 		}
 	}
 	if problem == nil {

@@ -1,6 +1,7 @@
 package liquid
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -8,27 +9,72 @@ import (
 
 // The filters here are ours: numbers, money, dates and words in the reader's language.
 var localeFilters = map[string]*filter{
-	"money":       {max: 1, fn: filterMoney, keywords: []string{"currency", "locale", "minor_units"}, ours: true},
-	"number":      {max: 1, fn: filterNumber, keywords: []string{"decimals", "locale"}, ours: true},
-	"format_date": {max: 1, fn: filterFormatDate, keywords: []string{"zone", "locale"}, ours: true},
+	"money":       {max: 1, fn: filterMoney, keywords: []string{"currency", "locale", "minor_units"}, ours: true, check: checkMoney},
+	"number":      {max: 1, fn: filterNumber, keywords: []string{"decimals", "locale"}, ours: true, check: checkLocale},
+	"format_date": {max: 1, fn: filterFormatDate, keywords: []string{"zone", "locale"}, ours: true, check: checkFormatDate},
 	"in_zone":     {min: 1, max: 1, fn: filterInZone, ours: true},
-	"date_add":    {min: 2, max: 2, fn: filterDateAdd, ours: true},
-	"pluralize":   {min: 2, max: 3, fn: filterPluralize, keywords: []string{"locale"}, ours: true},
-	"ordinal":     {fn: filterOrdinal, keywords: []string{"locale"}, ours: true},
+	"date_add":    {min: 2, max: 2, fn: filterDateAdd, ours: true, check: checkDateAdd},
+	"pluralize":   {min: 2, max: 3, fn: filterPluralize, keywords: []string{"locale"}, ours: true, check: checkLocale},
+	"ordinal":     {fn: filterOrdinal, keywords: []string{"locale"}, ours: true, check: checkLocale},
 }
 
-// locale is the language asked for by the filter, or that of the render.
+// The messages of checks that are made both when a template is compiled and when it is rendered.
+const (
+	badCurrency = `a currency of three capital letters is needed, as in money: "EUR"`
+	badLanguage = "the language is not known: "
+	badStyle    = "short, medium, long, full and time are known, or a format with %"
+	badUnit     = "seconds, minutes, hours, days, weeks, months and years are known"
+)
+
+func checkLocale(cl *call) string {
+	if tag, ok := cl.written(-1, "locale"); ok {
+		if _, known := localeOf(tag); !known {
+			return badLanguage + shorten(tag)
+		}
+	}
+	return ""
+}
+
+func checkMoney(cl *call) string {
+	code, ok := cl.written(0, "currency")
+	if !ok && len(cl.args) == 0 && !slices.Contains(cl.keys, "currency") {
+		return badCurrency
+	}
+	if _, _, valid := currencyOf(code, locales["en"]); ok && !valid {
+		return badCurrency
+	}
+	return checkLocale(cl)
+}
+
+func checkFormatDate(cl *call) string {
+	if style, ok := cl.written(0, ""); ok {
+		if _, valid := locales["en"].dateFormat(style); !valid {
+			return badStyle
+		}
+	}
+	return checkLocale(cl)
+}
+
+func checkDateAdd(cl *call) string {
+	if unit, ok := cl.written(1, ""); ok {
+		if _, valid := moveTime(time.Time{}, 0, unit); !valid {
+			return badUnit
+		}
+	}
+	return ""
+}
+
+// locale is the language asked for by the filter, or that of the render. A reader's language that is not known is
+// English; one that the template names must be known.
 func (a *args) locale() (*locale, bool) {
-	tag := a.st.opts.Locale
-	if v, ok := a.named("locale"); ok && v.kind != KindNil {
-		tag = a.st.text(v)
+	v, ok := a.named("locale")
+	if !ok || v.kind == KindNil {
+		l, _ := localeOf(a.st.opts.Locale)
+		return l, true
 	}
-	if tag == "" {
-		tag = "en"
-	}
-	l, known := localeOf(tag)
+	l, known := localeOf(a.st.text(v))
 	if !known {
-		a.fail("the language is not known: " + shorten(tag))
+		a.fail(badLanguage + shorten(a.st.text(v)))
 	}
 	return l, known
 }
@@ -77,7 +123,7 @@ func filterMoney(a *args, in Value) Value {
 	}
 	symbol, digits, ok := currencyOf(a.st.text(code), l)
 	if !ok {
-		return a.fail("money needs a currency of three capital letters, as in money: \"EUR\"")
+		return a.fail(badCurrency)
 	}
 	if !isNumeric(in) {
 		return a.fail("money needs a number")
@@ -249,27 +295,31 @@ func filterFormatDate(a *args, in Value) Value {
 			return Nil
 		}
 	}
-	format := a.text(0)
-	switch format {
-	case "short":
-		format = l.short
-	case "", "medium":
-		format = l.medium
-	case "long":
-		format = l.long
-	case "full":
-		format = l.full
-	case "time":
-		format = l.time
-	default:
-		if !strings.Contains(format, "%") {
-			return a.fail("format_date knows short, medium, long, full, time, or a format with %")
-		}
+	format, ok := l.dateFormat(a.text(0))
+	if !ok {
+		return a.fail(badStyle)
 	}
 	if !a.st.charge(4 * len(format)) {
 		return Nil
 	}
 	return a.fromScratch(strftime(a.st.scratch[:0], t.In(zone), format, l.names))
+}
+
+// dateFormat returns the format of strftime for a style.
+func (l *locale) dateFormat(style string) (string, bool) {
+	switch style {
+	case "short":
+		return l.short, true
+	case "", "medium":
+		return l.medium, true
+	case "long":
+		return l.long, true
+	case "full":
+		return l.full, true
+	case "time":
+		return l.time, true
+	}
+	return style, strings.Contains(style, "%")
 }
 
 func filterInZone(a *args, in Value) Value {
@@ -300,25 +350,32 @@ func filterDateAdd(a *args, in Value) Value {
 	if !ok || n > 1e6 || n < -1e6 {
 		return a.fail("date_add needs a whole number of at most a million")
 	}
-	switch strings.TrimSuffix(a.text(1), "s") {
-	case "second":
-		t = t.Add(time.Duration(n) * time.Second)
-	case "minute":
-		t = t.Add(time.Duration(n) * time.Minute)
-	case "hour":
-		t = t.Add(time.Duration(n) * time.Hour)
-	case "day":
-		t = t.AddDate(0, 0, int(n))
-	case "week":
-		t = t.AddDate(0, 0, 7*int(n))
-	case "month":
-		t = addMonths(t, int(n))
-	case "year":
-		t = addMonths(t, 12*int(n))
-	default:
-		return a.fail("date_add knows seconds, minutes, hours, days, weeks, months and years")
+	t, ok = moveTime(t, int(n), a.text(1))
+	if !ok {
+		return a.fail(badUnit)
 	}
 	return Time(t)
+}
+
+// moveTime moves a time by so many units; ok is false for an unknown one.
+func moveTime(t time.Time, n int, unit string) (_ time.Time, ok bool) {
+	switch strings.TrimSuffix(unit, "s") {
+	case "second":
+		return t.Add(time.Duration(n) * time.Second), true
+	case "minute":
+		return t.Add(time.Duration(n) * time.Minute), true
+	case "hour":
+		return t.Add(time.Duration(n) * time.Hour), true
+	case "day":
+		return t.AddDate(0, 0, n), true
+	case "week":
+		return t.AddDate(0, 0, 7*n), true
+	case "month":
+		return addMonths(t, n), true
+	case "year":
+		return addMonths(t, 12*n), true
+	}
+	return t, false
 }
 
 // addMonths stays in the month: a month after January 31 is the last of February.

@@ -27,13 +27,18 @@ func TestEmailFilters(t *testing.T) {
 		{"pt-BR", "{{ 5 | money: 'BRL' }}", "R$\u00a05,00"},
 		{"sv", "{{ 1234.5 | money: 'SEK' }}", "1\u00a0234,50\u00a0kr"},
 		{"pl", "{{ 12345.5 | money: 'PLN' }}", "12\u00a0345,50\u00a0zł"},
-		{"ja", "{{ 1 | money: 'JPY' }}", `!1:8: the language is not known: "ja"`},
+		{"ja", "{{ 1 | money: 'JPY' }}", "¥1"},
+		{"en", "{{ 1 | money: 'JPY', locale: 'ja' }}", `!1:8: filter money: the language is not known: "ja"`},
+		{"en", "{{ 1 | money: 'JPY', locale: ja }}", `!1:8: the language is not known: "ja"`},
 		{"en", "{{ 1234.5 | money: 'JPY' }} {{ 1.2345 | money: 'BHD' }}", "¥1,235 BHD\u00a01.235"},
 		{"en", "{{ 1999 | money: 'EUR', minor_units: true }}{{ 199 | money: 'JPY', minor_units: true }}", "€19.99¥199"},
 		{"de", "{{ 5 | money: 'USD', locale: 'en' }}", "$5.00"},
 		{"en", "{{ none | money: 'EUR' }}", ""},
-		{"en", "{{ 1 | money }}", `!1:8: money needs a currency of three capital letters, as in money: "EUR"`},
-		{"en", "{{ 1 | money: 'euro' }}", `!1:8: money needs a currency of three capital letters, as in money: "EUR"`},
+		{"en", "{{ 1 | money }}", `!1:8: filter money: a currency of three capital letters is needed, as in money: "EUR"`},
+		{"en", "{{ 1 | money: 'euro' }}", `!1:8: filter money: a currency of three capital letters is needed, as in money: "EUR"`},
+		{"en", "{{ 1 | money: ja }}", `!1:8: a currency of three capital letters is needed, as in money: "EUR"`},
+		{"en", "{{ d | format_date: ja }}", "!1:8: short, medium, long, full and time are known, or a format with %"},
+		{"en", "{{ d | date_add: 1, ja }}", "!1:8: seconds, minutes, hours, days, weeks, months and years are known"},
 		{"en", "{{ 'x' | money: 'EUR' }}", "!1:10: money needs a number"},
 		{"en", "{{ 123456789012345678901234567890 | money: 'EUR' }}", "€123,456,789,012,345,678,901,234,567,890.00"},
 
@@ -50,12 +55,12 @@ func TestEmailFilters(t *testing.T) {
 		{"en", "{{ d | format_date: 'long', locale: 'it' }}", "14 marzo 2026"},
 		{"en", "{{ d | format_date: 'long', zone: '+02:00' }}", "March 15, 2026"},
 		{"en", "{{ d | format_date: 'long', zone: 'Nowhere' }}", `!1:8: the time zone is not known: "Nowhere"`},
-		{"en", "{{ d | format_date: 'lang' }}", "!1:8: format_date knows short, medium, long, full, time, or a format with %"},
+		{"en", "{{ d | format_date: 'lang' }}", "!1:8: filter format_date: short, medium, long, full and time are known, or a format with %"},
 		{"en", "{{ 'soon' | format_date }}", "!1:13: format_date needs a date"},
 		{"en", "{{ d | in_zone: 'Europe/Berlin' | date: '%H:%M %Z' }} {{ d | in_zone: '-03:30' | date: '%H:%M%:z' }}", "23:30 CET 19:00-03:30"},
 		{"en", "{{ 'now' | date_add: 3, 'days' | date: '%F' }} {{ '2026-01-31' | date_add: 1, 'month' | date: '%F' }} {{ '2024-02-29' | date_add: -1, 'year' | date: '%F' }} {{ d | date_add: 90, 'minutes' | date: '%F %R' }}",
 			"2026-03-17 2026-02-28 2023-02-28 2026-03-15 00:00"},
-		{"en", "{{ d | date_add: 1, 'fortnight' }}", "!1:8: date_add knows seconds, minutes, hours, days, weeks, months and years"},
+		{"en", "{{ d | date_add: 1, 'fortnight' }}", "!1:8: filter date_add: seconds, minutes, hours, days, weeks, months and years are known"},
 
 		{"en", "{{ 1 | pluralize: 'item', 'items' }} {{ 0 | pluralize: 'item', 'items' }} {{ l | pluralize: 'item', 'items' }} {{ 1.5 | pluralize: 'item', 'items' }}", "item items items items"},
 		{"fr", "{{ 0 | pluralize: 'article', 'articles' }} {{ 2 | pluralize: 'article', 'articles' }}", "article articles"},
@@ -89,7 +94,7 @@ func TestEmailFilters(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.locale+" "+tt.text, func(t *testing.T) {
 			t.Parallel()
-			got := renderCase(t, tt.text, `{"d":"2026-03-14T22:30:00Z","l":[1,2,3]}`, Options{Strict2: true}, RenderOptions{Locale: tt.locale, LoadZone: zone})
+			got := renderCase(t, tt.text, `{"d":"2026-03-14T22:30:00Z","l":[1,2,3],"ja":"ja"}`, Options{Strict2: true}, RenderOptions{Locale: tt.locale, LoadZone: zone})
 			if got != tt.want {
 				t.Errorf("%s\n got %q\nwant %q", tt.text, got, tt.want)
 			}

@@ -47,11 +47,15 @@ func (c *unit) forHeadStrictly(n *forNode, t tag) error {
 	if !g.acceptID("in") {
 		return syntaxErrorf(g.peek().pos, "for loops need 'in': write for [name] in [list]")
 	}
-	from := g.peek().pos
+	from := g.p
 	if n.collection, err = g.expression(); err != nil {
 		return err
 	}
-	c.nameLoop(n, name.text, c.src.text[from:g.toks[g.p-1].pos+len(g.toks[g.p-1].text)])
+	list := ""
+	for _, t := range g.toks[from:g.p] {
+		list += t.text
+	}
+	c.nameLoop(n, name.text, list)
 	n.reversed = g.acceptID("reversed")
 	for {
 		comma := g.accept(lexComma)
