@@ -46,8 +46,10 @@ func TestEmailFilters(t *testing.T) {
 		{"de", "{{ 1234567.891 | number: 1 }} {{ 12 | number }} {{ 2.50 | number }}", "1.234.567,9 12 2,5"},
 		{"en", "{{ 1 | number: 21 }}", "!1:8: number takes 0 to 20 decimals"},
 
-		{"en", "{{ d | format_date }} | {{ d | format_date: 'short' }} | {{ d | format_date: 'long' }} | {{ d | format_date: 'full' }} | {{ d | format_date: 'time' }}",
-			"Mar 14, 2026 | 3/14/26 | March 14, 2026 | Saturday, March 14, 2026 | 10:30 PM"},
+		{
+			"en", "{{ d | format_date }} | {{ d | format_date: 'short' }} | {{ d | format_date: 'long' }} | {{ d | format_date: 'full' }} | {{ d | format_date: 'time' }}",
+			"Mar 14, 2026 | 3/14/26 | March 14, 2026 | Saturday, March 14, 2026 | 10:30 PM",
+		},
 		{"de", "{{ d | format_date: 'full' }}, {{ d | format_date: 'time', zone: 'Europe/Berlin' }}, {{ d | format_date: 'medium' }}", "Samstag, 14. März 2026, 23:30, 14.03.2026"},
 		{"fr", "{{ d | format_date: 'full' }}", "samedi 14 mars 2026"},
 		{"es", "{{ d | format_date: 'long' }}", "14 de marzo de 2026"},
@@ -58,8 +60,10 @@ func TestEmailFilters(t *testing.T) {
 		{"en", "{{ d | format_date: 'lang' }}", "!1:8: filter format_date: short, medium, long, full and time are known, or a format with %"},
 		{"en", "{{ 'soon' | format_date }}", "!1:13: format_date needs a date"},
 		{"en", "{{ d | in_zone: 'Europe/Berlin' | date: '%H:%M %Z' }} {{ d | in_zone: '-03:30' | date: '%H:%M%:z' }}", "23:30 CET 19:00-03:30"},
-		{"en", "{{ 'now' | date_add: 3, 'days' | date: '%F' }} {{ '2026-01-31' | date_add: 1, 'month' | date: '%F' }} {{ '2024-02-29' | date_add: -1, 'year' | date: '%F' }} {{ d | date_add: 90, 'minutes' | date: '%F %R' }}",
-			"2026-03-17 2026-02-28 2023-02-28 2026-03-15 00:00"},
+		{
+			"en", "{{ 'now' | date_add: 3, 'days' | date: '%F' }} {{ '2026-01-31' | date_add: 1, 'month' | date: '%F' }} {{ '2024-02-29' | date_add: -1, 'year' | date: '%F' }} {{ d | date_add: 90, 'minutes' | date: '%F %R' }}",
+			"2026-03-17 2026-02-28 2023-02-28 2026-03-15 00:00",
+		},
 		{"en", "{{ d | date_add: 1, 'fortnight' }}", "!1:8: filter date_add: seconds, minutes, hours, days, weeks, months and years are known"},
 
 		{"en", "{{ 1 | pluralize: 'item', 'items' }} {{ 0 | pluralize: 'item', 'items' }} {{ l | pluralize: 'item', 'items' }} {{ 1.5 | pluralize: 'item', 'items' }}", "item items items items"},

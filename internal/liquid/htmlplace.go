@@ -222,7 +222,8 @@ func (s *htmlState) inRaw(c byte, rest string) {
 	}
 }
 
-// value moves the state over a printed value and returns the place where it stands.
+// value moves the state over a printed value and returns the place where it stands. The value may turn out empty, so
+// that a URL is still at its start after it.
 func (s *htmlState) value() place {
 	switch s.mode {
 	case htmlText, htmlComment:
@@ -241,11 +242,9 @@ func (s *htmlState) value() place {
 		if p == placeHTML {
 			p = placeBare
 		}
-		s.url = max(s.url, urlPath)
 		return p
 	case htmlAttr:
 		p := s.attrPlace()
-		s.url = max(s.url, urlPath)
 		if s.quote == 0 && p == placeHTML {
 			return placeBare
 		}
@@ -286,9 +285,10 @@ func (s htmlState) join(o htmlState) htmlState {
 	if s == o {
 		return s
 	}
-	// Whether a ? has come is all that differs: then the value is taken for a part of the path, which may hold either.
+	// How far a URL has come is all that differs: then it is taken to be at the earlier place, which escapes for both.
 	a, b := s, o
-	a.url, b.url = urlPath, urlPath
+	first := min(a.url, b.url)
+	a.url, b.url = first, first
 	if a == b {
 		return a
 	}

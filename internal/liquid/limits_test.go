@@ -17,20 +17,33 @@ func TestLimitsNameThemselvesAndTheirPlace(t *testing.T) {
 		want       Limit
 		line       int
 	}{
-		{"loop", "\n{% for i in (1..1000) %}{% for j in (1..1000) %}{% for k in (1..1000) %}{% endfor %}{% endfor %}{% endfor %}",
-			nil, Limits{}, "", LimitSteps, 2},
+		{
+			"loop", "\n{% for i in (1..1000) %}{% for j in (1..1000) %}{% for k in (1..1000) %}{% endfor %}{% endfor %}{% endfor %}",
+			nil,
+			Limits{},
+			"", LimitSteps, 2,
+		},
 		{"loop that prints nothing", "{% for i in (1..9999) %}{% for j in (1..9999) %}{% endfor %}{% endfor %}", nil, Limits{Steps: 1000}, "", LimitSteps, 1},
 		{"output", "{% for i in (1..10000) %}0123456789{% endfor %}", nil, Limits{OutputBytes: 5000}, "", LimitOutput, 1},
 		{"output of one value", "{{ a }}", nil, Limits{OutputBytes: 5}, `{"a":"0123456789"}`, LimitOutput, 1},
 		{"assign that doubles", "{% assign a = '0123456789' %}{% for i in (1..100) %}{% assign a = a | append: a %}{% endfor %}", nil, Limits{}, "", LimitAssign, 1},
 		{"capture that doubles", "{% for i in (1..100) %}{% capture a %}{{ a }}{{ a }}0{% endcapture %}{% endfor %}", nil, Limits{}, "", LimitAssign, 1},
-		{"replace that multiplies", "{% assign a = 'aaaaaaaaaaaaaaaaaaaa' | replace: 'a', b | replace: 'a', b | replace: 'a', b %}", nil, Limits{},
-			`{"b":"` + strings.Repeat("a", 1000) + `"}`, LimitWork, 1},
-		{"empty replace that multiplies", "{{ b | replace: '', b | replace: '', b }}", nil, Limits{},
-			`{"b":"` + strings.Repeat("a", 1000) + `"}`, LimitWork, 1},
+		{
+			"replace that multiplies", "{% assign a = 'aaaaaaaaaaaaaaaaaaaa' | replace: 'a', b | replace: 'a', b | replace: 'a', b %}", nil,
+			Limits{},
+			`{"b":"` + strings.Repeat("a", 1000) + `"}`, LimitWork, 1,
+		},
+		{
+			"empty replace that multiplies", "{{ b | replace: '', b | replace: '', b }}", nil,
+			Limits{},
+			`{"b":"` + strings.Repeat("a", 1000) + `"}`, LimitWork, 1,
+		},
 		{"list that doubles", "{% assign a = 'a,b' | split: ',' %}{% for i in (1..100) %}{% assign a = a | concat: a %}{% endfor %}", nil, Limits{}, "", LimitAssign, 1},
-		{"split into letters", "{{ b | split: '' | join: '' | split: '' | size }}", nil, Limits{WorkBytes: 10_000},
-			`{"b":"` + strings.Repeat("a", 1000) + `"}`, LimitWork, 1},
+		{
+			"split into letters", "{{ b | split: '' | join: '' | split: '' | size }}", nil,
+			Limits{WorkBytes: 10_000},
+			`{"b":"` + strings.Repeat("a", 1000) + `"}`, LimitWork, 1,
+		},
 		{"join with a long glue", "{{ (1..1000) | join: b }}", nil, Limits{WorkBytes: 100_000}, `{"b":"` + strings.Repeat("a", 1000) + `"}`, LimitWork, 1},
 		{"range", "{% for i in (1..100000000) %}{% endfor %}", nil, Limits{}, "", LimitRange, 1},
 		{"range that is counted out", "{{ (1..100000000) | reverse | first }}", nil, Limits{}, "", LimitRange, 1},
@@ -38,9 +51,12 @@ func TestLimitsNameThemselvesAndTheirPlace(t *testing.T) {
 		{"nesting", strings.Repeat("{% if true %}", 20) + strings.Repeat("{% endif %}", 20), nil, Limits{Nesting: 10}, "", LimitNesting, 1},
 		{"partial that renders itself", "{% render 'p' %}", map[string]string{"p": "\n\n{% render 'p' %}"}, Limits{}, "", LimitPartialDepth, 3},
 		{"partial that includes itself", "{% include 'p' %}", map[string]string{"p": "{% include 'p' %}"}, Limits{}, "", LimitPartialDepth, 1},
-		{"partials that double", "{% render 'p', n: 1 %}",
+		{
+			"partials that double", "{% render 'p', n: 1 %}",
 			map[string]string{"p": "{% assign m = n | plus: 1 %}{% if n < 18 %}{% render 'p', n: m %}{% render 'p', n: m %}{% endif %}"},
-			Limits{Steps: 50_000}, "", LimitSteps, 1},
+			Limits{Steps: 50_000},
+			"", LimitSteps, 1,
+		},
 		{"sort", "{% for i in (1..10000) %}{% assign s = list | sort %}{% endfor %}", nil, Limits{}, `{"list":["b","a","c","z","y"]}`, LimitAssign, 1},
 		{"padding of a date", "{% for i in (1..10000) %}{{ 0 | date: '%256Y%256Y%256Y%256Y' }}{% endfor %}", nil, Limits{}, "", LimitOutput, 1},
 	}

@@ -73,11 +73,13 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 			&Error{Name: "mail", Line: 1, Column: 12, Source: "äöü {{ x | }}", Message: "expected name but found end of the expression"},
 		},
 		{
-			"in a partial", "{% render 'footer' %}", map[string]string{"footer": "\n{{ 'a' | truncat: 2 }}"},
+			"in a partial", "{% render 'footer' %}",
+			map[string]string{"footer": "\n{{ 'a' | truncat: 2 }}"},
 			&Error{Name: "footer", Line: 2, Column: 10, Source: "{{ 'a' | truncat: 2 }}", Message: `unknown filter "truncat"`, Suggestion: "truncate"},
 		},
 		{
-			"misspelt partial", "{% render 'foter' %}", map[string]string{"footer": ""},
+			"misspelt partial", "{% render 'foter' %}",
+			map[string]string{"footer": ""},
 			&Error{Name: "mail", Line: 1, Column: 11, Source: "{% render 'foter' %}", Message: "there is no partial foter", Suggestion: "footer"},
 		},
 		{
@@ -133,8 +135,10 @@ func TestModes(t *testing.T) {
 		{"junk after a value", "{{ 'a' b }}", "a", "!1:8: expected end of the expression but found name b", ""},
 		{"unknown filter", "{{ 'a' | nope }}", "a", `!1:10: unknown filter "nope"`, ""},
 		{"when with and", "{% case 'a' %}{% when 'a' and 'b' %}x{% endcase %}", "x", "x", "!1:27: expected end of the expression but found name and"},
-		{"unknown attribute", "{% tablerow i in (1..1) rows:1 %}{% endtablerow %}", "<tr class=\"row1\">\n<td class=\"col1\"></td></tr>\n",
-			"<tr class=\"row1\">\n<td class=\"col1\"></td></tr>\n", "!1:25: the tag knows no attribute rows"},
+		{
+			"unknown attribute", "{% tablerow i in (1..1) rows:1 %}{% endtablerow %}", "<tr class=\"row1\">\n<td class=\"col1\"></td></tr>\n",
+			"<tr class=\"row1\">\n<td class=\"col1\"></td></tr>\n", "!1:25: the tag knows no attribute rows",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

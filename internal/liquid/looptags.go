@@ -51,11 +51,11 @@ func (c *unit) forHeadStrictly(n *forNode, t tag) error {
 	if n.collection, err = g.expression(); err != nil {
 		return err
 	}
-	list := ""
+	var list strings.Builder // the expression without white space
 	for _, t := range g.toks[from:g.p] {
-		list += t.text
+		list.WriteString(t.text)
 	}
-	c.nameLoop(n, name.text, list)
+	c.nameLoop(n, name.text, list.String())
 	n.reversed = g.acceptID("reversed")
 	for {
 		comma := g.accept(lexComma)

@@ -232,8 +232,8 @@ func mul64(a, b int64) (int64, bool) {
 	return a * b, true
 }
 
-func (a number) cmp(b number) int {
-	if x, y, _, ok := aligned(a, b); ok {
+func (n number) cmp(b number) int {
+	if x, y, _, ok := aligned(n, b); ok {
 		switch {
 		case x < y:
 			return -1
@@ -242,10 +242,10 @@ func (a number) cmp(b number) int {
 		}
 		return 0
 	}
-	if a.form == formOdd || b.form == formOdd {
-		return compareNumbers(Float(a.float()), Float(b.float()))
+	if n.form == formOdd || b.form == formOdd {
+		return compareNumbers(Float(n.float()), Float(b.float()))
 	}
-	return a.rat().Cmp(b.rat())
+	return n.rat().Cmp(b.rat())
 }
 
 // arith is one of the operations + - * / %.

@@ -165,7 +165,7 @@ func (n *partialNode) renderIsolated(st *state, p *partial) flow {
 	outer := outerScope{st.base, st.floor, st.vars, st.counters, st.regs, st.root, st.loops, st.includesOff, st.src}
 	st.vars, st.root, st.loops = nil, nil, nil
 	st.includesOff, st.src = true, p.src
-	f := flowOn
+	var f flow
 	if n.each && (v.kind == KindArray || v.kind == KindRange || v.kind == KindObject) {
 		f = n.renderEach(st, p, v, mark)
 	} else {

@@ -17,7 +17,8 @@ func TestStateStaysWhole(t *testing.T) {
 		{
 			"an error in an argument leaves no name behind",
 			"{% include 'p', a: 1, b: (x..2) %}[{{ a }}]{% render 'p', a: 1, b: (x..2) %}[{{ a }}]", `{"x":1.5}`,
-			"Liquid error (line 1): invalid integer[]Liquid error (line 1): invalid integer[]", map[string]string{"p": "{{ a }}"},
+			"Liquid error (line 1): invalid integer[]Liquid error (line 1): invalid integer[]",
+			map[string]string{"p": "{{ a }}"},
 		},
 		{
 			"loops that are kept keep what is around them",
@@ -40,7 +41,8 @@ func TestStateStaysWhole(t *testing.T) {
 		},
 		{
 			"break leaves the loop around an include only", "{% for i in (1..3) %}{{ i }}{% include 'p' %}{% endfor %}{% for i in (1..2) %}{{ i }}{% render 'p' %}{% endfor %}", "",
-			"112", map[string]string{"p": "{% break %}x"},
+			"112",
+			map[string]string{"p": "{% break %}x"},
 		},
 		{"include is off inside render", "{% render 'p' %}", "", "Liquid error (p line 1): include usage is not allowed in this context", map[string]string{"p": "{% include 'q' %}", "q": ""}},
 		{"a list that holds lists", "{{ a | join: '-' }}{{ a }}", `{"a":[1,[2,[3]],[]]}`, "1-2-3123", nil},
@@ -98,8 +100,10 @@ func TestStrangeValues(t *testing.T) {
 		{"{{ inf | money: 'EUR' }}", "!1:10: money needs a number"},
 		{"{{ nan | number: 2 }}", "!1:10: number needs a number"},
 		{"{{ inf | round }}", "!1:10: Infinity"},
-		{"{{ min | abs }} {{ min | minus: 1 }} {{ min | times: -1 }} {{ min | divided_by: -1 }} {{ min | modulo: -1 }}",
-			"9223372036854775808 -9223372036854775809 9223372036854775808 9223372036854775808 0"},
+		{
+			"{{ min | abs }} {{ min | minus: 1 }} {{ min | times: -1 }} {{ min | divided_by: -1 }} {{ min | modulo: -1 }}",
+			"9223372036854775808 -9223372036854775809 9223372036854775808 9223372036854775808 0",
+		},
 		{"{{ min | money: 'EUR' }} {{ min | number }}", "-€9,223,372,036,854,775,808.00 -9,223,372,036,854,775,808"},
 		{"{{ min | slice: min, min }}{{ 'abc' | slice: min, 5 }}{{ 'abc' | truncate: min }}", "..."},
 		{"{% for i in (1..3) limit: min offset: min %}{{ i }}{% endfor %}", ""},
