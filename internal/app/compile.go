@@ -69,7 +69,7 @@ func (e *editions) journeysBefore(ctx context.Context, number int) (*journey.Cat
 	var older *journey.Catalog
 	for n := max(1, number-olderJourneys); n < number; n++ {
 		made, err := e.compile(ctx, n)
-		var gone *missingVersion
+		var gone *missingVersionError
 		switch {
 		case errors.As(err, &gone):
 			continue // stored, but refused before it was in effect
@@ -85,9 +85,10 @@ func (e *editions) journeysBefore(ctx context.Context, number int) (*journey.Cat
 	return older, nil
 }
 
-type missingVersion struct{ number int }
+// missingVersionError tells that a configuration was never in effect here.
+type missingVersionError struct{ number int }
 
-func (m *missingVersion) Error() string {
+func (m *missingVersionError) Error() string {
 	return fmt.Sprintf("configuration %d is not in the state store", m.number)
 }
 
@@ -105,7 +106,7 @@ func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
 		return nil, fmt.Errorf("read configuration %d: %w", number, err)
 	}
 	if !ok {
-		return nil, &missingVersion{number}
+		return nil, &missingVersionError{number}
 	}
 	config, problems := project.Load(folder(v.Files))
 	if config == nil {

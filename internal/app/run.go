@@ -179,7 +179,9 @@ func (s *sender) run(ctx context.Context, h *House) error {
 			}
 			return err
 		}
-		<-done
+		if err := <-done; err != nil {
+			return err
+		}
 		e = next
 	}
 }
