@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -74,7 +73,7 @@ func TestOverRealFilesAndRealTCP(t *testing.T) {
 	d, err := delivery.New(delivery.Config{
 		State: state, Renderer: &renderer{}, Gate: &gate{}, Providers: map[string]delivery.Provider{"main": relay},
 		Suppressor: suppressor(func(address string) { suppressed = append(suppressed, address) }),
-		Now:        time.Now, Mono: time.Now, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), UnknownGrace: 50 * time.Millisecond,
+		Now:        time.Now, Mono: time.Now, Logger: slog.New(slog.DiscardHandler), UnknownGrace: 50 * time.Millisecond,
 		Rules: outbox.Rules{
 			Caps:      []outbox.Cap{{Most: 5, Window: time.Hour}},
 			Schedules: map[message.Class]outbox.Schedule{message.Transactional: quick, message.Triggered: quick, message.Broadcast: quick},
