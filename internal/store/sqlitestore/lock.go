@@ -21,7 +21,7 @@ type FolderLock struct{ file *os.File }
 // Lock takes a data folder for this process, or says who has it.
 func Lock(dir string) (*FolderLock, error) {
 	path := filepath.Join(dir, "lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // The operator names the data folder.
 	if err != nil {
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
