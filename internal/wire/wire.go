@@ -93,7 +93,7 @@ func (r *Reader) Alias() string {
 	if len(b) == 0 {
 		return ""
 	}
-	return unsafe.String(&b[0], len(b))
+	return unsafe.String(&b[0], len(b)) //nolint:gosec // Reading whole people copies nothing; the comment above is the promise.
 }
 
 // Done tells whether everything was read and nothing was malformed.
