@@ -49,11 +49,47 @@ func (s *said) String() string {
 	return s.buf.String()
 }
 
+// program is one built binary for all tests that want it at the same time.
+type program struct {
+	mu    sync.Mutex
+	users int
+	dir   string
+}
+
+var shared program
+
+// borrow gives the binary until the test ends.
+func (p *program) borrow(t *testing.T) string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.users == 0 {
+		dir, err := os.MkdirTemp("", "rapport-faults-") //nolint:usetesting // It outlives the test that is the first to need it.
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.dir = dir
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "rapport"), "rapport/cmd/rapport").CombinedOutput(); err != nil {
+			_ = os.RemoveAll(dir) // The build has failed; that is what to tell.
+			t.Fatalf("build: %v\n%s", err, out)
+		}
+	}
+	p.users++
+	t.Cleanup(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.users--; p.users == 0 {
+			_ = os.RemoveAll(p.dir) // Nobody runs it any more.
+		}
+	})
+	return filepath.Join(p.dir, "rapport")
+}
+
 // newFaulty writes a configuration whose mails go to an address, with files of
 // one's own, and starts nothing yet.
 func newFaulty(t *testing.T, smtp string, more ...map[string]string) *faulty {
 	t.Helper()
-	f := &faulty{t: t, program: buildRapport(t), said: &said{}}
+	f := &faulty{t: t, program: shared.borrow(t), said: &said{}}
 	f.dir = t.TempDir()
 	if err := writeConfig(filepath.Join(f.dir, "config"), shape{}, smtp); err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func TestAServerThatDropsAfterTheFinalDot(t *testing.T) {
 		ids = append(ids, f.send(fmt.Sprintf("t%d", i), fmt.Sprintf("t%d@t%d.example", i, i)))
 	}
 	until(t, "every transactional mail is accepted", 20*time.Second, func() bool {
-		return sink.Total() >= 2*faultyMails+faultyMails/3 && f.quiet(20*time.Second)["accepted"] >= 2*faultyMails-faultyMails/3
+		return sink.Total() >= 2*faultyMails+faultyMails/3 && f.quiet(20 * time.Second)["accepted"] >= 2*faultyMails-faultyMails/3
 	})
 	states := f.quiet(20 * time.Second)
 	accepted, unsure, flagged, came := 0, 0, 0, 0
