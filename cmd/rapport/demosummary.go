@@ -22,7 +22,7 @@ type demoSummary struct {
 	From     time.Time             `json:"from"`
 	To       time.Time             `json:"to"`
 	Seconds  float64               `json:"seconds"`
-	Visitors demo.Tally            `json:"tally"`
+	Tally    demo.Tally            `json:"tally"`
 	Walked   int64                 `json:"records_walked"`
 	SetAside int64                 `json:"set_aside"`
 	Rejected map[string]int64      `json:"rejected"`
@@ -45,7 +45,7 @@ type demoMails struct {
 func (c *console) summary(ctx context.Context, fl demoFlags, s *stage, t *demo.Tally, n demo.Notable) (*demoSummary, error) {
 	out := &demoSummary{
 		URL: s.base + "/", Inbox: s.base + "/inbox/", Data: c.data, Config: s.dir + "/config", Seed: fl.seed, Days: fl.days,
-		From: s.start, To: s.house.Clock().Now(), Visitors: *t, Notable: n,
+		From: s.start, To: s.house.Clock().Now(), Tally: *t, Notable: n,
 	}
 	cl, err := c.client()
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *demoSummary) count(m *explain.Mail) {
 
 // tellDemo prints the summary and explains some of it.
 func (c *console) tellDemo(ctx context.Context, s *demoSummary) error {
-	t := s.Visitors
+	t := s.Tally
 	c.printf("\n%s, %s to %s\n\n", c.bold("What happened"), s.From.Format("2 January"), s.To.Format("2 January 2006"))
 	c.printf("  %s sent %s: %s, %s, %s left behind.\n", count(int64(t.Visitors), "visitor", "visitors"), count(int64(t.Requests), "event", "events"),
 		count(int64(t.Accounts), "account", "accounts"), count(int64(t.Orders), "order", "orders"), count(int64(t.Abandoned), "basket", "baskets"))

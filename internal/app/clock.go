@@ -96,7 +96,11 @@ func (c *Clock) After(d time.Duration) <-chan time.Time {
 	if c.speed == 0 {
 		return c.moved
 	}
-	return time.After(max(time.Duration(float64(d)/c.speed), time.Millisecond))
+	least := time.Millisecond
+	if c.speed > 1 { // whoever looks once a second looks hundreds of times otherwise
+		least = 20 * time.Millisecond
+	}
+	return time.After(max(time.Duration(float64(d)/c.speed), least))
 }
 
 // Follow lets business time follow the wall clock again after the latter was

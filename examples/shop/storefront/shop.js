@@ -61,7 +61,7 @@ async function tell(path, body) {
 
 // ---- coffees ----
 
-const bag = (p, size = "") => `<svg viewBox="0 0 300 260" ${size} aria-hidden="true" preserveAspectRatio="xMidYMid slice">
+const bag = (p, size = "") => `<svg viewBox="0 0 300 260" ${size} aria-hidden="true" preserveAspectRatio="xMidYMid meet">
   <ellipse cx="150" cy="232" rx="74" ry="9" fill="#2c241e" opacity=".13"/>
   <path d="M92 46h116l6 20-4 160a8 8 0 0 1-8 8H98a8 8 0 0 1-8-8L86 66z" fill="${p.bag}"/>
   <path d="M92 46h116l3 11H89z" fill="#000" opacity=".2"/><path d="M88 66h124v4H88z" fill="#fff" opacity=".18"/>
@@ -168,7 +168,7 @@ async function account(form, said, signup) {
 $("signup").onsubmit = async (e) => {
   e.preventDefault();
   if (!await account(e.target, $("signup-said"), true)) return;
-  $("signup-said").textContent = e.target.elements.marketing.checked ? "Welcome. A letter is on its way." : "Welcome. We will not write to you unless you order.";
+  $("signup-said").textContent = e.target.elements.marketing.checked ? "Welcome. A letter is on its way." : "Welcome. Without the tick above we write only when you order.";
   draw();
 };
 
