@@ -20,6 +20,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/consent"
 	"rapport/internal/content"
+	"rapport/internal/delivery"
 	"rapport/internal/delivery/devinbox"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
@@ -44,6 +45,7 @@ type Options struct {
 	VFS     string               // name of a registered SQLite VFS, for tests
 	Public  string               // the address readers reach, where it differs from the configuration's base_url
 	Build   string               // the version of the program, for the status
+	Wire    delivery.Provider    // takes the place of every provider of the configuration, for simulations
 }
 
 // House is an open data folder with every room built. Open, then Run, then Close.

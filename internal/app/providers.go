@@ -25,6 +25,10 @@ func (h *House) waysOut(c *project.Config) (map[string]delivery.Provider, map[st
 		limits[p.Name] = delivery.Limits{
 			Concurrency: p.Pacing.Connections, Rate: p.Pacing.PerSecond, DomainRate: p.Pacing.DomainPerSecond, Fallback: p.Pacing.Fallback,
 		}
+		if h.Wire != nil {
+			out[p.Name] = h.Wire
+			continue
+		}
 		switch p.Kind {
 		case project.DevinboxProvider:
 			out[p.Name] = h.inbox.Provider()
