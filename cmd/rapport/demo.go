@@ -228,7 +228,7 @@ func (c *console) perform(ctx context.Context, fl demoFlags, s *stage, ended cha
 		return err
 	}
 	c.say("%s\n\n  the shop   %s\n  the inbox  %s\n\n", c.bold("Kestrel Coffee is open."), s.base+"/", s.base+"/inbox/")
-	c.say("%s come in %d days of business time; no mail leaves this machine.\n", count(int64(fl.visitors), "visitor", "visitors"), fl.days)
+	c.say("%s in %d days of business time; no mail leaves this machine.\n", count(int64(fl.visitors), "visitor", "visitors"), fl.days)
 	began := time.Now()
 	tally, err := d.Run(ctx)
 	finish()
@@ -281,7 +281,14 @@ func pace(speed float64) string {
 	if speed == 1 {
 		return "at real speed"
 	}
-	return fmt.Sprintf("a second here is %s there", time.Duration(speed*float64(time.Second)).Round(time.Millisecond))
+	unit, name := 1.0, "seconds"
+	switch {
+	case speed >= 3600:
+		unit, name = 3600, "hours"
+	case speed >= 60:
+		unit, name = 60, "minutes"
+	}
+	return fmt.Sprintf("a second here is %.3g %s there", speed/unit, name)
 }
 
 // demoProgress gives a line that is written over again on a terminal, and one

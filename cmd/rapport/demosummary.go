@@ -120,8 +120,8 @@ func (s *demoSummary) count(m *explain.Mail) {
 func (c *console) tellDemo(ctx context.Context, s *demoSummary) error {
 	t := s.Tally
 	c.printf("\n%s, %s to %s\n\n", c.bold("What happened"), s.From.Format("2 January"), s.To.Format("2 January 2006"))
-	c.printf("  %s sent %s: %s, %s, %s left behind.\n", count(int64(t.Visitors), "visitor", "visitors"), count(int64(t.Requests), "event", "events"),
-		count(int64(t.Accounts), "account", "accounts"), count(int64(t.Orders), "order", "orders"), count(int64(t.Abandoned), "basket", "baskets"))
+	c.printf("  %s sent %s: %s (%d want no marketing), %s, %s left behind.\n", count(int64(t.Visitors), "visitor", "visitors"), count(int64(t.Requests), "event", "events"),
+		count(int64(t.Accounts), "account", "accounts"), t.Declined, count(int64(t.Orders), "order", "orders"), count(int64(t.Abandoned), "basket", "baskets"))
 	c.printf("  %s arrived: %d opened, %d followed; %d unsubscribed, %d said no in the shop.\n", count(int64(t.Mails), "mail", "mails"),
 		t.Opened, t.Clicked, t.Unsubscribed, t.Withdrawn)
 	c.printf("  %s %d without permission, %d twice.\n\n", c.good(t.WithoutConsent+t.Duplicates == 0), t.WithoutConsent, t.Duplicates)
@@ -168,7 +168,6 @@ func (c *console) examples(ctx context.Context, s *demoSummary) error {
 		{"Ordered once, and not for long. Why in this segment?", []string{"segment", "explain", "lapsed"}, s.Notable.Lapsed},
 		{"Left a full basket. Why a mail?", []string{"journey", "explain", "abandoned-cart"}, s.Notable.Reminded},
 		{"Left one, too. Why none?", []string{"journey", "explain", "abandoned-cart"}, s.Notable.Silent},
-		{"The whole story of one mail:", []string{"message", "show"}, s.Message},
 	} {
 		if x.who == "" {
 			continue
@@ -179,6 +178,25 @@ func (c *console) examples(ctx context.Context, s *demoSummary) error {
 			return err
 		}
 	}
+	return c.mailStory(ctx, s.Message)
+}
+
+// mailStory tells the states of one mail; the mail itself is in the inbox.
+func (c *console) mailStory(ctx context.Context, mail string) error {
+	if mail == "" {
+		return nil
+	}
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	var a explain.MailStory
+	if err := cl.get(ctx, path("messages", mail), nil, &a); err != nil {
+		return err
+	}
+	a.Parts = nil
+	c.printf("\n%s\n%s\n", c.bold("The whole story of one mail"), c.dim("$ rapport message show "+mail))
+	c.story(a)
 	return nil
 }
 

@@ -88,6 +88,7 @@ type Tally struct {
 	Visitors     int `json:"visitors"`
 	Requests     int `json:"requests"` // events that the shop sent
 	Accounts     int `json:"accounts"`
+	Declined     int `json:"accounts_without_marketing"`
 	Orders       int `json:"orders"`
 	Abandoned    int `json:"checkouts_abandoned"`
 	Mails        int `json:"mails"`
@@ -251,14 +252,14 @@ func (r *dice) next() uint64 {
 }
 
 // below gives a number from 0 up to n.
-func (r *dice) below(n int) int { return int(r.next() % uint64(n)) } //nolint:gosec // n is positive and small.
+func (r *dice) below(n int) int { return int(r.next() % uint64(n)) }
 
 // one in so many hundred is yes.
 func (r *dice) percent(n int) bool { return r.below(100) < n }
 
 // between gives a span between two others.
 func (r *dice) between(a, b time.Duration) time.Duration {
-	return a + time.Duration(r.next()%uint64(b-a)) //nolint:gosec // b is larger than a.
+	return a + time.Duration(r.next()%uint64(b-a))
 }
 
 // name gives something that looks like what browsers make up.

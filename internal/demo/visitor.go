@@ -133,6 +133,9 @@ func (d *Demo) join(ctx context.Context, v *visitor) error {
 		said[k] = yes
 	}
 	v.marketing = v.agrees
+	if !v.agrees {
+		d.tally.Declined++
+	}
 	if err := d.shop(ctx, v, call{Type: "identify", Traits: map[string]any{"email": v.email, "first_name": v.first}}, said); err != nil {
 		return err
 	}
