@@ -179,9 +179,19 @@ func (l *lived) track(name, who, messageID string) int {
 // receipt asks for one transactional mail and gives its id.
 func (l *lived) receipt(who, key string) (int, string) {
 	w := l.ask(http.MethodPost, "/v1/send", fmt.Sprintf(`{"template":"receipt","to":"%s@people.example","data":{"ref":%q}}`, who, key), "Idempotency-Key", key)
+	if w.Code > 299 {
+		return w.Code, ""
+	}
+	return w.Code, idOf(l.t, w.Body.Bytes())
+}
+
+func idOf(t testing.TB, answer []byte) string {
+	t.Helper()
 	var a struct{ ID string }
-	_ = json.Unmarshal(w.Body.Bytes(), &a) // Refusals have no id.
-	return w.Code, a.ID
+	if err := json.Unmarshal(answer, &a); err != nil || a.ID == "" {
+		t.Errorf("no id in %s", answer)
+	}
+	return a.ID
 }
 
 // object says that somebody wants no more news.
