@@ -23,6 +23,14 @@ const (
 	placeQuery
 	// placeStyle is a style attribute or element.
 	placeStyle
+	// placeStyleBare is a style attribute without quotes.
+	placeStyleBare
+	// placeStyleURL is the start of a url( in a style attribute, and placeStylePath what comes later in it.
+	placeStyleURL
+	placeStylePath
+	// placeSheetURL and placeSheetPath are the same in a style element, which knows no entities.
+	placeSheetURL
+	placeSheetPath
 	// placeScript is the inside of a script element; the value is printed as JSON.
 	placeScript
 	// placeScriptText is inside the quotes of a script element.
@@ -58,12 +66,22 @@ func (p place) append(dst []byte, v Value) []byte {
 		return appendBare(dst, s)
 	case placeStyle:
 		return appendStyle(dst, s)
+	case placeStyleBare:
+		return appendBare(dst, string(appendStyle(nil, s)))
+	case placeStyleURL, placeSheetURL:
+		if !safeScheme(s) {
+			return append(dst, "#blocked"...)
+		}
+		return appendStyleURL(dst, s, p == placeSheetURL)
+	case placeStylePath, placeSheetPath:
+		return appendStyleURL(dst, s, p == placeSheetPath)
 	case placeScript:
 		return appendJSONString(dst, s)
 	case placeScriptText:
 		return appendScriptText(dst, s)
 	case placeHandler:
-		return appendEscaped(dst, string(appendJSONString(nil, s)))
+		// Escaped as for an attribute without quotes, which this may be.
+		return appendBare(dst, string(appendJSONString(nil, s)))
 	}
 	return append(dst, s...)
 }
@@ -182,26 +200,49 @@ func safeScheme(s string) bool {
 	return false
 }
 
-// appendStyle writes a value of a style sheet. One that could end its declaration, or load something, is left out.
+// appendStyle writes a value of a style sheet: words, numbers, and colours. One that could end its declaration or load
+// something is left out.
 func appendStyle(dst []byte, s string) []byte {
-	if strings.ContainsAny(s, ";{}<>\\@:\"'&\n") || strings.Contains(s, "/*") {
-		return dst
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !isNameByte(c) && strings.IndexByte("#%.,+-/ ()", c) < 0 {
+			return dst
+		}
 	}
 	if open := strings.IndexByte(s, '('); open >= 0 {
-		switch strings.ToLower(strings.TrimSpace(s[:open])) {
+		switch strings.ToLower(s[:open]) {
 		case "rgb", "rgba", "hsl", "hsla":
 		default:
+			return dst
+		}
+		if strings.IndexByte(s[open+1:], '(') >= 0 {
 			return dst
 		}
 	}
 	return append(dst, s...)
 }
 
+// appendStyleURL writes a URL, or a part of one, between the brackets of url( ): all that could end it is encoded.
+func appendStyleURL(dst []byte, s string, sheet bool) []byte {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '&' && !sheet:
+			dst = append(dst, "&amp;"...)
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"'<>\\^`{|}();*", c) >= 0:
+			dst = appendPercent(dst, c)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+var scriptQuotes = strings.NewReplacer("'", `\u0027`, "`", `\u0060`, "$", `\u0024`)
+
 // appendScriptText writes the inside of a text in a script.
 func appendScriptText(dst []byte, s string) []byte {
 	n := len(dst)
 	dst = appendJSONString(dst, s)
-	// The quotes stand in the template; the other kind of quote is escaped as well.
-	inner := strings.ReplaceAll(string(dst[n+1:len(dst)-1]), "'", `\u0027`)
+	// The quotes stand in the template; the other kinds are escaped as well, and what a template literal would run.
+	inner := scriptQuotes.Replace(string(dst[n+1 : len(dst)-1]))
 	return append(dst[:n], inner...)
 }

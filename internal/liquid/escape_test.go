@@ -8,7 +8,7 @@ import (
 func TestValuesAreEscapedForTheirPlace(t *testing.T) {
 	t.Parallel()
 	const data = `{"x":"<b>\"a\" & 'b'</b>","u":"https://shop.example/a b?q=1&r=ü","js":"javascript:alert(1)","q":"a&b=c d/é",
-		"c":"red; background:url(x)","rgb":"rgb(1, 2, 3)","n":12.5,"l":["<",">"],"o":{"k":"</script>"},"cls":"a b=c"}`
+		"c":"red; background:url(x)","rgb":"rgb(1, 2, 3)","n":12.5,"l":["<",">"],"o":{"k":"</script>"},"cls":"a b=c","tl":"${x}` + "`" + `"}`
 	tests := []struct{ name, text, want string }{
 		{"text", "<p>{{ x }}</p>", "<p>&lt;b&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/b&gt;</p>"},
 		{"raw", "{{ x | raw }}", `<b>"a" & 'b'</b>`},
@@ -39,6 +39,15 @@ func TestValuesAreEscapedForTheirPlace(t *testing.T) {
 		{"image", `<img src="{{ js }}">`, `<img src="#blocked">`},
 		{"several URLs", `<img srcset="{{ u }} 2x, {{ js }} 3x">`, `<img srcset="https://shop.example/a%20b?q=1&amp;r=%C3%BC 2x, #blocked 3x">`},
 		{"style", `<p style="color: {{ c }}; background: {{ rgb }}">`, `<p style="color: ; background: rgb(1, 2, 3)">`},
+		{"two brackets in a style", `<p style="color: {{ 'rgb(0,0,0) url(//x)' }}">`, `<p style="color: ">`},
+		{"style without quotes", `<p style={{ 'red onclick=x' }} id={{ 'a' }}>`, `<p style= id=a>`},
+		{"style of two words without quotes", `<p style=font:{{ 'bold 1em' }}>`, `<p style=font:bold&#32;1em>`},
+		{"image of a style", `<td style="background: url('{{ u }}') {{ c }}">`, `<td style="background: url('https://shop.example/a%20b?q=1&amp;r=%C3%BC') ">`},
+		{"image of a style that runs code", `<td style="background:url({{ js }})">`, `<td style="background:url(#blocked)">`},
+		{"path in a style", `<td style="background:URL(https://x.example/{{ js }})">`, `<td style="background:URL(https://x.example/javascript:alert%281%29)">`},
+		{"image in a style element", `<style>a{background:url({{ u }})}</style>`, `<style>a{background:url(https://shop.example/a%20b?q=1&r=%C3%BC)}</style>`},
+		{"template literal", "<script>var a = `{{ tl }}`</script>", "<script>var a = `\\u0024{x}\\u0060`</script>"},
+		{"handler without quotes", `<a onclick=f({{ 'a b' }})>`, `<a onclick=f(&quot;a&#32;b&quot;)>`},
 		{"style element", `<style>a { color: {{ c }}; width: {{ n }}px }</style>{{ l }}`, `<style>a { color: ; width: 12.5px }</style>&lt;&gt;`},
 		{
 			"script value", `<script>var a = {{ o }}, b = {{ n }}, c = {{ nil }};</script>{{ l }}`,
@@ -53,7 +62,7 @@ func TestValuesAreEscapedForTheirPlace(t *testing.T) {
 			`<script type="application/ld+json">{"k": "\u003c/script\u003e"}</script>`,
 		},
 		{"json in text", `{{ o | json }}`, `{&quot;k&quot;:&quot;\u003c/script\u003e&quot;}`},
-		{"handler", `<a onclick="f({{ x }})">`, `<a onclick="f(&quot;\u003cb\u003e\&quot;a\&quot; \u0026 &#39;b&#39;\u003c/b\u003e&quot;)">`},
+		{"handler", `<a onclick="f({{ x }})">`, `<a onclick="f(&quot;\u003cb\u003e\&quot;a\&quot;&#32;\u0026&#32;&#39;b&#39;\u003c/b\u003e&quot;)">`},
 		{"comment", `<!-- <a href=" {{ x }} --> {{ l }}`, `<!-- <a href=" &lt;b&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/b&gt; --> &lt;&gt;`},
 		{"conditional comment", `<!--[if mso]><a href="{{ js }}"><![endif]-->`, `<!--[if mso]><a href="#blocked"><![endif]-->`},
 		{"lone <", `1 < 2 {{ l }}`, `1 < 2 &lt;&gt;`},
@@ -99,6 +108,11 @@ func TestNothingLeavesItsPlace(t *testing.T) {
 		{`<p style="`, `">`, `"<>;`},
 		{`<script>"`, `"</script>`, "<>\n\u2028"},
 		{`<style>`, `</style>`, "<>;{}"},
+		{`<p style=`, ` id=x>`, "\"'<> \n=`;"},
+		{`<p style="background:url(`, `)">`, "\"'<> \n();\\"},
+		{`<style>a{background:url(`, `)}</style>`, "\"'<> \n();\\"},
+		{`<a onclick=`, `>`, "\"'<> \n=`"},
+		{"<script>`", "`</script>", "<>`$"},
 	}
 	for _, p := range places {
 		for _, v := range evil {

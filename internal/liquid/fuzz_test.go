@@ -125,6 +125,10 @@ func FuzzEscape(f *testing.F) {
 			{`<a href="/?a=`, `">`, "\"<>\n &"},
 			{`<p style="`, `">`, "\"<>;"},
 			{"<a class=", ">", "\"'<>\n =`"},
+			{"<p style=", " id=x>", "\"'<>\n =`;"},
+			{`<p style="background:url(`, `)">`, "\"'<>\n ();\\"},
+			{`<style>a{background:url(`, `)}</style>`, "\"'<>\n ();\\"},
+			{"<a onclick=", ">", "\"'<>\n =`"},
 			{`<script>"`, `"</script>`, "<>\n\u2028\u2029"},
 		} {
 			tpl := mustCompile(t, p.before+"{{ v }}{{ w }}"+p.after, Options{Escape: HTML})

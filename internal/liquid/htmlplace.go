@@ -45,7 +45,10 @@ type htmlState struct {
 	attr  attrKind
 	quote byte // of the attribute, or of a text inside a script; 0 for none
 	esc   bool // the last character of a script text was a backslash
-	url   urlPart
+	// load is set inside the url( of a style, and word holds what was just read before it.
+	load bool
+	word [3]byte
+	url  urlPart
 	// name is the name that is being read; tag is that of the element.
 	name, tag string
 	closing   bool
@@ -178,10 +181,12 @@ func (s *htmlState) inValue(c byte) {
 		s.endTag()
 		return
 	case s.quote == 0 && isSpace(c), s.quote != 0 && c == s.quote:
-		s.mode, s.attr, s.quote, s.url = htmlInTag, attrPlain, 0, urlStart
+		*s = htmlState{mode: htmlInTag, tag: s.tag, closing: s.closing}
 		return
 	}
 	switch {
+	case s.attr == attrStyle:
+		s.inStyle(c)
 	case s.attr == attrURLs && (isSpace(c) || c == ','):
 		s.url = urlStart
 	case c == '?' || c == '#' || c == '&' || c == '=':
@@ -190,6 +195,19 @@ func (s *htmlState) inValue(c byte) {
 	case s.url == urlStart && !isSpace(c):
 		s.url = urlPath
 	}
+}
+
+// inStyle tells the url( of a style from all else.
+func (s *htmlState) inStyle(c byte) {
+	switch {
+	case c == '(' && s.word == [3]byte{'u', 'r', 'l'}:
+		s.load, s.url = true, urlStart
+	case c == ')':
+		s.load = false
+	case s.load && !isSpace(c) && c != '"' && c != '\'':
+		s.url = urlPath
+	}
+	s.word = [3]byte{s.word[1], s.word[2], lowerByte(c)}
 }
 
 func (s *htmlState) endTag() {
@@ -210,14 +228,18 @@ func (s *htmlState) inRaw(c byte, rest string) {
 		*s = htmlState{mode: htmlTagOpen}
 		return
 	}
+	if s.tag == "style" {
+		s.inStyle(c)
+		return
+	}
 	switch {
 	case s.esc:
 		s.esc = false
 	case s.quote != 0 && c == '\\':
 		s.esc = true
-	case s.quote != 0 && (c == s.quote || c == '\n'):
+	case s.quote != 0 && (c == s.quote || (c == '\n' && s.quote != '`')):
 		s.quote = 0
-	case s.quote == 0 && (c == '"' || c == '\''):
+	case s.quote == 0 && (c == '"' || c == '\'' || c == '`'):
 		s.quote = c
 	}
 }
@@ -230,7 +252,7 @@ func (s *htmlState) value() place {
 		return placeHTML
 	case htmlRaw:
 		if s.tag == "style" {
-			return placeStyle
+			return s.stylePlace()
 		}
 		if s.quote != 0 {
 			return placeScriptText
@@ -238,17 +260,9 @@ func (s *htmlState) value() place {
 		return placeScript
 	case htmlBeforeAttr:
 		s.mode = htmlAttr
-		p := s.attrPlace()
-		if p == placeHTML {
-			p = placeBare
-		}
-		return p
+		return s.attrPlace()
 	case htmlAttr:
-		p := s.attrPlace()
-		if s.quote == 0 && p == placeHTML {
-			return placeBare
-		}
-		return p
+		return s.attrPlace()
 	}
 	return placeBare
 }
@@ -264,11 +278,31 @@ func (s *htmlState) attrPlace() place {
 		}
 		return placeQuery
 	case attrStyle:
-		return placeStyle
+		return s.stylePlace()
 	case attrScript:
 		return placeHandler
 	}
+	if s.quote == 0 {
+		return placeBare
+	}
 	return placeHTML
+}
+
+func (s *htmlState) stylePlace() place {
+	sheet := s.mode == htmlRaw
+	switch {
+	case !s.load && !sheet && s.quote == 0:
+		return placeStyleBare
+	case !s.load:
+		return placeStyle
+	case s.url == urlStart && sheet:
+		return placeSheetURL
+	case s.url == urlStart:
+		return placeStyleURL
+	case sheet:
+		return placeSheetPath
+	}
+	return placeStylePath
 }
 
 // inName says whether a value here would be a part of a tag's or an attribute's name.
