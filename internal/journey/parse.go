@@ -14,6 +14,7 @@ import (
 	"rapport/internal/message"
 	"rapport/internal/purpose"
 	"rapport/internal/rule"
+	"rapport/internal/spelling"
 )
 
 // Parse checks one journey's definition. Either the definition is nil or there
@@ -447,7 +448,7 @@ func validName(s string) bool {
 func nearest(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
-		if d := editDistance(word, k, distance); d < distance {
+		if d := spelling.Distance(word, k, distance); d < distance {
 			best, distance = k, d
 		}
 	}
@@ -455,28 +456,4 @@ func nearest(word string, known []string) string {
 		return "did you mean " + best + "?"
 	}
 	return "it takes " + strings.Join(known, ", ")
-}
-
-// editDistance counts the letters that differ, and gives up beyond limit.
-func editDistance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit || len(a) > MaxName {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

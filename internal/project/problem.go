@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"rapport/internal/spelling"
 )
 
 // Severity says whether a problem stops the folder from being used.
@@ -84,7 +86,8 @@ func nearest(word string, right []string) (string, bool) {
 	best, at := 1+len(word)/3, -1
 	folded := strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(word))
 	for i, r := range right {
-		if d := edits(folded, strings.ToLower(strings.ReplaceAll(r, "-", "_"))); d < best || d == best && at < 0 {
+		d := spelling.Distance(folded, strings.ToLower(strings.ReplaceAll(r, "-", "_")), best+1)
+		if d < best || d == best && at < 0 {
 			best, at = d, i
 		}
 	}
@@ -96,28 +99,4 @@ func nearest(word string, right []string) (string, bool) {
 		return longer[0], true
 	}
 	return "", false
-}
-
-// edits counts insertions, deletions, replacements and swaps of neighbours.
-func edits(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	older, old, cur := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
-	for j := range old {
-		old[j] = j
-	}
-	for i := 1; i <= len(x); i++ {
-		cur[0] = i
-		for j := 1; j <= len(y); j++ {
-			cost := 1
-			if x[i-1] == y[j-1] {
-				cost = 0
-			}
-			cur[j] = min(old[j]+1, cur[j-1]+1, old[j-1]+cost)
-			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
-				cur[j] = min(cur[j], older[j-2]+1)
-			}
-		}
-		older, old, cur = old, cur, older
-	}
-	return old[len(y)]
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"rapport/internal/spelling"
 )
 
 // contradictions warns of an `all` that asks for a thing and its opposite, or
@@ -122,7 +124,7 @@ var noSpaces = strings.NewReplacer(" ", "", "_", "", "-", "")
 func slip(name string, names []string) (string, bool) {
 	plain := strings.ToLower(noSpaces.Replace(name))
 	for _, n := range names {
-		if n != name && (strings.ToLower(noSpaces.Replace(n)) == plain || edits(strings.ToLower(n), strings.ToLower(name)) <= len(name)/6) {
+		if n != name && (strings.ToLower(noSpaces.Replace(n)) == plain || spelling.Distance(strings.ToLower(n), strings.ToLower(name), len(name)/6+1) <= len(name)/6) {
 			return n, true
 		}
 	}

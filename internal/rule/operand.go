@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"rapport/internal/spelling"
 )
 
 // operand reads what a comparison compares with.
@@ -152,39 +154,9 @@ func suggest(word string, known []string) string {
 		if k == synonyms[word] {
 			return k
 		}
-		if d := distance(word, strings.ToLower(k)); d < least {
+		if d := spelling.Distance(word, strings.ToLower(k), least); d < least {
 			best, least = k, d
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to change, insert, leave out or exchange
-// with their neighbour to make b of a.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	if len(y) > 64 {
-		return len(y)
-	}
-	var older []int
-	last := make([]int, len(y)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range x {
-		row := make([]int, len(y)+1)
-		row[0] = i + 1
-		for j := range y {
-			step := 1
-			if x[i] == y[j] {
-				step = 0
-			}
-			row[j+1] = min(last[j]+step, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
-				row[j+1] = min(row[j+1], older[j-1]+1)
-			}
-		}
-		older, last = last, row
-	}
-	return last[len(y)]
 }
