@@ -161,7 +161,7 @@ func FuzzScanner(f *testing.F) {
 		low := strings.ToLower(page)
 		for _, odd := range []string{"script", "plaintext", "noscript", "\x00", "\r", "<xmp", "<iframe", "<noembed", "<noframes"} {
 			if strings.Contains(low, odd) {
-				t.Skip("a program's escapes, and line ends that the oracle rewrites, are not compared")
+				return // A program's escapes, and line ends that the oracle rewrites, are not compared.
 			}
 		}
 		ours, theirs := tokensOf([]byte(page))
