@@ -117,11 +117,11 @@ func (c *console) demo(ctx context.Context, fl demoFlags) (err error) {
 	case err = <-ended:
 		ended <- nil
 	}
-	stop()
-	err = errors.Join(err, <-ended, s.house.Close())
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil // Somebody pressed Ctrl-C: that is how it ends.
 	}
+	stop()
+	err = errors.Join(err, <-ended, s.house.Close())
 	if ctx.Err() != nil && !fl.once {
 		c.say("\nThe shop is closed.%s\n", map[bool]string{false: " Nothing is left of it."}[fl.keep])
 	}
@@ -163,7 +163,7 @@ func (c *console) setUp(ctx context.Context, fl demoFlags, dir string) (_ *stage
 	if err != nil {
 		return nil, err
 	}
-	c.url, c.data = s.base, filepath.Join(dir, "data")
+	c.url, c.data, c.env = s.base, filepath.Join(dir, "data"), without(c.env, "RAPPORT_KEY")
 	s.start = c.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -fl.days)
 	house, err := app.Open(ctx, app.Options{
 		Data: c.data, Clock: app.NewClock(s.start, 0), Logger: logger, Secrets: c.secrets(folder), Public: s.base, Build: versionText(),
@@ -176,6 +176,16 @@ func (c *console) setUp(ctx context.Context, fl demoFlags, dir string) (_ *stage
 	}
 	s.house = house
 	return s, nil
+}
+
+// without hides a variable: a key in it is for another server.
+func without(env func(string) (string, bool), hidden string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if name == hidden {
+			return "", false
+		}
+		return env(name)
+	}
 }
 
 // open makes the keys and the pages.

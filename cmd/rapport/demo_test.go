@@ -37,7 +37,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 func demoOnce(t *testing.T, temp string, args ...string) *demoSummary {
 	t.Helper()
 	cmd := program(t, append([]string{"demo", "--once", "--json", "--listen", "127.0.0.1:0"}, args...)...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp, "RAPPORT_KEY=of-another-server", "RAPPORT_URL=http://127.0.0.1:1")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -186,5 +186,37 @@ func TestDemoStaysOpen(t *testing.T) {
 	kept, err := filepath.Glob(filepath.Join(temp, "rapport-demo-*", "data", "state.db"))
 	if err != nil || len(kept) != 1 {
 		t.Errorf("kept %v, %v", kept, err)
+	}
+}
+
+// TestDemoEndsAtOnce: Ctrl-C in the middle of the visitors is no error and
+// leaves nothing.
+func TestDemoEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	temp := t.TempDir()
+	cmd := program(t, "demo", "--took", "10m", "--listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stderr)
+	for line := ""; !strings.Contains(line, "days of business time"); {
+		if line, err = lines.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(lines)
+	if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "The shop is closed. Nothing is left of it.") {
+		t.Errorf("it ended with %v\n%s", err, rest)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

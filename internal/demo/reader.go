@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -56,7 +57,7 @@ func (d *Demo) receive(v *visitor, m *devinbox.Mail) {
 	id := m.ID
 	d.in(d.dice.between(8*time.Minute, 7*time.Hour), func(ctx context.Context) error {
 		text, err := d.open(ctx, v, id)
-		if err != nil {
+		if err != nil || text == "" {
 			return err
 		}
 		switch {
@@ -105,6 +106,9 @@ var (
 // open shows the mail: its pictures are fetched, the tiny one among them.
 func (d *Demo) open(ctx context.Context, v *visitor, id int64) (text string, err error) {
 	raw, err := d.site.fetch(ctx, fmt.Sprintf("%s/inbox/m/%d/json", d.Base, id), nil)
+	if errors.Is(err, errGone) {
+		return "", nil // Whoever looks on has cleared the inbox.
+	}
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -82,8 +83,14 @@ func (s *site) do(req *http.Request, want ...int) ([]byte, error) {
 			return body, nil
 		}
 	}
+	if res.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("%s %s: %w", req.Method, shape(req.URL.Path), errGone)
+	}
 	return nil, fmt.Errorf("%s %s was answered %d: %s", req.Method, shape(req.URL.Path), res.StatusCode, body[:min(len(body), 300)])
 }
+
+// errGone says that there is nothing at an address.
+var errGone = errors.New("nothing is there")
 
 // shape is a path without what is secret in it.
 func shape(path string) string {
