@@ -208,17 +208,20 @@ func appendStyle(dst []byte, s string) []byte {
 			return dst
 		}
 	}
-	if open := strings.IndexByte(s, '('); open >= 0 {
-		switch strings.ToLower(s[:open]) {
-		case "rgb", "rgba", "hsl", "hsla":
-		default:
-			return dst
-		}
-		if strings.IndexByte(s[open+1:], '(') >= 0 {
-			return dst
-		}
+	if strings.ContainsAny(s, "()") && !isColour(s) {
+		return dst
 	}
 	return append(dst, s...)
+}
+
+// isColour matches rgb( … ) and its kin.
+func isColour(s string) bool {
+	name, rest, _ := strings.Cut(s, "(")
+	switch strings.ToLower(name) {
+	case "rgb", "rgba", "hsl", "hsla":
+		return strings.HasSuffix(rest, ")") && !strings.ContainsAny(rest[:len(rest)-1], "()")
+	}
+	return false
 }
 
 // appendStyleURL writes a URL, or a part of one, between the brackets of url( ): all that could end it is encoded.
