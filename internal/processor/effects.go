@@ -171,23 +171,26 @@ var (
 	_ rule.Subject   = (*subject)(nil)
 )
 
-// ring applies an alarm: it says only that somebody may have something due.
+// ring applies an alarm: it says only that somebody may have something due. What
+// is due is what their segments and journeys have armed, whenever the alarm
+// itself was set: where batches fell differently, as in a replay, it may have
+// been set for another instant.
 func (w *Walker) ring(e *event.Event) error {
-	due := e.Due.UnixMilli()
-	armed := timer.Alarm{Who: id.Person(e.Person), Due: due}
+	armed := timer.Alarm{Who: id.Person(e.Person), Due: e.Due.UnixMilli()}
+	if err := w.p.books.Timer.Disarm(armed); err != nil {
+		return fmt.Errorf("disarm: %w", err)
+	}
 	f, ok := w.set.figures[armed.Who]
-	if !ok || f.alarm != due {
-		return w.p.books.Timer.Disarm(armed) // not armed any more
+	if !ok {
+		return nil
 	}
 	f.used = true
-	w.set.touch(f)
-	if f.ident.MergedInto != 0 {
+	if f.alarm == armed.Due {
 		f.alarm = 0
-		return w.p.books.Timer.Disarm(armed)
+		w.set.touch(f)
 	}
-	f.alarm = 0
-	if err := w.p.books.Timer.Disarm(armed); err != nil {
-		return err
+	if f.ident.MergedInto != 0 {
+		return nil
 	}
 	return w.ready(f, w.now)
 }
@@ -251,8 +254,9 @@ func (w *Walker) merge(m identity.Merge) error {
 	}
 	from.prof, from.seg, from.jour = profile.Profile{Version: from.prof.Version}, segment.State{}, journey.State{}
 	w.p.merges++
-	moved := w.version.Segments.All(&into.seg, &w.subject, w.now, false, &w.work)
-	w.transitions(into, moved, m.Cause)
+	if err := w.everySegment(into, w.now, false, m.Cause); err != nil {
+		return err
+	}
 	if err := w.settle(into, "merge/"+m.Cause, false); err != nil {
 		return err
 	}

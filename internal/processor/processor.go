@@ -107,6 +107,7 @@ type Walker struct {
 	queue, round []derived
 	cascade      cascade
 	counts       map[string]int64
+	former       map[uint32]string // names of segments by key, those that are no more among them
 	pending      segment.Backfill
 	oneByOne     int // people that a backfill still takes singly
 	relayedTo    int64
@@ -153,7 +154,7 @@ func New(c Config) (*Walker, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	w := &Walker{
-		Config: c, seen: newSeen(c.Window), batchSeen: map[id.Hash]struct{}{}, counts: map[string]int64{},
+		Config: c, seen: newSeen(c.Window), batchSeen: map[id.Hash]struct{}{}, counts: map[string]int64{}, former: map[uint32]string{},
 		moved: make(chan struct{}), armed: make(chan struct{}, 1), relayed: make(chan struct{}, 1),
 	}
 	w.subject.w = w

@@ -344,7 +344,9 @@ func (w *Walker) bring(f *figure, now int64) error {
 	f.prof.Version = w.version.Number
 	w.set.touch(f)
 	w.subject.f, w.subject.props = f, nil
-	w.transitions(f, w.version.Segments.All(&f.seg, &w.subject, now, true, &w.work), "configuration")
+	if err := w.everySegment(f, now, true, "configuration"); err != nil {
+		return err
+	}
 	return w.settle(f, fmt.Sprintf("version/%d/%d", w.version.Number, f.id), true)
 }
 
@@ -407,6 +409,30 @@ func (w *Walker) transitions(f *figure, moved []segment.Transition, cause string
 			w.counts[t.Segment]--
 		}
 	}
+}
+
+// everySegment evaluates all segments for a person. Who was in a segment that is
+// no more leaves its size.
+func (w *Walker) everySegment(f *figure, now int64, initial bool, cause string) error {
+	w.transitions(f, w.version.Segments.All(&f.seg, &w.subject, now, initial, &w.work), cause)
+	for _, key := range w.work.Gone() {
+		name, ok := w.former[key]
+		if !ok {
+			sizes, err := w.p.books.Segment.Counts()
+			if err != nil {
+				return fmt.Errorf("read sizes of segments: %w", err)
+			}
+			for name := range sizes {
+				w.former[segment.Key(name)] = name
+			}
+			if name, ok = w.former[key]; !ok {
+				continue
+			}
+		}
+		w.set.touch(f)
+		w.counts[name]--
+	}
+	return nil
 }
 
 // Bounds of what one record may set off (architecture: derived events).

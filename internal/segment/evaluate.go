@@ -26,7 +26,12 @@ type Changes struct {
 type Work struct {
 	todo []uint64 // bit i: segment i is to be evaluated
 	out  []Transition
+	gone []uint32 // keys of segments that are no more and that somebody was in
 }
+
+// Gone gives the keys of the memberships that the last All has forgotten,
+// because their segments are no more.
+func (w *Work) Gone() []uint32 { return w.gone }
 
 func (w *Work) reset(n int) {
 	words := (n + 63) / 64
@@ -35,7 +40,7 @@ func (w *Work) reset(n int) {
 	}
 	w.todo = w.todo[:words]
 	clear(w.todo)
-	w.out = w.out[:0]
+	w.out, w.gone = w.out[:0], w.gone[:0]
 }
 
 func (w *Work) mark(i int) { w.todo[i/64] |= 1 << (i % 64) }
@@ -89,6 +94,9 @@ func (c *Catalog) All(s *State, who Subject, now int64, initial bool, w *Work) [
 	}
 	s.entries = slices.DeleteFunc(s.entries, func(e entry) bool {
 		_, known := c.byKey[e.key]
+		if !known && e.in {
+			w.gone = append(w.gone, e.key)
+		}
 		return !known
 	})
 	c.run(s, who, now, initial, w)

@@ -118,6 +118,9 @@ func Compile(defs []Definition) (*Catalog, error) {
 	return c, nil
 }
 
+// Key gives the number under which a person's row keeps a segment.
+func Key(name string) uint32 { return hash32(name) }
+
 func hash32(s string) uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(s)) // A hash never fails to be written to.
