@@ -14,7 +14,8 @@ type Guard uint8
 const (
 	// GuardNone is a value used as it is.
 	GuardNone Guard = iota
-	// GuardTested is a value that a test asks for, that is read only where a test has found it, or that a loop walks.
+	// GuardTested is a value that a test asks for, that is read only where a test has found it, that a loop walks, or that
+	// is only given another name: where that name is read, the value is listed again.
 	GuardTested
 	// GuardDefault is a value with a default filter.
 	GuardDefault
@@ -102,8 +103,9 @@ func (a *analysis) sorted() []Read {
 	return out
 }
 
-// analyze fills in what a template reads and warns of.
-func (t *Template) analyze() {
+// analyze fills in what a template reads and warns of. A template for which that cannot be told is refused: whoever asks
+// what it reads must get all of it.
+func (t *Template) analyze() *Error {
 	a := newAnalysis(t.prog, t.src)
 	a.block(&t.body)
 	for _, l := range a.assigned {
@@ -112,12 +114,13 @@ func (t *Template) analyze() {
 		}
 	}
 	if a.steps > maxAnalysis {
-		a.warnAt(t.src, 0, "the template uses its partials too often for all that it reads to be listed")
+		return t.src.errorAt(0, "the template is too large, or uses its partials too often, for all that it reads to be listed")
 	}
 	t.reads = a.sorted()
 	slices.SortStableFunc(t.prog.warnings, func(x, y *Error) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
 	})
+	return nil
 }
 
 func (a *analysis) warnAt(src *source, pos int, msg string) {
@@ -177,24 +180,18 @@ func (a *analysis) node(n node) {
 	}
 }
 
-// assign binds a name. A value that comes from the data is listed where the name is read, with the guard it has there.
+// assign binds a name. A value that comes from the data is listed here and again where the name is read, with the guard
+// it has there.
 func (a *analysis) assign(n *assignNode) {
 	var origins []origin
 	switch e := n.e.(type) {
 	case *path:
-		a.inner(e)
+		a.expr(e, GuardTested)
 		origins = a.origins(e)
 	case *filtered:
-		a.arguments(e)
-		if p, ok := e.base.(*path); ok {
-			a.inner(p)
-			origins = a.origins(p)
-			if e.guarded {
-				a.expr(e, GuardDefault)
-				origins = nil
-			}
-		} else {
-			a.expr(e.base, GuardNone)
+		a.expr(e, GuardTested)
+		if !e.guarded {
+			origins = a.origins(e.base)
 		}
 	default:
 		a.expr(n.e, GuardNone)
@@ -399,7 +396,7 @@ func (e environment) clone() environment {
 }
 
 // maxOrigins bounds what one name is said to stand for.
-const maxOrigins = 8
+const maxOrigins = 64
 
 // merge is what names mean when one of two ways was taken.
 func (e environment) merge(o environment) environment {
@@ -499,10 +496,6 @@ func (a *analysis) follow(n *partialNode, p *partial) {
 
 // argument is what an argument stands for; what it reads on the way is noted.
 func (a *analysis) argument(e expr) local {
-	if p, ok := e.(*path); ok {
-		a.inner(p)
-		return local{origins: a.origins(p)}
-	}
-	a.expr(e, GuardNone)
-	return local{}
+	a.expr(e, GuardTested)
+	return local{origins: a.origins(e)}
 }

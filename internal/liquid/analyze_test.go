@@ -59,34 +59,36 @@ func TestReads(t *testing.T) {
 		},
 		{
 			"assigned", "{% assign n = person.name %}{{ n }}{{ n | default: 'x' }}", nil,
-			[]string{"1:32 person.name none", "1:39 person.name default"},
+			[]string{"1:15 person.name tested", "1:32 person.name none", "1:39 person.name default"},
 		},
 		{"assigned with a default", "{% assign n = person.name | default: 'x' %}{{ n }}", nil, []string{"1:15 person.name default"}},
-		{"assigned through a filter", "{% assign n = person.names | first %}{{ n.x | default: 1 }}", nil, []string{"1:41 person.names.x default"}},
+		{"assigned through a filter", "{% assign n = person.names | first %}{{ n.x | default: 1 }}", nil, []string{"1:15 person.names tested", "1:41 person.names.x default"}},
 		{
 			"assigned in a branch", "{% assign n = a %}{% if n == blank %}{% assign n = 'x' %}{% endif %}{{ n }}", nil,
-			[]string{"1:25 a tested", "1:72 a tested"},
+			[]string{"1:15 a tested", "1:25 a tested", "1:72 a tested"},
 		},
 		{
 			"assigned in both branches", "{% if c %}{% assign n = a %}{% else %}{% assign n = b %}{% endif %}{{ n }}", nil,
-			[]string{"1:7 c tested", "1:71 a none", "1:71 b none"},
+			[]string{"1:7 c tested", "1:25 a tested", "1:53 b tested", "1:71 a none", "1:71 b none"},
 		},
+		{"named after it is read", "{% for i in x %}{{ y }}{% assign y = person.email %}{% endfor %}", nil,
+			[]string{"1:13 x tested", "1:20 y none", "1:38 person.email tested"}},
 		{"shadowed", "{% assign person = 'x' %}{{ person.name }}", nil, nil},
 		{"captured", "{% capture c %}{{ a }}{% endcapture %}{{ c }}", nil, []string{"1:19 a none"}},
 		{
 			"render", "{% render 'card', product: cart.item, n: 1 %}",
 			map[string]string{"card": "{{ product.title }}{{ n }}"},
-			[]string{"card:1:4 cart.item.title none"},
+			[]string{"1:28 cart.item tested", "card:1:4 cart.item.title none"},
 		},
 		{
 			"render for", "{% render 'card' for cart.items as it %}",
 			map[string]string{"card": "{{ it.title }}{{ forloop.index }}"},
-			[]string{"card:1:4 cart.items[].title none"},
+			[]string{"1:22 cart.items tested", "card:1:4 cart.items[].title none"},
 		},
 		{
 			"include sees all", "{% assign x = a.b %}{% include 'p' %}{{ y }}",
 			map[string]string{"p": "{{ x }}{{ c }}{% assign y = d %}"},
-			[]string{"1:41 d none", "p:1:4 a.b none", "p:1:11 c none"},
+			[]string{"1:15 a.b tested", "1:41 d none", "p:1:4 a.b none", "p:1:11 c none", "p:1:29 d tested"},
 		},
 		{
 			"guard around a partial", "{% if a %}{% include 'p' %}{% endif %}",
@@ -119,6 +121,20 @@ func TestReads(t *testing.T) {
 				t.Errorf("%s\n-want +got\n%s", tt.text, diff)
 			}
 		})
+	}
+}
+
+func TestReadsAreWholeOrRefused(t *testing.T) {
+	t.Parallel()
+	partials := map[string]string{"p20": "{{ a }}"}
+	for i := range 20 {
+		next := fmt.Sprintf("{%% include 'p%d' %%}", i+1)
+		partials[fmt.Sprintf("p%d", i)] = next + next
+	}
+	_, err := Compile("{% include 'p0' %}", Options{Name: "m", Partials: partials})
+	want := "m:1:1: the template is too large, or uses its partials too often, for all that it reads to be listed"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

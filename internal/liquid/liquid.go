@@ -64,7 +64,9 @@ func Compile(text string, o Options) (*Template, error) {
 	if err := p.error(); err != nil {
 		return nil, err
 	}
-	t.analyze()
+	if err := t.analyze(); err != nil {
+		return nil, err
+	}
 	return t, nil
 }
 
