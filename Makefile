@@ -8,7 +8,7 @@ ROUNDS ?= 1000
 
 export CGO_ENABLED := 0
 
-.PHONY: help demo build test tools lint unit sdk bench torture fuzz clean
+.PHONY: help demo build test tools lint unit whole bench torture fuzz clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ demo: ## a shop with visitors and mails, to look around in
 build: ## bin/rapport, one static binary
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/rapport ./cmd/rapport
 
-test: tools lint unit sdk ## everything; installs what is missing
+test: tools lint unit whole ## everything; installs what is missing
 
 tools: ## install what the tests check against
 	sh scripts/install-test-tools.sh
@@ -31,18 +31,20 @@ lint: ## formatting, vet, linters, the plan of the house
 	$(GOLANGCI) run ./...
 	go test ./internal/archtest
 
-unit: ## all Go tests, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+unit: ## every room and the commands, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m ./cmd/... ./examples/... ./internal/...
 
-sdk: ## tests that bring a package.json of their own
-	sh scripts/test-packages.sh
+whole: ## the true binary: SDKs, a browser, kills, faults; and a year and a half of purchases
+	go test -timeout 15m -run CDNOW ./internal/app
+	go test -timeout 15m -p 1 ./bench ./test/...
 
 bench: ## the figures of the README, on this machine
 	go run ./cmd/rapport bench
 	go test -run '^$$' -bench . -benchmem ./internal/...
 
 torture: ## kill it again and again: ROUNDS=1000
-	RAPPORT_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -run 'Kill|Crash|Torture|Simulat' ./...
+	RAPPORT_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -p 1 -run 'Killed|Power|FullDisk|Damaged|Promises' \
+	  ./bench ./internal/app ./internal/sim ./internal/store/sqlitestore
 
 fuzz: ## each parser of foreign bytes for twenty seconds
 	sh scripts/fuzz.sh 20s
