@@ -15,6 +15,9 @@ type Clock struct {
 	began  time.Time      // carries the monotonic reading
 	speed  float64        // business seconds a machine second; 0: moved by hand
 	moved  chan time.Time // closed and replaced at each move
+
+	stepped time.Time     // when the wall clock was first seen far ahead; zero: it is not
+	step    time.Duration // by how much
 }
 
 // NewClock begins at an instant of business time; speed 1 is real time.
@@ -103,10 +106,11 @@ func (c *Clock) After(d time.Duration) <-chan time.Time {
 	return time.After(max(time.Duration(float64(d)/c.speed), least))
 }
 
-// Follow lets business time follow the wall clock again after the latter was
-// stepped: a step forward is taken only once it has stood for a while, a step
-// back never; business time then waits where it is. It gives how far the wall
-// clock is ahead.
+// Follow lets business time follow the wall clock. A drift is followed at once;
+// a step forward is taken only once it has stood for some minutes, so that a
+// clock which is wrong for a moment fires nothing early; a step back never:
+// business time then waits where it is, by running on by machine time. It gives
+// how far the wall clock is ahead.
 func (c *Clock) Follow(wall time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,8 +118,21 @@ func (c *Clock) Follow(wall time.Time) time.Duration {
 		return 0
 	}
 	ahead := wall.Round(0).Sub(c.now())
-	if ahead > 0 {
-		c.anchor, c.began = wall.UTC().Round(0), time.Now()
+	switch {
+	case ahead <= 0:
+		c.stepped = time.Time{}
+		return ahead
+	case ahead > drift && (c.stepped.IsZero() || (ahead-c.step).Abs() > drift):
+		c.stepped, c.step = time.Now(), ahead
+		return ahead
+	case ahead > drift && time.Since(c.stepped) < stands:
+		return ahead
 	}
+	c.anchor, c.began, c.stepped = wall.UTC().Round(0), time.Now(), time.Time{}
 	return ahead
 }
+
+const (
+	drift  = 2 * time.Second // between two looks; more is a step
+	stands = 5 * time.Minute // after which a step is believed
+)
