@@ -63,6 +63,10 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	s.s.mailSeq++
 	seq := s.s.mailSeq
 	s.buf = appendIntent(s.buf[:0], &in)
+	kind, err := readIntent(s.buf) // as everybody will read it, and with bytes of its own
+	if err != nil {
+		return id.Message{}, false, err
+	}
 	s.buf = appendSum(s.buf, seq)
 	q = s.c.query("INSERT INTO intent(seq, body) VALUES(?, ?)")
 	q.int(seq)
@@ -80,8 +84,15 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	if err := q.exec(); err != nil {
 		return id.Message{}, false, err
 	}
+	if err := s.step(in.ID, 1, outbox.Step{State: message.Pending, At: at}); err != nil {
+		return id.Message{}, false, err
+	}
 	s.counts[message.Pending]++
-	return in.ID, true, s.step(in.ID, 1, outbox.Step{State: message.Pending, At: at})
+	k := kept{seq: seq, steps: 1}
+	k.mail.Intent = kind
+	k.mail.ID, k.mail.Person, k.mail.State, k.mail.NotBefore = in.ID, in.Person, message.Pending, dueTime(dueMillis(in.Due))
+	s.s.hot.keep(in.ID, &k)
+	return in.ID, true, nil
 }
 
 func (s *mails) ByKey(key string) (m id.Message, found bool, err error) {
@@ -95,11 +106,20 @@ func (s *mails) ByKey(key string) (m id.Message, found bool, err error) {
 }
 
 // mailColumns are what readMail reads.
-const mailColumns = `m.id, m.seq, m.person, m.state, m.attempts, m.token, m.lease, m.due, m.message_id, m.duplicate, i.body
-	FROM mail m JOIN intent i ON i.seq = m.seq `
+const mailColumns = `m.id, m.seq, m.person, m.state, m.attempts, m.token, m.lease, m.due, m.message_id, m.duplicate, i.body`
+
+// mailRows is where they stand.
+const mailRows = mailColumns + " FROM mail m JOIN intent i ON i.seq = m.seq "
 
 func (s *mails) Get(m id.Message) (outbox.Mail, bool, error) {
-	q := s.c.query("SELECT " + mailColumns + "WHERE m.id = ?")
+	if s.s != nil {
+		k, err := s.standing(m)
+		if k == nil || err != nil {
+			return outbox.Mail{}, false, err
+		}
+		return k.mail, true, nil
+	}
+	q := s.c.query("SELECT " + mailRows + "WHERE m.id = ?")
 	q.blob(m[:])
 	out, err := s.collect(q, nil)
 	if err != nil || len(out) == 0 {
@@ -144,7 +164,7 @@ func (s *mails) read(q *query) (m outbox.Mail, err error) {
 // Owed reads class by class along the index of unfinished mails.
 func (s *mails) Owed(until time.Time, limit int) (out []outbox.Mail, err error) {
 	for class := message.Transactional; class <= message.Broadcast && len(out) < limit; class++ {
-		q := s.c.query("SELECT " + mailColumns + `WHERE m.owed = ? AND m.due <= ? ORDER BY m.due, m.id LIMIT ?`)
+		q := s.c.query("SELECT " + mailRows + `WHERE m.owed = ? AND m.due <= ? ORDER BY m.due, m.id LIMIT ?`)
 		q.int(int64(class))
 		q.int(until.UnixMilli())
 		q.int(int64(limit - len(out)))
@@ -174,9 +194,9 @@ func (s *mails) NextOwed() (time.Time, bool, error) {
 }
 
 func (s *mails) InState(state message.State, after id.Message, limit int) ([]outbox.Mail, error) {
-	sql := "SELECT " + mailColumns + "WHERE m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+	sql := "SELECT " + mailRows + "WHERE m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
 	if busy(state) {
-		sql = "SELECT " + mailColumns + "WHERE m.busy = 1 AND m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+		sql = "SELECT " + mailRows + "WHERE m.busy = 1 AND m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?"
 	}
 	q := s.c.query(sql)
 	q.int(int64(state))
@@ -190,22 +210,43 @@ func busy(state message.State) bool {
 	return state == message.Claimed || state == message.HandingOver || state == message.Uncertain
 }
 
+// standing gives what the writer knows of a mail, nil when there is none.
+func (s *mails) standing(m id.Message) (*kept, error) {
+	if k := s.s.hot.find(m); k != nil {
+		return k, nil
+	}
+	q := s.c.query("SELECT " + mailColumns + ", m.steps FROM mail m JOIN intent i ON i.seq = m.seq WHERE m.id = ?")
+	q.blob(m[:])
+	var k *kept
+	if q.step() {
+		mail, err := s.read(&q)
+		if err != nil {
+			_ = q.done() // The first error is the one that counts.
+			return nil, err
+		}
+		k = &kept{mail: mail, seq: q.colInt(1), steps: q.colInt(11)}
+	}
+	if err := q.done(); err != nil || k == nil {
+		return nil, err
+	}
+	s.s.hot.keep(m, k)
+	return k, nil
+}
+
 func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
-	q := s.c.query("SELECT state, token, steps FROM mail WHERE id = ?")
-	q.blob(m.ID[:])
-	found, old, token, steps := q.step(), message.State(0), int64(0), int64(0)
-	if found {
-		old, token, steps = message.State(q.colInt(0)), q.colInt(1), q.colInt(2)
+	if s.s == nil {
+		return errReadOnly
 	}
-	if err := q.done(); err != nil {
+	k, err := s.standing(m.ID)
+	switch {
+	case err != nil:
 		return err
-	}
-	if !found {
+	case k == nil:
 		return errNoMail(m.ID)
-	}
-	if token != m.Token {
+	case k.mail.Token != m.Token:
 		return outbox.ErrStale
 	}
+	old, token, steps := k.mail.State, k.mail.Token, k.steps
 	// From hand to hand the indexes stay as they are.
 	sql := `UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, message_id = ?6, duplicate = ?7, steps = ?8,
 		due = ?9 WHERE id = ?1`
@@ -213,7 +254,7 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 		sql = `UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, message_id = ?6, duplicate = ?7, steps = ?8,
 		due = ?9, owed = iif(?10, class, NULL), busy = iif(?11, 1, NULL) WHERE id = ?1`
 	}
-	q = s.c.query(sql)
+	q := s.c.query(sql)
 	q.blob(m.ID[:])
 	q.int(int64(m.State))
 	q.int(int64(m.Attempts))
@@ -236,6 +277,8 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	s.counts[old%counters]--
 	s.counts[m.State%counters]++
 	m.Token = token + 1
+	k.steps++
+	k.move(m)
 	return nil
 }
 
@@ -268,6 +311,9 @@ func (s *mails) Note(m id.Message, step outbox.Step) error {
 	if n == 0 {
 		return errNoMail(m)
 	}
+	if s.s != nil {
+		s.s.hot.forget(m)
+	}
 	return s.step(m, n, step)
 }
 
@@ -285,16 +331,16 @@ func (s *mails) Story(m id.Message) ([]outbox.Step, error) {
 }
 
 func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
-	q := s.c.query("SELECT " + mailColumns + "WHERE m.person = ? ORDER BY m.id DESC LIMIT ?")
+	q := s.c.query("SELECT " + mailRows + "WHERE m.person = ? ORDER BY m.id DESC LIMIT ?")
 	q.int(int64(who))
 	q.int(int64(limit))
 	return s.collect(q, nil)
 }
 
 func (s *mails) Newest(state message.State, before id.Message, limit int) ([]outbox.Mail, error) {
-	sql := "SELECT " + mailColumns + "WHERE m.id < ? AND ? IN (0, m.state) ORDER BY m.id DESC LIMIT ?"
+	sql := "SELECT " + mailRows + "WHERE m.id < ? AND ? IN (0, m.state) ORDER BY m.id DESC LIMIT ?"
 	if busy(state) {
-		sql = "SELECT " + mailColumns + "WHERE m.id < ? AND m.busy = 1 AND m.state = ? ORDER BY m.id DESC LIMIT ?"
+		sql = "SELECT " + mailRows + "WHERE m.id < ? AND m.busy = 1 AND m.state = ? ORDER BY m.id DESC LIMIT ?"
 	}
 	if before.IsZero() {
 		before = lastMail
@@ -310,6 +356,10 @@ func (s *mails) Newest(state message.State, before id.Message, limit int) ([]out
 var lastMail = id.Message{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 func (s *mails) Reassign(from, to id.Person) error {
+	if s.s == nil {
+		return errReadOnly
+	}
+	s.s.hot.clear()
 	for _, sql := range [...]string{
 		"UPDATE mail SET person = ?2 WHERE person = ?1",
 		"UPDATE cap SET person = ?2 WHERE person = ?1",
@@ -365,6 +415,11 @@ func (s *mails) Parts(m id.Message) ([]byte, error) {
 }
 
 func (s *mails) seq(m id.Message) (seq int64, err error) {
+	if s.s != nil {
+		if k := s.s.hot.find(m); k != nil {
+			return k.seq, nil
+		}
+	}
 	q := s.c.query("SELECT seq FROM mail WHERE id = ?")
 	q.blob(m[:])
 	found := q.step()

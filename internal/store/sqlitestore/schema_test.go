@@ -85,10 +85,10 @@ func TestUnfinishedMailsAreFoundByIndex(t *testing.T) {
 	t.Parallel()
 	s := openState(t, Config{})
 	for _, c := range []struct{ sql, index string }{
-		{"SELECT " + mailColumns + "WHERE m.owed = ? AND m.due <= ? ORDER BY m.due, m.id LIMIT ?", "mail_owed"},
+		{"SELECT " + mailRows + "WHERE m.owed = ? AND m.due <= ? ORDER BY m.due, m.id LIMIT ?", "mail_owed"},
 		{"SELECT due FROM mail WHERE owed = ? ORDER BY due LIMIT 1", "mail_owed"},
-		{"SELECT " + mailColumns + "WHERE m.busy = 1 AND m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?", "mail_busy"},
-		{"SELECT " + mailColumns + "WHERE m.person = ? ORDER BY m.id DESC LIMIT ?", "mail_person"},
+		{"SELECT " + mailRows + "WHERE m.busy = 1 AND m.state = ? AND m.id > ? ORDER BY m.id LIMIT ?", "mail_busy"},
+		{"SELECT " + mailRows + "WHERE m.person = ? ORDER BY m.id DESC LIMIT ?", "mail_person"},
 		{"SELECT count(*) FROM cap WHERE person = ? AND at > ?", "cap_person"},
 		{"SELECT at, body FROM seen WHERE at >= ? ORDER BY at, seq", "seen_at"},
 	} {

@@ -42,6 +42,7 @@ type State struct {
 	full     bool // synchronous stands at FULL
 	relaySeq int64
 	mailSeq  int64
+	hot      hot
 
 	walPages atomic.Int64 // pages in the WAL after the last commit
 	walBase  atomic.Int64 // pages in the WAL at the last checkpoint
@@ -158,6 +159,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 			return
 		}
 		s.relaySeq, s.mailSeq = relay, mail
+		s.hot.clear()
 		if rollErr := s.w.rollback(); rollErr != nil {
 			err = errors.Join(err, fmt.Errorf("roll back: %w", rollErr))
 		}
