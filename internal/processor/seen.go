@@ -47,10 +47,13 @@ func split(h id.Hash) (slot, tag uint64) {
 	return slot, tag
 }
 
-// has tells whether a hash was added within the window.
-func (s *seen) has(h id.Hash) bool {
+// has tells whether a hash was added within the window before an instant.
+func (s *seen) has(h id.Hash, at int64) bool {
 	slot, tag := split(h)
 	for i := len(s.slices) - 1; i >= 0; i-- {
+		if s.left(s.slices[i], at) {
+			return false // and so are those before it
+		}
 		for _, b := range s.slices[i].blocks {
 			if b.has(slot, tag) {
 				return true
@@ -58,6 +61,11 @@ func (s *seen) has(h id.Hash) bool {
 		}
 	}
 	return false
+}
+
+// left tells whether the window has left a slice at an instant, in milliseconds.
+func (s *seen) left(sl *slice, at int64) bool {
+	return sl.from.Add(s.window/4+s.window).UnixMilli() < at
 }
 
 // add remembers a hash from an instant on.
@@ -83,7 +91,7 @@ func (s *seen) sliceAt(at time.Time) *slice {
 	if n := len(s.slices); n > 0 && at.Before(s.slices[n-1].from.Add(step)) {
 		return s.slices[n-1]
 	}
-	for len(s.slices) > 0 && s.slices[0].from.Add(step+s.window).Before(at) {
+	for len(s.slices) > 0 && s.left(s.slices[0], at.UnixMilli()) {
 		s.slices = s.slices[1:]
 	}
 	sl := &slice{from: at.Truncate(step)}

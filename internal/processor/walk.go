@@ -226,7 +226,7 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 	if it.err != nil {
 		return fault.Wrap(it.err, fault.Internal, "record_damaged", "the record cannot be read")
 	}
-	if w.seen.has(it.hash) || w.inBatch(it.hash) {
+	if w.seen.has(it.hash, it.at) || w.inBatch(it.hash) {
 		w.p.dups++
 		return nil
 	}
