@@ -114,7 +114,7 @@ func (h *House) readersDoor(mux *http.ServeMux) error {
 		return err
 	}
 	door, err := public.New(public.Config{
-		Desk: desk, Name: func() string { return h.edition().config.Workspace.Name }, Logger: h.logger.With("room", "public"),
+		Desk: desk, Name: func() string { return h.edition().config.Workspace.Title }, Logger: h.logger.With("room", "public"),
 	})
 	if err != nil {
 		return err

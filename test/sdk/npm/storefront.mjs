@@ -67,6 +67,10 @@ try {
   await confirmation.mail.getByText('Thank you, Ada.').waitFor()
   await confirmation.mail.getByText('€17.40').waitFor() // with what sending costs
 
+  const [chosen] = await Promise.all([browser.waitForEvent('page'), welcome.mail.getByRole('link', { name: 'Choose what we write to you about' }).click()])
+  await chosen.getByText('Kestrel Coffee').first().waitFor() // who asks
+  await chosen.getByText('Basket reminders').first().waitFor()
+
   const [leaving] = await Promise.all([browser.waitForEvent('page'), welcome.mail.getByRole('link', { name: 'Unsubscribe' }).click()])
   await leaving.getByRole('button', { name: /unsubscribe/i }).click()
   await leaving.getByText('You are unsubscribed').first().waitFor()
