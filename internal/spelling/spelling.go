@@ -24,16 +24,16 @@ func Distance(a, b string, limit int) int {
 	for j := range m + 1 {
 		old[j] = j
 	}
-	for i := range n {
-		row[0] = i + 1
-		for j := range m {
+	for i := 1; i <= n; i++ {
+		row[0] = i
+		for j := 1; j <= m; j++ {
 			change := 1
-			if x[i] == y[j] {
+			if x[i-1] == y[j-1] {
 				change = 0
 			}
-			row[j+1] = min(old[j]+change, old[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
-				row[j+1] = min(row[j+1], older[j-1]+1)
+			row[j] = min(old[j-1]+change, old[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				row[j] = min(row[j], older[j-2]+1)
 			}
 		}
 		older, old, row = old, row, older
