@@ -70,7 +70,7 @@ func (w *worker) round(ctx context.Context) {
 // settled waits until the outcomes of the last Send are recorded.
 func (w *worker) settled() {
 	if w.pending != nil {
-		_ = <-w.pending.done // The ledger insists until it is written, or closes and says so.
+		<-w.pending.done //nolint:errcheck // The ledger insists until it is written, or closes and says so.
 		w.pending = nil
 	}
 }
