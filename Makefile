@@ -27,6 +27,7 @@ tools: ## install what the tests check against
 lint: ## formatting, vet, linters, the plan of the house
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
 	  if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
+	go mod tidy -diff
 	go vet ./...
 	$(GOLANGCI) run ./...
 	go test ./internal/archtest
