@@ -1,0 +1,75 @@
+package bench
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Every fault that is promised has a line in docs/faults.md, and every test that
+// a line names is in the tree.
+func TestTheTableOfFaultsIsTrue(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/faults.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := regexp.MustCompile("`([a-z/]+)` ((?:Test[A-Za-z0-9]+(?:, )?)+)")
+	number := regexp.MustCompile(`^\| (\d+) \|`)
+	listed := map[int]bool{}
+	rows := 0
+	for line := range strings.Lines(string(raw)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| # |") || strings.HasPrefix(line, "| Trouble |") {
+			continue
+		}
+		rows++
+		if m := number.FindStringSubmatch(line); m != nil {
+			n, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed[n] = true
+		}
+		found := tests.FindAllStringSubmatch(line, -1)
+		if len(found) == 0 {
+			t.Errorf("no test is named: %s", line)
+		}
+		for _, m := range found {
+			source := testsOf(t, filepath.Join("..", m[1]))
+			for name := range strings.SplitSeq(strings.TrimSuffix(m[2], ", "), ", ") {
+				if !strings.Contains(source, "func "+name+"(t *testing.T)") {
+					t.Errorf("%s has no %s", m[1], name)
+				}
+			}
+		}
+	}
+	for _, n := range []int{1, 2, 3, 4, 6, 8, 9, 13, 15, 16, 17, 18, 20, 21, 22, 24, 25, 27, 28, 33, 41, 50} {
+		if !listed[n] {
+			t.Errorf("fault %d is not in the table", n)
+		}
+	}
+	if rows < 26 {
+		t.Errorf("%d rows: the table was not read", rows)
+	}
+}
+
+// testsOf gives the text of a folder's tests.
+func testsOf(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no tests (%v)", dir, err)
+	}
+	var out strings.Builder
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(raw)
+	}
+	return out.String()
+}
