@@ -157,7 +157,7 @@ func (p *forecastPerson) ID() id.Person { return p.who }
 // Permit implements journey.Person.
 func (p *forecastPerson) Permit(why purpose.Purpose) (bool, string) {
 	q := consent.Question{Subjects: subjects(&p.ident), Operation: consent.Enter, Purpose: why, Channel: purpose.Email, At: time.UnixMilli(p.now)}
-	if email := p.prof.Text("email"); email != "" {
+	if email := p.ident.Address(p.prof.Text("email")); email != "" {
 		q.Address = p.house.resolver.Hash(identity.Email, email)
 	}
 	d := p.house.consent.DecideIn(p.tx.Consent(), q)

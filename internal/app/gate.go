@@ -77,12 +77,7 @@ func (f *figures) Open(ctx context.Context, who id.Person, why purpose.Purpose) 
 		if err := p.Decode(r.Profile); err != nil {
 			return err
 		}
-		out = content.Person{Email: p.Text("email"), Subjects: subjects(rec), View: p.View(why, nil)}
-		if out.Email == "" {
-			if x, ok := rec.First(identity.Email); ok {
-				out.Email = x.Value
-			}
-		}
+		out = content.Person{Email: rec.Address(p.Text("email")), Subjects: subjects(rec), View: p.View(why, nil)}
 		return nil
 	})
 	return out, err

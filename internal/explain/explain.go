@@ -191,7 +191,7 @@ func (r *Reader) subjects(f *figure) (all []id.Hash, address id.Hash) {
 	for _, x := range f.ident.Identifiers {
 		all = append(all, x.Hash)
 	}
-	if email := f.prof.Text("email"); email != "" {
+	if email := f.ident.Address(f.prof.Text("email")); email != "" {
 		address = r.Resolver.Hash(identity.Email, email)
 		all = append(all, address)
 	}

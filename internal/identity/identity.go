@@ -177,10 +177,10 @@ func (r *Resolver) Resolve(e *event.Event, ids []Identifier, dir Directory, at i
 		}
 		found = append(found, who)
 	}
-	target := pick(ids, found)
+	target := pick(e, ids, found)
 	if target == 0 || (ids[0].Kind == UserID && found[0] == 0) {
 		var err error
-		if target, res.Created, err = r.forNewcomer(e, ids, found, target, dir); err != nil {
+		if target, res.Created, err = r.forNewcomer(e, target, dir); err != nil {
 			return res, err
 		}
 	}
@@ -226,10 +226,13 @@ func (r *Resolver) Resolve(e *event.Event, ids []Identifier, dir Directory, at i
 	return res, nil
 }
 
-// pick takes the owner of the identifier with the highest priority.
-func pick(ids []Identifier, found []id.Person) id.Person {
-	for i := range ids {
-		if found[i] != 0 {
+// pick takes the owner of the identifier with the highest priority. What proves
+// nothing leads to nobody by an address or another system's id: those anybody
+// may know, a user id is what the browser was told, a device's is random.
+func pick(e *event.Event, ids []Identifier, found []id.Person) id.Person {
+	guarded := unproven(e)
+	for i, x := range ids {
+		if found[i] != 0 && (!guarded || x.Kind == UserID || x.Kind == Anonymous) {
 			return found[i]
 		}
 	}
@@ -238,29 +241,19 @@ func pick(ids []Identifier, found []id.Person) id.Person {
 
 // forNewcomer decides for an event whose user id nobody has: it is about the
 // person found by its other identifiers if that person has no user id yet, else
-// about somebody new. Where the event proves nothing, only a device may lead to
-// somebody who is already known.
-func (r *Resolver) forNewcomer(e *event.Event, ids []Identifier, found []id.Person, target id.Person, dir Directory) (id.Person, bool, error) {
+// about somebody new.
+func (r *Resolver) forNewcomer(e *event.Event, target id.Person, dir Directory) (id.Person, bool, error) {
 	if target != 0 {
 		rec, err := dir.Record(target)
 		if err != nil {
 			return 0, false, err
 		}
-		if rec.count(UserID) == 0 && !(unproven(e) && rec.Known() && !byDevice(ids, found, target)) {
+		if rec.count(UserID) == 0 {
 			return target, false, nil
 		}
 	}
 	who, err := dir.New()
 	return who, true, err
-}
-
-func byDevice(ids []Identifier, found []id.Person, who id.Person) bool {
-	for i, x := range ids {
-		if x.Kind == Anonymous && found[i] == who {
-			return true
-		}
-	}
-	return false
 }
 
 // mayAdd says why an identifier may not be added to a person, or "". A guarded

@@ -33,6 +33,17 @@ func (r *Record) First(kind string) (Identifier, bool) {
 	return Identifier{}, false
 }
 
+// Address gives the address at which a person may be mailed: the one they say
+// is theirs if it is bound to them, else the one that was bound first, "" for
+// none. An address that is bound to somebody else reaches that person only.
+func (r *Record) Address(said string) string {
+	if said != "" && slices.ContainsFunc(r.Identifiers, func(x Identifier) bool { return x.Kind == Email && x.Value == said }) {
+		return said
+	}
+	x, _ := r.First(Email)
+	return x.Value
+}
+
 func (r *Record) count(kind string) int {
 	n := 0
 	for i := range r.Identifiers {

@@ -158,7 +158,7 @@ func (s *subject) Permit(p purpose.Purpose) (bool, string) {
 	q := consent.Question{
 		Subjects: s.f.subjects(), Operation: consent.Enter, Purpose: p, Channel: purpose.Email, At: time.UnixMilli(s.w.now).UTC(),
 	}
-	if email := s.f.prof.Text("email"); email != "" {
+	if email := s.f.ident.Address(s.f.prof.Text("email")); email != "" {
 		q.Address = s.w.Resolver.Hash(identity.Email, email)
 		q.Subjects = append(q.Subjects, q.Address)
 	}
