@@ -4,7 +4,19 @@
 // the next mail to claim. It never renders, never talks to a provider.
 package outbox
 
-import "errors"
+import (
+	"crypto/sha256"
+	"errors"
+
+	"rapport/internal/id"
+)
+
+// KeyHash is what a mail's key is kept as: the first 16 bytes of its SHA-256.
+func KeyHash(key string) (h id.Hash) {
+	sum := sha256.Sum256([]byte(key))
+	copy(h[:], sum[:])
+	return h
+}
 
 // ErrStale says that somebody else has claimed the mail since: the result in
 // hand is recorded, never applied.

@@ -36,6 +36,8 @@ type Store interface {
 	Insert(in message.Intent, at time.Time) (id.Message, bool, error)
 	// ByKey finds the mail of a key.
 	ByKey(key string) (id.Message, bool, error)
+	// Keys gives up to limit hashes of keys (KeyHash), in order, after the given one.
+	Keys(after id.Hash, limit int) ([]id.Hash, error)
 	// Get reads one mail; false when there is none.
 	Get(m id.Message) (Mail, bool, error)
 	// Owed gives up to limit unfinished mails of a state (Pending and Deferred

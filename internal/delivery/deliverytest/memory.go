@@ -184,6 +184,18 @@ func (o *memoryOutbox) ByKey(key string) (id.Message, bool, error) {
 	return m, ok, nil
 }
 
+// Keys implements outbox.Store.
+func (o *memoryOutbox) Keys(after id.Hash, limit int) ([]id.Hash, error) {
+	var out []id.Hash
+	for key := range o.m.keys {
+		if h := outbox.KeyHash(key); bytes.Compare(h[:], after[:]) > 0 {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b id.Hash) int { return bytes.Compare(a[:], b[:]) })
+	return out[:min(limit, len(out))], nil
+}
+
 // Get implements outbox.Store.
 func (o *memoryOutbox) Get(m id.Message) (outbox.Mail, bool, error) {
 	k, ok := o.m.mails[m]

@@ -21,6 +21,7 @@ type kept struct {
 	mail  outbox.Mail
 	seq   int64 // of its intent
 	steps int64 // length of its story
+	story int64 // its newest row
 }
 
 // find gives a mail that is remembered, or nil. What it points to changes with

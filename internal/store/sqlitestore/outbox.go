@@ -1,7 +1,6 @@
 package sqlitestore
 
 import (
-	"crypto/sha256"
 	"math"
 	"time"
 
@@ -18,13 +17,6 @@ type mails tx
 var _ outbox.Store = (*mails)(nil)
 
 var errReadOnly = fault.New(fault.Internal, "read_only", "this transaction may only read")
-
-// keyHash is what a mail's key is found by.
-func keyHash(key string) (h id.Hash) {
-	sum := sha256.Sum256([]byte(key))
-	copy(h[:], sum[:])
-	return h
-}
 
 // dueMillis orders mails by time; one without a time comes first.
 func dueMillis(t time.Time) int64 {
@@ -48,7 +40,7 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	if in.Class < message.Transactional || in.Class > message.Broadcast || in.ID.IsZero() {
 		return id.Message{}, false, fault.New(fault.Invalid, "malformed_intent", "a mail needs an id and a known class")
 	}
-	h := keyHash(in.Key)
+	h := outbox.KeyHash(in.Key)
 	q := s.c.query("INSERT INTO mail_key(h, id) VALUES(?, ?) ON CONFLICT DO NOTHING")
 	q.blob(h[:])
 	q.blob(in.ID[:])
@@ -74,21 +66,23 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	if err := q.exec(); err != nil {
 		return id.Message{}, false, err
 	}
-	q = s.c.query(`INSERT INTO mail(id, seq, person, class, state, attempts, token, lease, due, message_id, duplicate, steps, owed, busy)
-		VALUES(?1, ?2, ?3, ?4, 1, 0, 0, NULL, ?5, '', 0, 1, ?4, NULL)`)
+	told, err := s.step(seq, 0, 1, &outbox.Step{State: message.Pending, At: at})
+	if err != nil {
+		return id.Message{}, false, err
+	}
+	q = s.c.query(`INSERT INTO mail(id, seq, person, class, state, attempts, token, lease, due, message_id, duplicate, steps, story, owed, busy)
+		VALUES(?1, ?2, ?3, ?4, 1, 0, 0, NULL, ?5, '', 0, 1, ?6, ?4, NULL)`)
 	q.blob(in.ID[:])
 	q.int(seq)
 	q.int(int64(in.Person))
 	q.int(int64(in.Class))
 	q.int(dueMillis(in.Due))
+	q.int(told)
 	if err := q.exec(); err != nil {
 		return id.Message{}, false, err
 	}
-	if err := s.step(in.ID, 1, outbox.Step{State: message.Pending, At: at}); err != nil {
-		return id.Message{}, false, err
-	}
 	s.counts[message.Pending]++
-	k := kept{seq: seq, steps: 1}
+	k := kept{seq: seq, steps: 1, story: told}
 	k.mail.Intent = kind
 	k.mail.ID, k.mail.Person, k.mail.State, k.mail.NotBefore = in.ID, in.Person, message.Pending, dueTime(dueMillis(in.Due))
 	s.s.hot.keep(in.ID, &k)
@@ -96,13 +90,24 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 }
 
 func (s *mails) ByKey(key string) (m id.Message, found bool, err error) {
-	h := keyHash(key)
+	h := outbox.KeyHash(key)
 	q := s.c.query("SELECT id FROM mail_key WHERE h = ?")
 	q.blob(h[:])
 	if q.step() {
 		m, found = id.Message(q.colHash(0)), true
 	}
 	return m, found, q.done()
+}
+
+func (s *mails) Keys(after id.Hash, limit int) ([]id.Hash, error) {
+	q := s.c.query("SELECT h FROM mail_key WHERE h > ? ORDER BY h LIMIT ?")
+	q.blob(after[:])
+	q.int(int64(limit))
+	var out []id.Hash
+	for q.step() {
+		out = append(out, q.colHash(0))
+	}
+	return out, q.done()
 }
 
 // mailColumns are what readMail reads.
@@ -215,7 +220,7 @@ func (s *mails) standing(m id.Message) (*kept, error) {
 	if k := s.s.hot.find(m); k != nil {
 		return k, nil
 	}
-	q := s.c.query("SELECT " + mailColumns + ", m.steps FROM mail m JOIN intent i ON i.seq = m.seq WHERE m.id = ?")
+	q := s.c.query("SELECT " + mailColumns + ", m.steps, m.story FROM mail m JOIN intent i ON i.seq = m.seq WHERE m.id = ?")
 	q.blob(m[:])
 	var k *kept
 	if q.step() {
@@ -224,7 +229,7 @@ func (s *mails) standing(m id.Message) (*kept, error) {
 			_ = q.done() // The first error is the one that counts.
 			return nil, err
 		}
-		k = &kept{mail: mail, seq: q.colInt(1), steps: q.colInt(11)}
+		k = &kept{mail: mail, seq: q.colInt(1), steps: q.colInt(11), story: q.colInt(12)}
 	}
 	if err := q.done(); err != nil || k == nil {
 		return nil, err
@@ -247,12 +252,16 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 		return outbox.ErrStale
 	}
 	old, token, steps := k.mail.State, k.mail.Token, k.steps
+	told, err := s.step(k.seq, k.story, steps+1, &step)
+	if err != nil {
+		return err
+	}
 	// From hand to hand the indexes stay as they are.
 	sql := `UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, message_id = ?6, duplicate = ?7, steps = ?8,
-		due = ?9 WHERE id = ?1`
+		due = ?9, story = ?10 WHERE id = ?1`
 	if !busy(old) || !busy(m.State) {
 		sql = `UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, message_id = ?6, duplicate = ?7, steps = ?8,
-		due = ?9, owed = iif(?10, class, NULL), busy = iif(?11, 1, NULL) WHERE id = ?1`
+		due = ?9, story = ?10, owed = iif(?11, class, NULL), busy = iif(?12, 1, NULL) WHERE id = ?1`
 	}
 	q := s.c.query(sql)
 	q.blob(m.ID[:])
@@ -264,6 +273,7 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	q.bool(m.Duplicate)
 	q.int(steps + 1)
 	q.int(dueMillis(m.NotBefore))
+	q.int(told)
 	if !busy(old) || !busy(m.State) {
 		q.bool(m.State == message.Pending || m.State == message.Deferred)
 		q.bool(busy(m.State))
@@ -271,13 +281,10 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	if err := q.exec(); err != nil {
 		return err
 	}
-	if err := s.step(m.ID, steps+1, step); err != nil {
-		return err
-	}
 	s.counts[old%counters]--
 	s.counts[m.State%counters]++
 	m.Token = token + 1
-	k.steps++
+	k.steps, k.story = steps+1, told
 	k.move(m)
 	return nil
 }
@@ -286,39 +293,56 @@ func errNoMail(m id.Message) error {
 	return fault.New(fault.NotFound, "mail_unknown", "there is no mail %s", m)
 }
 
-// step appends a row to a mail's story.
-func (s *mails) step(m id.Message, n int64, step outbox.Step) error {
-	q := s.c.query("INSERT INTO step(id, n, state, at, reason, detail) VALUES(?, ?, ?, ?, ?, ?)")
-	q.blob(m[:])
+// step appends a row to the story of a mail, behind the row prev.
+func (s *mails) step(mail, prev, n int64, step *outbox.Step) (seq int64, err error) {
+	s.s.stepSeq++
+	seq = s.s.stepSeq
+	q := s.c.query("INSERT INTO step(seq, mail, prev, n, state, at, reason, detail) VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
+	q.int(seq)
+	q.int(mail)
+	q.int(prev)
 	q.int(n)
 	q.int(int64(step.State))
 	q.time(step.At)
 	q.text(step.Reason)
 	q.blob(step.Detail)
-	return q.exec()
+	return seq, q.exec()
 }
 
 func (s *mails) Note(m id.Message, step outbox.Step) error {
-	q := s.c.query("UPDATE mail SET steps = steps + 1 WHERE id = ? RETURNING steps")
-	q.blob(m[:])
-	n := int64(0)
-	if q.step() {
-		n = q.colInt(0)
+	if s.s == nil {
+		return errReadOnly
 	}
-	if err := q.done(); err != nil {
+	k, err := s.standing(m)
+	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if k == nil {
 		return errNoMail(m)
 	}
-	if s.s != nil {
-		s.s.hot.forget(m)
+	seq, err := s.step(k.seq, k.story, k.steps+1, &step)
+	if err != nil {
+		return err
 	}
-	return s.step(m, n, step)
+	q := s.c.query("UPDATE mail SET steps = ?2, story = ?3 WHERE id = ?1")
+	q.blob(m[:])
+	q.int(k.steps + 1)
+	q.int(seq)
+	if err := q.exec(); err != nil {
+		return err
+	}
+	k.steps, k.story = k.steps+1, seq
+	return nil
 }
 
+// storyRows follows a mail's story from its end.
+const storyRows = `WITH RECURSIVE story(prev, n, state, at, reason, detail) AS (
+	SELECT prev, n, state, at, reason, detail FROM step WHERE seq = (SELECT story FROM mail WHERE id = ?)
+	UNION ALL SELECT s.prev, s.n, s.state, s.at, s.reason, s.detail FROM story JOIN step s ON s.seq = story.prev)
+	SELECT n, state, at, reason, detail FROM story ORDER BY n`
+
 func (s *mails) Story(m id.Message) ([]outbox.Step, error) {
-	q := s.c.query("SELECT n, state, at, reason, detail FROM step WHERE id = ? ORDER BY n")
+	q := s.c.query(storyRows)
 	q.blob(m[:])
 	var out []outbox.Step
 	for q.step() {

@@ -45,17 +45,18 @@ CREATE TABLE suppression(address BLOB NOT NULL, purpose TEXT NOT NULL, reason TE
 
 -- outbox: mail is where each stands, intent what it is, step its story (append-only).
 -- owed is the class while pending or deferred, busy is 1 while somebody holds the mail or nobody
--- knows: short indexes of what is unfinished. steps is the length of the story.
+-- knows: short indexes of what is unfinished. steps is the length of the story, story its newest row, from which
+-- prev leads back: rows are only ever put at the end of the table.
 CREATE TABLE mail(id BLOB PRIMARY KEY, seq INTEGER NOT NULL, person INTEGER NOT NULL, class INTEGER NOT NULL,
 	state INTEGER NOT NULL, attempts INTEGER NOT NULL, token INTEGER NOT NULL, lease INTEGER, due INTEGER NOT NULL,
-	message_id TEXT NOT NULL, duplicate INTEGER NOT NULL, steps INTEGER NOT NULL, owed INTEGER, busy INTEGER) WITHOUT ROWID;
+	message_id TEXT NOT NULL, duplicate INTEGER NOT NULL, steps INTEGER NOT NULL, story INTEGER NOT NULL, owed INTEGER, busy INTEGER) WITHOUT ROWID;
 CREATE INDEX mail_owed ON mail(owed, due) WHERE owed IS NOT NULL;
 CREATE INDEX mail_busy ON mail(busy) WHERE busy IS NOT NULL;
 CREATE INDEX mail_person ON mail(person);
 CREATE TABLE intent(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE mail_key(h BLOB PRIMARY KEY, id BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE step(id BLOB NOT NULL, n INTEGER NOT NULL, state INTEGER NOT NULL, at INTEGER, reason TEXT NOT NULL,
-	detail BLOB, PRIMARY KEY(id, n)) WITHOUT ROWID;
+CREATE TABLE step(seq INTEGER PRIMARY KEY, mail INTEGER NOT NULL, prev INTEGER NOT NULL, n INTEGER NOT NULL,
+	state INTEGER NOT NULL, at INTEGER, reason TEXT NOT NULL, detail BLOB);
 CREATE TABLE parts(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE cap(id BLOB PRIMARY KEY, person INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX cap_person ON cap(person, at);

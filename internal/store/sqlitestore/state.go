@@ -42,6 +42,7 @@ type State struct {
 	full     bool // synchronous stands at FULL
 	relaySeq int64
 	mailSeq  int64
+	stepSeq  int64
 	hot      hot
 
 	walPages atomic.Int64 // pages in the WAL after the last commit
@@ -119,6 +120,9 @@ func (s *State) prepare() error {
 	if err := s.w.queryInt("SELECT coalesce(max(seq), 0) FROM relay", &s.relaySeq); err != nil {
 		return err
 	}
+	if err := s.w.queryInt("SELECT coalesce(max(seq), 0) FROM step", &s.stepSeq); err != nil {
+		return err
+	}
 	var pages int64
 	if err := s.w.queryInt("PRAGMA page_count", &pages); err != nil {
 		return err
@@ -149,7 +153,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 	if err := s.w.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	relay, mail := s.relaySeq, s.mailSeq
+	relay, mail, step := s.relaySeq, s.mailSeq, s.stepSeq
 	s.w.inTx = true
 	committed := false
 	defer func() {
@@ -158,7 +162,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 		if committed {
 			return
 		}
-		s.relaySeq, s.mailSeq = relay, mail
+		s.relaySeq, s.mailSeq, s.stepSeq = relay, mail, step
 		s.hot.clear()
 		if rollErr := s.w.rollback(); rollErr != nil {
 			err = errors.Join(err, fmt.Errorf("roll back: %w", rollErr))

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,11 +74,17 @@ func testMailInsert(t *testing.T, s store.State) {
 		}
 		_, found, err = tx.Outbox().ByKey("k3")
 		same(t, "unknown key", found, false)
+		want := []id.Hash{outbox.KeyHash(in.Key), outbox.KeyHash(bare.Key)}
+		slices.SortFunc(want, func(a, b id.Hash) int { return bytes.Compare(a[:], b[:]) })
+		keys, keysErr := tx.Outbox().Keys(id.Hash{}, 10)
+		same(t, "keys", keys, want)
+		keys, afterErr := tx.Outbox().Keys(want[0], 1)
+		same(t, "keys after the first", keys, want[1:])
 		_, found, getErr := tx.Outbox().Get(id.Message{1})
 		same(t, "unknown mail", found, false)
 		counts, countErr := tx.Outbox().Counts()
 		same(t, "counts", counts, map[message.State]int64{message.Pending: 2})
-		return errors.Join(err, getErr, countErr)
+		return errors.Join(err, keysErr, afterErr, getErr, countErr)
 	})
 }
 
