@@ -112,10 +112,13 @@ func (h *House) housekeeping(ctx context.Context) error {
 func (h *House) clean(ctx context.Context, now time.Time) error {
 	events := h.edition().config.Workspace.Events
 	_, err := h.log.Expire(ctx, h.walker.Walked, events.KeepLog)
-	errs := []error{err, h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error {
-		return tx.Processor().DropSeen(now.Add(-events.DedupeWindow - events.DedupeWindow/4))
-	})}
-	return errors.Join(errs...)
+	since, serr := h.walker.SeenSince(ctx)
+	if err = errors.Join(err, serr); err != nil {
+		return err
+	}
+	return h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error {
+		return tx.Processor().DropSeen(since)
+	})
 }
 
 // sender owns the dispatcher and makes a new one when a configuration changes

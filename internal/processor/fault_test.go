@@ -288,3 +288,63 @@ func TestABackfillPassesOverWhoCannotBeBrought(t *testing.T) {
 	h.do(event.Event{UserID: "u11", Name: "Page Seen"})
 	same(t, "sizes once the row can be written", map[string]int64{"buyers": 20}, h.sizes())
 }
+
+func TestADuplicateThatWaitedInTheLogIsStillOne(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	h.do(event.Event{UserID: "u1", Name: "Product Added", MessageID: "same"})
+	h.clock.set(start.Add(23 * time.Hour))
+	h.append(event.Event{UserID: "u1", Name: "Product Added", MessageID: "same"})
+	h.clock.set(start.Add(80 * time.Hour)) // the house stood still for days
+	h.reopen()
+	h.walk()
+	same(t, "events: the event, the entry", int64(2), h.person("user_id", "u1").EventsCount)
+	h.do(event.Event{UserID: "u1", Name: "Product Added", MessageID: "same"})
+	same(t, "after the window it is another event", []string{
+		"Product Added", "Audience Entered cart 0s", "Audience Exited cart 24h0m0s", "Product Added", "Audience Entered cart 80h0m0s",
+	}, h.names("user_id", "u1"))
+}
+
+func TestSizesForgetSegmentsThatAreTakenAway(t *testing.T) {
+	t.Parallel()
+	h := setup(t, "segments: {buyers: {rule: {did: Order Completed}}, all: {rule: {did: Page Seen}}}")
+	for i := range 30 {
+		h.append(event.Event{UserID: fmt.Sprintf("u%d", i), Name: "Order Completed"})
+	}
+	h.walk()
+	h.configs[2] = "segments: {all: {rule: {did: Page Seen}}}"
+	h.configs[3] = "segments: {buyers: {rule: {did: Order Completed}}}"
+	h.config(2)
+	h.config(3)
+	same(t, "sizes", map[string]int64{"buyers": 30}, h.sizes())
+}
+
+func TestAnAlarmAppliesWhatIsDueHoweverBatchesFell(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	// One batch: added and bought, so that the first alarm is that of the order.
+	h.append(event.Event{UserID: "u1", Name: "Product Added"})
+	h.walk()
+	// The alarm of another walk of the same log, at another instant.
+	h.clock.set(start.Add(25 * time.Hour))
+	h.append(event.Event{Type: event.Alarm, Source: "rapport", MessageID: "alarm/1/7", Person: 1, Due: start.Add(24*time.Hour + time.Second)})
+	h.walk()
+	same(t, "timeline", []string{"Product Added", "Audience Entered cart 0s", "Audience Exited cart 24h0m0s"}, h.names("user_id", "u1"))
+}
+
+func TestAMergeLeavesSizesRight(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	h.append(event.Event{Anonymous: "a1", Name: "Product Added"})
+	h.append(event.Event{UserID: "u1", Name: "Product Added"})
+	h.append(event.Event{Anonymous: "a2", Name: "Product Added"})
+	h.walk()
+	same(t, "three", map[string]int64{"cart": 3}, h.sizes())
+	h.at(time.Hour)
+	h.append(event.Event{UserID: "u1", Anonymous: "a1", Name: "Page Seen"})
+	h.append(event.Event{UserID: "u1", Anonymous: "a2", Name: "Page Seen"})
+	h.walk()
+	same(t, "one", map[string]int64{"cart": 1}, h.sizes())
+	h.do(event.Event{UserID: "u1", Name: "Order Completed"})
+	same(t, "none", map[string]int64{}, h.sizes())
+}

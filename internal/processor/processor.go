@@ -115,6 +115,7 @@ type Walker struct {
 
 	armed   chan struct{} // an alarm was armed
 	relayed chan struct{} // a relay row waits
+	hurried chan struct{} // somebody waits for it
 
 	mu       sync.Mutex
 	version  *Version
@@ -155,7 +156,7 @@ func New(c Config) (*Walker, error) {
 	}
 	w := &Walker{
 		Config: c, seen: newSeen(c.Window), batchSeen: map[id.Hash]struct{}{}, counts: map[string]int64{}, former: map[uint32]string{},
-		moved: make(chan struct{}), armed: make(chan struct{}, 1), relayed: make(chan struct{}, 1),
+		moved: make(chan struct{}), armed: make(chan struct{}, 1), relayed: make(chan struct{}, 1), hurried: make(chan struct{}, 1),
 	}
 	w.subject.w = w
 	w.set.init(w)
@@ -242,17 +243,28 @@ func (w *Walker) checkLog(ctx context.Context, known string) error {
 // before the first batch is walked and takes as long as reading 16 bytes for
 // each event of the window.
 func (w *Walker) LoadSeen(ctx context.Context) error {
-	since := w.Clock.Now().Add(-w.Window)
-	return w.Keeper.Read(ctx, func(b Books) error {
-		return b.Walk.EachSeen(since, func(at time.Time, hashes []byte) error {
-			var h id.Hash
-			for ; len(hashes) >= len(h); hashes = hashes[len(h):] {
-				copy(h[:], hashes)
-				w.seen.add(h, at)
-			}
-			return nil
-		})
-	})
+	since, err := w.SeenSince(ctx)
+	if err != nil {
+		return err
+	}
+	return w.Keeper.Read(ctx, func(b Books) error { return b.Walk.EachSeen(since, w.remember16) })
+}
+
+// SeenSince gives the instant from which the duplicate window is needed: the
+// window before the oldest record that is not walked yet, however long ago that
+// came. What is older may be dropped.
+func (w *Walker) SeenSince(ctx context.Context) (time.Time, error) {
+	oldest := w.Clock.Now()
+	for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
+		recs, err := w.Log.Read(ctx, lane, w.Walked(lane)+1, 1)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("read the next record: %w", err)
+		}
+		if len(recs) > 0 && recs[0].At.Before(oldest) {
+			oldest = recs[0].At
+		}
+	}
+	return w.seen.since(oldest), nil
 }
 
 // Version gives the configuration in effect.

@@ -18,11 +18,7 @@ import (
 func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	w.set.committed()
 	newest := time.UnixMilli(b.items[len(b.items)-1].at)
-	var h id.Hash
-	for rest := p.hashes; len(rest) > 0; rest = rest[len(h):] {
-		copy(h[:], rest)
-		w.seen.add(h, newest)
-	}
+	_ = p.eachRun(w.remember16) // It never fails.
 	clear(w.batchSeen)
 	for _, a := range p.consent {
 		a.Done()
@@ -54,6 +50,16 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	if len(p.owed) > 0 && w.Owed != nil {
 		w.Owed(p.owed)
 	}
+}
+
+// remember16 adds hashes of 16 bytes each to the duplicate window in memory.
+func (w *Walker) remember16(at time.Time, hashes []byte) error {
+	var h id.Hash
+	for ; len(hashes) >= len(h); hashes = hashes[len(h):] {
+		copy(h[:], hashes)
+		w.seen.add(h, at)
+	}
+	return nil
 }
 
 func (s *Stats) add(p *pass, n int) {
@@ -456,16 +462,24 @@ func (w *Walker) appendAlarms(ctx context.Context, due []timer.Alarm, now time.T
 // RelayWaits tells the relay that a commit has left something to say.
 func (w *Walker) RelayWaits() { poke(w.relayed) }
 
+// HurryRelay has what waits said at once, for those who drive the house by hand.
+func (w *Walker) HurryRelay() {
+	poke(w.relayed)
+	poke(w.hurried)
+}
+
 // RunRelay appends what state wants to say to the log, until the context ends.
 // A row is deleted after it is appended; a crash in between appends it again,
-// and the duplicate window makes it once.
+// and the duplicate window makes it once. Nobody outside waits for what it says,
+// so it gathers for a moment: one append, one fsync and one batch of the walk
+// then carry what many commits have left.
 func (w *Walker) RunRelay(ctx context.Context) error {
 	for {
 		n, err := w.Relay(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.Logger.Warn("relaying to the log failed, trying again", "error", err)
 		}
-		if n > 0 && err == nil {
+		if n == relayAtOnce && err == nil {
 			continue
 		}
 		select {
@@ -473,9 +487,19 @@ func (w *Walker) RunRelay(ctx context.Context) error {
 			return nil
 		case <-w.relayed:
 		case <-time.After(longestWait): // machine time: a guard against a lost wake-up
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.hurried:
+		case <-time.After(relayGather): // machine time
 		}
 	}
 }
+
+// relayGather is how long the relay gathers before it speaks.
+const relayGather = 10 * time.Millisecond
 
 const relayAtOnce = 500
 

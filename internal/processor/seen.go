@@ -2,6 +2,7 @@ package processor
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"rapport/internal/id"
@@ -11,13 +12,17 @@ import (
 // trusts 64 bits of each hash beside the 15 to 20 that choose the slot, so that
 // one in about 10^18 new events would be taken for an old one; the store keeps all 128.
 //
-// Time is cut into four slices of the window; a slice grows by adding ever
-// larger blocks, so that nothing is ever copied, and is dropped whole. An event
-// is therefore remembered for at least the window and at most a quarter longer.
+// Time is cut into slices of a quarter of the window; a slice grows by adding
+// ever larger blocks, so that nothing is ever copied, and is dropped whole. An
+// event is therefore remembered for at least the window and at most a quarter
+// longer. Whether it is depends on the instants of the two records alone, never
+// on when they are walked, so that a replay decides alike.
 type seen struct {
-	window time.Duration
+	step   time.Duration
 	slices []*slice // oldest first
 }
+
+const slicesKept = 4 // beside the one that an instant is in
 
 type slice struct {
 	from   time.Time
@@ -37,7 +42,13 @@ const (
 	lastBlock  = 1 << 21
 )
 
-func newSeen(window time.Duration) *seen { return &seen{window: window} }
+func newSeen(window time.Duration) *seen { return &seen{step: window / slicesKept} }
+
+// since is the earliest instant that is remembered at another one.
+func (s *seen) since(at time.Time) time.Time { return at.Truncate(s.step).Add(-slicesKept * s.step) }
+
+// apart tells whether two instants lie in different slices.
+func (s *seen) apart(a, b time.Time) bool { return !a.Truncate(s.step).Equal(b.Truncate(s.step)) }
 
 func split(h id.Hash) (slot, tag uint64) {
 	slot, tag = binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:])
@@ -48,12 +59,10 @@ func split(h id.Hash) (slot, tag uint64) {
 }
 
 // has tells whether a hash was added within the window before an instant.
-func (s *seen) has(h id.Hash, at int64) bool {
+func (s *seen) has(h id.Hash, at time.Time) bool {
 	slot, tag := split(h)
-	for i := len(s.slices) - 1; i >= 0; i-- {
-		if s.left(s.slices[i], at) {
-			return false // and so are those before it
-		}
+	since := s.since(at)
+	for i := len(s.slices) - 1; i >= 0 && !s.slices[i].from.Before(since); i-- {
 		for _, b := range s.slices[i].blocks {
 			if b.has(slot, tag) {
 				return true
@@ -61,11 +70,6 @@ func (s *seen) has(h id.Hash, at int64) bool {
 		}
 	}
 	return false
-}
-
-// left tells whether the window has left a slice at an instant, in milliseconds.
-func (s *seen) left(sl *slice, at int64) bool {
-	return sl.from.Add(s.window/4+s.window).UnixMilli() < at
 }
 
 // add remembers a hash from an instant on.
@@ -87,15 +91,22 @@ func (s *seen) add(h id.Hash, at time.Time) {
 // sliceAt gives the slice that an instant belongs to and drops those that the
 // window has left.
 func (s *seen) sliceAt(at time.Time) *slice {
-	step := s.window / 4
-	if n := len(s.slices); n > 0 && at.Before(s.slices[n-1].from.Add(step)) {
-		return s.slices[n-1]
+	from := at.Truncate(s.step)
+	i := len(s.slices)
+	for i > 0 && s.slices[i-1].from.After(from) {
+		i-- // a lane that lags behind the other
 	}
-	for len(s.slices) > 0 && s.left(s.slices[0], at.UnixMilli()) {
-		s.slices = s.slices[1:]
+	if i > 0 && s.slices[i-1].from.Equal(from) {
+		return s.slices[i-1]
 	}
-	sl := &slice{from: at.Truncate(step)}
-	s.slices = append(s.slices, sl)
+	sl := &slice{from: from}
+	s.slices = slices.Insert(s.slices, i, sl)
+	if i == len(s.slices)-1 {
+		since := s.since(at)
+		for s.slices[0].from.Before(since) {
+			s.slices = s.slices[1:]
+		}
+	}
 	return sl
 }
 

@@ -32,6 +32,7 @@ type pass struct {
 	owed    []id.Message
 	consent []consent.Applied
 	hashes  []byte
+	runs    []seenRun
 	dups    int64
 	derived int64
 	merges  int64
@@ -102,7 +103,7 @@ func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]
 		w.setVersion(next)
 	}
 	err = w.Keeper.Write(ctx, b.lane == eventlog.Bulk, func(books Books) error {
-		p = pass{books: &books, armed: rule.Never, hashes: p.hashes[:0], owed: p.owed[:0], consent: p.consent[:0]}
+		p = pass{books: &books, armed: rule.Never, hashes: p.hashes[:0], runs: p.runs[:0], owed: p.owed[:0], consent: p.consent[:0]}
 		return w.inside(&p, &part, from, aside)
 	})
 	if err != nil {
@@ -186,11 +187,8 @@ func (w *Walker) save(b *batch) error {
 		}
 		clear(w.counts)
 	}
-	newest := time.UnixMilli(b.items[len(b.items)-1].at)
-	if len(w.p.hashes) > 0 {
-		if err := w.p.books.Walk.AppendSeen(newest, w.p.hashes); err != nil {
-			return fmt.Errorf("write the duplicate window: %w", err)
-		}
+	if err := w.p.writeSeen(); err != nil {
+		return err
 	}
 	return w.p.books.Walk.Advance(b.lane, b.first-1, b.last())
 }
@@ -226,11 +224,12 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 	if it.err != nil {
 		return fault.Wrap(it.err, fault.Internal, "record_damaged", "the record cannot be read")
 	}
-	if w.seen.has(it.hash, it.at) || w.inBatch(it.hash) {
+	at := time.UnixMilli(it.at)
+	if w.inBatch(it.hash) || w.seen.has(it.hash, at) {
 		w.p.dups++
 		return nil
 	}
-	w.p.hashes = append(w.p.hashes, it.hash[:]...)
+	w.noteSeen(it.hash, at)
 	w.batchSeen[it.hash] = struct{}{}
 	w.now = w.instantOf(it, lane)
 	e := &it.e
@@ -259,6 +258,44 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		return err
 	}
 	return w.settle(f, e.MessageID, initial)
+}
+
+// seenRun is a run of hashes of one batch in one slice of the duplicate window.
+type seenRun struct {
+	at   time.Time // newest
+	from int       // where its hashes begin
+}
+
+// noteSeen adds a hash to those of the batch in hand.
+func (w *Walker) noteSeen(h id.Hash, at time.Time) {
+	p := w.p
+	if n := len(p.runs); n == 0 || w.seen.apart(p.runs[n-1].at, at) {
+		p.runs = append(p.runs, seenRun{at, len(p.hashes)})
+	} else if at.After(p.runs[n-1].at) {
+		p.runs[n-1].at = at
+	}
+	p.hashes = append(p.hashes, h[:]...)
+}
+
+// eachRun calls fn for the hashes of each run.
+func (p *pass) eachRun(fn func(at time.Time, hashes []byte) error) error {
+	for i, run := range p.runs {
+		end := len(p.hashes)
+		if i+1 < len(p.runs) {
+			end = p.runs[i+1].from
+		}
+		if err := fn(run.at, p.hashes[run.from:end]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) writeSeen() error {
+	if err := p.eachRun(p.books.Walk.AppendSeen); err != nil {
+		return fmt.Errorf("write the duplicate window: %w", err)
+	}
+	return nil
 }
 
 func (w *Walker) inBatch(h id.Hash) bool {

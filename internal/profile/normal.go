@@ -33,6 +33,15 @@ func canonical(name string) string {
 	return name
 }
 
+// Reads gives the names of the traits, as they are kept, that the value at a
+// dotted path follows from.
+func Reads(path string) []string {
+	if name := head(path); name != "name" {
+		return []string{name}
+	}
+	return []string{"name", "first_name", "last_name"}
+}
+
 // within looks into an object at a dotted path.
 func within(raw []byte, path string) ([]byte, bool) {
 	var o rule.Object

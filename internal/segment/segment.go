@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"rapport/internal/profile"
 	"rapport/internal/rule"
 )
 
@@ -105,9 +106,10 @@ func Compile(defs []Definition) (*Catalog, error) {
 			return nil, err
 		}
 		for _, path := range d.Rule.Traits() {
-			name, _, _ := strings.Cut(path, ".")
-			if !slices.Contains(c.byTrait[name], i) {
-				c.byTrait[name] = append(c.byTrait[name], i)
+			for _, name := range profile.Reads(path) {
+				if !slices.Contains(c.byTrait[name], i) {
+					c.byTrait[name] = append(c.byTrait[name], i)
+				}
 			}
 		}
 		for _, name := range d.Rule.Segments() {

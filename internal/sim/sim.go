@@ -254,14 +254,14 @@ func others(from, to string) error {
 
 // patience is how long a house may take for anything, in machine time: what
 // takes longer hangs.
-const patience = time.Minute
+const patience = 6 * time.Second
 
 // told waits until everything is walked, sent and said.
 func (w *world) told(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := w.life.house.Settle(ctx); err != nil {
-		return fmt.Errorf("settle: %w", err)
+		return fmt.Errorf("settle: %w", w.hanging(err))
 	}
 	if err := w.life.house.Told(ctx); err != nil {
 		return fmt.Errorf("relay: %w", err)
@@ -269,15 +269,27 @@ func (w *world) told(ctx context.Context) error {
 	return nil
 }
 
+// hanging adds to an error what the house shows of itself.
+func (w *world) hanging(err error) error {
+	for _, path := range []string{"/v1/status", "/v1/messages?state=claimed", "/v1/messages?state=handing_over", "/v1/messages?state=unknown", "/v1/messages?state=pending", "/v1/messages?state=deferred"} {
+		req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "http://rapport.example"+path, nil)
+		req.Header.Set("Authorization", "Bearer "+w.manage)
+		rec := httptest.NewRecorder()
+		w.life.house.Handler().ServeHTTP(rec, req)
+		err = fmt.Errorf("%w\n%s: %s", err, path, rec.Body.String())
+	}
+	return err
+}
+
 // forward moves business time, with everything that is due on the way.
 func (w *world) forward(ctx context.Context, d time.Duration) error {
 	to := w.clock.Now().Add(d)
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
+	for n := 0; ; n++ {
 		at, err := w.life.house.Advance(limited, to)
 		if err != nil {
-			return fmt.Errorf("advance: %w", err)
+			return fmt.Errorf("advance %d times, now %s of %s: %w", n, at.Format(time.RFC3339Nano), to.Format(time.RFC3339Nano), w.hanging(err))
 		}
 		if !at.Before(to) {
 			return w.told(ctx)
