@@ -562,3 +562,33 @@ func TestDecorationIsNotInTheText(t *testing.T) {
 		t.Errorf("text:\n%s\nHTML:\n%s", out.Text, out.HTML)
 	}
 }
+
+func TestClassFollowsPurpose(t *testing.T) {
+	t.Parallel()
+	const body = `<p>{{ workspace.postal_address }} <a href="{{ mail.unsubscribe_url }}">Unsubscribe</a></p>`
+	for _, test := range []struct {
+		name, sheet string
+		want        message.Class
+		refused     string
+	}{
+		{"consent", "subject: News\npurpose: marketing.newsletter\n", message.Triggered, ""},
+		{"consent, said", "class: broadcast\nsubject: News\npurpose: marketing.newsletter\n", message.Broadcast, ""},
+		{"consent, never transactional", "class: transactional\nsubject: News\npurpose: marketing.newsletter\n", 0, `a mail for "marketing.newsletter" cannot be transactional`},
+		{"what is owed", "subject: Receipt\npurpose: service\n", message.Transactional, ""},
+		{"what is owed, said", "subject: Receipt\npurpose: service\nclass: triggered\n", message.Triggered, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, problems := files{sheet: test.sheet, "body.html": body}.parse(t)
+			if test.refused != "" {
+				if got != nil || !slices.ContainsFunc(problems, func(p Problem) bool { return p.Line == 1 && strings.HasPrefix(p.Message, test.refused) }) {
+					t.Errorf("got %v with %v, want %q in line 1", got, problems, test.refused)
+				}
+				return
+			}
+			if got == nil || got.Class != test.want {
+				t.Errorf("got %+v with %v, want class %v", got, problems, test.want)
+			}
+		})
+	}
+}

@@ -64,7 +64,7 @@ type Problem struct {
 // template.yaml, files are all its files by their path below the folder. All
 // problems are named at once; with one that is no warning there is no template.
 func ParseTemplate(name string, root *yaml.Node, files map[string][]byte, policy *consent.Policy) (*Template, []Problem) {
-	p := &parser{t: &Template{Name: name, Class: message.Transactional, blocks: map[string]*block{}, guarded: map[string]bool{}}, files: files, policy: policy}
+	p := &parser{t: &Template{Name: name, blocks: map[string]*block{}, guarded: map[string]bool{}}, files: files, policy: policy}
 	p.partials()
 	p.yaml(root)
 	p.body()
@@ -92,6 +92,7 @@ type parser struct {
 	policy   *consent.Policy
 	shared   map[string]string
 	problems []Problem
+	class    *yaml.Node // where the template says its class, nil when it does not
 }
 
 func (p *parser) failed() bool {
@@ -138,6 +139,28 @@ func (p *parser) yaml(root *yaml.Node) {
 	if !seen["purpose"] {
 		p.errorf(sheet, root, "write the purpose that permits the mail, for example `purpose: service`", "the purpose is missing")
 	}
+	p.classify()
+}
+
+// classify gives a template the class of its purpose when it does not say one:
+// what people may say no to waits for quiet hours and caps, what they are owed
+// does not. The first never passes for the second.
+func (p *parser) classify() {
+	t := p.t
+	optional := false
+	if p.policy != nil {
+		d, ok := p.policy.Purpose(t.Purpose)
+		optional = ok && d.Scope == consent.AddressScope && d.Objectable()
+	}
+	switch {
+	case p.class == nil && optional:
+		t.Class = message.Triggered
+	case p.class == nil:
+		t.Class = message.Transactional
+	case t.Class == message.Transactional && optional:
+		p.errorf(sheet, p.class, "leave class out, or use a purpose that people are owed, such as service",
+			"a mail for %q cannot be transactional: people may say no to it, so caps and quiet hours hold for it", t.Purpose)
+	}
 }
 
 func (p *parser) field(key, v *yaml.Node) {
@@ -167,6 +190,7 @@ func (p *parser) field(key, v *yaml.Node) {
 			p.errorf(sheet, v, p.purposes(), "no purpose %q about mail is declared in purposes.yaml", v.Value)
 		}
 	case "class":
+		p.class = v
 		classes := map[string]message.Class{"transactional": message.Transactional, "triggered": message.Triggered, "broadcast": message.Broadcast}
 		if t.Class = classes[v.Value]; t.Class == 0 {
 			p.errorf(sheet, v, "use transactional, triggered or broadcast", "%q is no class", v.Value)

@@ -6,6 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"rapport/internal/consent"
 	"rapport/internal/journey"
 	"rapport/internal/message"
 	"rapport/internal/purpose"
@@ -109,9 +110,9 @@ func (l *loader) crossSend(f *file, s journey.SendRef) {
 	case service && s.Class.Marketing():
 		f.warnf(here, "write `class: transactional` if people wait for it",
 			"the mail %q serves %q but is sent as marketing: caps and quiet hours hold it back, and it is never sent twice", s.Template, s.Purpose)
-	case s.Class == message.Transactional && d.Basis == purpose.Consent:
-		f.warnf(here, "leave class out",
-			"the mail %q rests on consent but is sent as transactional: no cap or quiet hour holds it back, and after an unknown end it is sent again", s.Template)
+	case s.Class == message.Transactional && d.Scope == consent.AddressScope && d.Objectable():
+		f.errorf(here, "leave class out",
+			"the mail %q for %q cannot be transactional: people may say no to it, so caps and quiet hours hold for it", s.Template, s.Purpose)
 	}
 }
 
