@@ -140,6 +140,9 @@ func (f *Format) line(ctx context.Context, name string, n int64, vars liquid.Val
 	e.MessageID = m.text("message_id")
 	if e.MessageID == "" {
 		e.MessageID = strconv.FormatInt(n, 10)
+		if f.content != "" {
+			e.MessageID = f.content + "-" + e.MessageID
+		}
 	}
 	kind := m.text("type")
 	if kind == "" {
@@ -176,6 +179,15 @@ func (m *mapping) fail(format string, args ...any) {
 }
 
 func (m *mapping) eval(v *value) liquid.Value {
+	if v.number != nil {
+		operand, err := v.number.Eval(m.ctx, m.vars, liquid.RenderOptions{Zone: m.f.Zone})
+		switch {
+		case err != nil:
+			m.fail("%w", err)
+		case !isNumber(operand):
+			m.fail("%s is no number; write %s | default: 0 where it may be missing", v.operand, v.operand)
+		}
+	}
 	if v.expr != nil {
 		got, err := v.expr.Eval(m.ctx, m.vars, liquid.RenderOptions{Zone: m.f.Zone})
 		if err != nil {
@@ -189,6 +201,20 @@ func (m *mapping) eval(v *value) liquid.Value {
 	}
 	return liquid.String(string(b))
 }
+
+// isNumber tells whether Liquid calculates with all of a value: it reads "1,5"
+// as 1 and "n/a" as 0, which nobody means who maps a column.
+func isNumber(v liquid.Value) bool {
+	s, ok := v.AsString()
+	if !ok {
+		_, ok = v.AsFloat()
+		return ok
+	}
+	whole, fraction, parted := strings.Cut(strings.TrimPrefix(strings.TrimSpace(s), "-"), ".")
+	return digits(whole) && (!parted || digits(fraction))
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func (m *mapping) text(field string) string {
 	v := m.f.fields[field]
@@ -231,7 +257,7 @@ func (m *mapping) object(members []member) []byte {
 
 // layouts are the forms in which files write instants, besides Unix seconds and
 // milliseconds.
-var layouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02", "20060102"}
+var layouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02", "20060102", "20060102150405"}
 
 func (m *mapping) time(field string) time.Time {
 	if m.f.fields[field] == nil {
@@ -244,12 +270,24 @@ func (m *mapping) time(field string) time.Time {
 			return t.UTC()
 		}
 	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
-		if n > 1e11 {
-			return time.UnixMilli(n).UTC()
-		}
-		return time.Unix(n, 0).UTC()
+	if t, ok := unixInstant(s); ok {
+		return t
 	}
-	m.fail("%s is no instant: want RFC 3339, 2006-01-02, 20060102 or Unix seconds", field)
+	m.fail("%s is no instant: want RFC 3339, 2006-01-02, 20060102, Unix seconds or milliseconds", field)
 	return time.Time{}
+}
+
+// unixInstant reads seconds of 9 to 11 digits, from March 1973 on, and
+// milliseconds of 12 or 13. Fewer digits, or the 14 of a date with a time, are a
+// date that is none, such as 19971341, or no time at all.
+func unixInstant(s string) (time.Time, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil || !digits(s):
+	case len(s) >= 9 && len(s) <= 11:
+		return time.Unix(n, 0).UTC(), true
+	case len(s) == 12 || len(s) == 13:
+		return time.UnixMilli(n).UTC(), true
+	}
+	return time.Time{}, false
 }

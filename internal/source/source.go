@@ -33,6 +33,7 @@ type Format struct {
 	Columns []column // fixed: with places; CSV without header: names in order
 	Zone    *time.Location
 	Until   time.Time         // where business time stops when the file is played back; zero: with the last line
+	content string            // what message ids begin with, see Of
 	fields  map[string]*value // of the event: type, event, user_id …
 	props   []member
 	traits  []member
@@ -52,8 +53,10 @@ type member struct {
 // value is a mapped value: one Liquid expression, which keeps its type, or a
 // text with Liquid in it.
 type value struct {
-	expr *liquid.Expr
-	text *liquid.Template
+	expr    *liquid.Expr
+	operand string       // what expr calculates with, as it is written; "": it calculates nothing
+	number  *liquid.Expr // the same, to be a number
+	text    *liquid.Template
 }
 
 // The members of an event that can be mapped.
@@ -61,6 +64,19 @@ var fieldNames = []string{"type", "event", "user_id", "anonymous_id", "email", "
 
 // MaxColumns is how many columns a file may have.
 const MaxColumns = 500
+
+// Of gives the format for one file of a certain content. Without it a line's
+// message id, where the mapping makes none, is its bare number, which is the
+// same in every file; with it the content stands before the number, so that the
+// lines of one file are known again and those of another file are others.
+func (f *Format) Of(content string) *Format {
+	g := *f
+	g.content = content
+	return &g
+}
+
+// NamesMessages tells whether the mapping makes message ids itself.
+func (f *Format) NamesMessages() bool { return f.fields["message_id"] != nil }
 
 // Parse reads a source's `file` section.
 func Parse(n *yaml.Node) (*Format, []rule.Problem) {
@@ -206,12 +222,21 @@ func (p *parser) value(n *yaml.Node) *value {
 	text := strings.TrimSpace(n.Value)
 	inner, ok := strings.CutPrefix(text, "{{")
 	if inner, closed := strings.CutSuffix(inner, "}}"); ok && closed && !strings.Contains(inner, "{{") {
-		x, err := liquid.CompileExpr(strings.Trim(inner, "- "), liquid.Options{Name: "mapping"})
+		inner = strings.Trim(inner, "- ")
+		x, err := liquid.CompileExpr(inner, liquid.Options{Name: "mapping"})
 		if err != nil {
 			p.fail(n, "", "%v", err)
 			return nil
 		}
-		return &value{expr: x}
+		v := &value{expr: x}
+		if operand, ok := operandOf(inner); ok {
+			v.operand = operand
+			if v.number, err = liquid.CompileExpr(operand, liquid.Options{Name: "mapping"}); err != nil {
+				p.fail(n, "", "%v", err)
+				return nil
+			}
+		}
+		return v
 	}
 	t, err := liquid.Compile(n.Value, liquid.Options{Name: "mapping"})
 	if err != nil {
@@ -219,4 +244,33 @@ func (p *parser) value(n *yaml.Node) *value {
 		return nil
 	}
 	return &value{text: t}
+}
+
+// calculating are the filters that read a text which is no number as 0, or as
+// the digits it begins with.
+var calculating = []string{"plus", "minus", "times", "divided_by", "modulo", "abs", "ceil", "floor", "round", "at_least", "at_most"}
+
+// operandOf gives what an expression calculates with: what stands before its
+// first filter that calculates.
+func operandOf(expr string) (string, bool) {
+	quote := byte(0)
+	for i := range len(expr) {
+		switch c := expr[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '|':
+			name := strings.TrimSpace(expr[i+1:])
+			if end := strings.IndexAny(name, " \t:|"); end >= 0 {
+				name = name[:end]
+			}
+			if slices.Contains(calculating, name) {
+				return strings.TrimSpace(expr[:i]), true
+			}
+		}
+	}
+	return "", false
 }

@@ -68,7 +68,7 @@ func TestReadFormats(t *testing.T) {
 			[]string{
 				`2 row-7 identify  7  2026-03-01T11:00:00Z {"note":"a;\"b\""}`,
 				"3 bad: the line names nobody: user_id, anonymous_id and email are empty",
-				"4 bad: timestamp is no instant: want RFC 3339, 2006-01-02, 20060102 or Unix seconds",
+				"4 bad: timestamp is no instant: want RFC 3339, 2006-01-02, 20060102, Unix seconds or milliseconds",
 			},
 		},
 		"csv without a header": {
@@ -92,6 +92,49 @@ func TestReadFormats(t *testing.T) {
 				t.Errorf("lines (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNumbersAndDaysThatAreNone(t *testing.T) {
+	t.Parallel()
+	f := format(t, `{format: csv, columns: [at, n, m], event: {event: E, user_id: u, timestamp: "{{ at }}",
+		properties: {n: "{{ n | plus: 0 }}", m: "{{ m | default: '0|' | remove: '|' | round: 1 }}"}}}`)
+	for _, tt := range []struct{ row, want string }{
+		{"19971231,1,2.25", `1997-12-31T00:00:00Z {"n":1,"m":2.3}`},
+		{"19971231, -7.5 ,", `1997-12-31T00:00:00Z {"n":-7.5,"m":0}`},
+		{"20260301123000,1,2", `2026-03-01T12:30:00Z {"n":1,"m":2}`},
+		{"1772366400,1,2", `2026-03-01T12:00:00Z {"n":1,"m":2}`},
+		{"1772366400000,1,2", `2026-03-01T12:00:00Z {"n":1,"m":2}`},
+		{"19971341,1,2", "timestamp"},
+		{"20260230123000,1,2", "timestamp"},
+		{"12345,1,2", "timestamp"},
+		{"-1772366400,1,2", "timestamp"},
+		{"19971231,n/a,2", "n is no number"},
+		{"19971231,,2", "n is no number"},
+		{`19971231,"1,5",2`, "n is no number"},
+		{"19971231,1e5,2", "n is no number"},
+		{"19971231,.5,2", "n is no number"},
+		{"19971231,1,x", "m | default: '0|' | remove: '|' is no number"},
+		{"19971231", "n is no number"},
+	} {
+		got := lines(t, f, tt.row+"\n")
+		if len(got) != 1 || !strings.Contains(got[0], tt.want) || strings.Contains(got[0], "bad: ") != !strings.Contains(tt.want, "{") {
+			t.Errorf("%s: got %q, want %s", tt.row, got, tt.want)
+		}
+	}
+}
+
+func TestLinesOfTwoFilesAreTwo(t *testing.T) {
+	t.Parallel()
+	f := format(t, `{format: csv, columns: [who], event: {event: E, user_id: "{{ who }}", timestamp: "2026-03-01"}}`)
+	for of, want := range map[*Format]string{f: "1 1 track", f.Of("0a1b2c3d4e5f"): "1 0a1b2c3d4e5f-1 track", f.Of(""): "1 1 track"} {
+		if got := lines(t, of, "ann\n"); !strings.HasPrefix(got[0], want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	named := format(t, `{format: csv, columns: [who], event: {message_id: "m-{{ who }}", user_id: "{{ who }}", timestamp: "2026-03-01"}}`).Of("0a1b2c3d4e5f")
+	if got := lines(t, named, "ann\n"); !strings.HasPrefix(got[0], "1 m-ann ") || !named.NamesMessages() || f.NamesMessages() {
+		t.Errorf("the mapping's own id is %q", got)
 	}
 }
 
