@@ -267,6 +267,15 @@ type Owed struct {
 	State string
 }
 
+// Keys gives hashes of the keys that stand in the outbox, in order, after one.
+func (r *Reader) Keys(ctx context.Context, after id.Hash, limit int) (out []id.Hash, err error) {
+	err = r.Keeper.Read(ctx, func(b processor.Books) error {
+		out, err = b.Outbox.Keys(after, limit)
+		return err
+	})
+	return out, err
+}
+
 // ByKey finds the mail of a key, false when none was walked under it.
 func (r *Reader) ByKey(ctx context.Context, key string) (out Owed, found bool, err error) {
 	err = r.Keeper.Read(ctx, func(b processor.Books) error {

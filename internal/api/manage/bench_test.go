@@ -33,11 +33,16 @@ type paper struct {
 func (p *paper) Append(context.Context, eventlog.Lane, [][]byte) (int64, time.Time, error) {
 	return p.pos.Add(1), start, nil
 }
+func (p *paper) Tail(eventlog.Lane) (int64, time.Time)            { return p.pos.Load(), start }
 func (p *paper) Walked(eventlog.Lane) int64                       { return p.pos.Load() }
 func (p *paper) Wait(context.Context, eventlog.Lane, int64) error { return nil }
 
 // empty is an outbox in which there is nothing.
 type empty struct{ manage.Reader }
+
+func (empty) States(context.Context) (map[string]int64, error) { return nil, nil }
+
+func (empty) Keys(context.Context, id.Hash, int) ([]id.Hash, error) { return nil, nil }
 
 func (empty) ByKey(context.Context, string) (explain.Owed, bool, error) {
 	return explain.Owed{}, false, nil

@@ -76,6 +76,7 @@ type Reader interface {
 	Newest(ctx context.Context, s message.State, before id.Message, limit int) ([]explain.Mail, error)
 	States(ctx context.Context) (map[string]int64, error)
 	ByKey(ctx context.Context, key string) (explain.Owed, bool, error)
+	Keys(ctx context.Context, after id.Hash, limit int) ([]id.Hash, error)
 }
 
 // Rejects is what came in and could not be taken.
@@ -156,6 +157,7 @@ type Config struct {
 type Handler struct {
 	Config
 	once    *once
+	known   known
 	began   int64       // where the live lane ended when the door was built
 	settled atomic.Bool // it is walked up to there
 	started time.Time
@@ -179,6 +181,12 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{Config: c, started: c.Machine(), random: random{from: c.Rand}}
 	h.once = newOnce(keptKeys, func() int64 { return c.Walk.Walked(eventlog.Live) })
+	h.known.keys, h.known.count = c.Reader.Keys, h.owedEver
+	h.known.walked = func() int64 { return c.Walk.Walked(eventlog.Live) }
+	h.known.tail = func() int64 {
+		last, _ := c.Log.Tail(eventlog.Live)
+		return last
+	}
 	h.began, _ = c.Log.Tail(eventlog.Live)
 	return h, nil
 }

@@ -60,7 +60,7 @@ func (h *Handler) postSend(w http.ResponseWriter, r *http.Request, _ access.Key)
 	)
 	err = errUnfinished // Also a panic ends what is begun.
 	defer func() { h.once.end(keyed, a, mail, pos, err) }()
-	mail, pos, earlier, err = h.send(context.WithoutCancel(r.Context()), s, &req, keyPrefix+key, request)
+	mail, pos, earlier, err = h.send(context.WithoutCancel(r.Context()), s, &req, keyPrefix+key, keyed, request)
 	switch {
 	case err != nil:
 		return err
@@ -127,11 +127,15 @@ func (h *Handler) asked(w http.ResponseWriter, r *http.Request, key string, a *a
 
 // send checks a request against the configuration and writes it down, unless
 // its key stands in the outbox already.
-func (h *Handler) send(ctx context.Context, s *scratch, req *sendRequest, key string, request digest) (mail id.Message, pos int64, earlier *explain.Owed, err error) {
+func (h *Handler) send(ctx context.Context, s *scratch, req *sendRequest, key string, keyed, request digest) (mail id.Message, pos int64, earlier *explain.Owed, err error) {
 	if err := h.settle(ctx); err != nil {
 		return mail, 0, nil, err
 	}
-	owed, found, err := h.Reader.ByKey(ctx, key)
+	var owed explain.Owed
+	found := h.known.may(ctx, keyed)
+	if found {
+		owed, found, err = h.Reader.ByKey(ctx, key)
+	}
 	switch {
 	case err != nil:
 		return mail, 0, nil, err
@@ -160,9 +164,20 @@ func (h *Handler) send(ctx context.Context, s *scratch, req *sendRequest, key st
 		e.Email = req.to
 	}
 	s.rec = e.Append(s.rec[:0])
-	pos, _, err = h.Log.Append(ctx, eventlog.Live, [][]byte{s.rec})
+	if pos, _, err = h.Log.Append(ctx, eventlog.Live, [][]byte{s.rec}); err == nil {
+		h.known.add(keyed)
+	}
 	asked := processor.SendRequest{Key: key}
 	return asked.MessageOf(now), pos, nil, err
+}
+
+// owedEver counts the mails that the outbox holds.
+func (h *Handler) owedEver(ctx context.Context) (n int64, err error) {
+	states, err := h.Reader.States(ctx)
+	for _, many := range states {
+		n += many
+	}
+	return n, err
 }
 
 // settle waits until everything that was in the log when the door was built is
