@@ -56,7 +56,7 @@ func (h *House) Told(ctx context.Context) error {
 		if !waits {
 			return h.Settle(ctx)
 		}
-		h.walker.RelayWaits()
+		h.walker.HurryRelay()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
