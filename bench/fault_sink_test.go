@@ -63,7 +63,7 @@ func TestAServerThatDropsAfterTheFinalDot(t *testing.T) {
 		f.trigger(fmt.Sprintf("m%d", i), fmt.Sprintf("m%d@m%d.example", i, i))
 		ids = append(ids, f.send(fmt.Sprintf("t%d", i), fmt.Sprintf("t%d@t%d.example", i, i)))
 	}
-	until(t, "every transactional mail is accepted", 20*time.Second, func() bool {
+	until(t, "every transactional mail is accepted, repeats after their wait", 45*time.Second, func() bool {
 		return sink.Total() >= 2*faultyMails+faultyMails/3 && f.quiet(20 * time.Second)["accepted"] >= 2*faultyMails-faultyMails/3
 	})
 	states := f.quiet(20 * time.Second)
