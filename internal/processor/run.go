@@ -130,11 +130,12 @@ func (w *Walker) Run(ctx context.Context) error {
 	}
 }
 
+// ended leaves an error out that only says that the context has ended.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // aside does one small piece of what must not delay live: a bulk batch or some
@@ -347,10 +348,8 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 		moved := w.Log.Changed(eventlog.Live)
 		recs, err := w.Log.Read(ctx, eventlog.Live, next, batchBytes)
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case err != nil:
-			return fmt.Errorf("read the live lane: %w", err)
+			return ended(ctx, fmt.Errorf("read the live lane: %w", err))
 		case len(recs) == 0:
 			select {
 			case <-moved:
@@ -382,11 +381,10 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 func (w *Walker) RunAlarms(ctx context.Context) error {
 	for {
 		wait, err := w.Ring(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if err != nil && ctx.Err() == nil {
 			w.Logger.Warn("ringing alarms failed, trying again", "error", err)
+		}
+		if err != nil {
 			wait = time.Second
 		}
 		select {

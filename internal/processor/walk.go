@@ -59,7 +59,7 @@ func (w *Walker) span(ctx context.Context, b *batch, from, to int, aside map[int
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrMoved):
+		case errors.Is(err, ErrMoved), errors.Is(err, ErrNoVersion):
 			return err
 		case temporary(err):
 			w.Logger.Warn("walking a batch failed, trying again", "lane", int(b.lane), "first", b.items[from].pos, "error", err)
@@ -135,7 +135,7 @@ func (w *Walker) setVersion(v *Version) {
 func (w *Walker) nextVersion(ctx context.Context, b *batch, aside map[int]error, from int) (*Version, error) {
 	it := &b.items[0]
 	if it.err != nil || it.e.Type != event.Config || aside[from] != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // A record that cannot be read brings none; the walk sets it aside.
 	}
 	number, err := versionNumber(&it.e)
 	if err != nil {
