@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -25,6 +29,7 @@ import (
 
 type importFlags struct {
 	folder, source   string
+	name             string
 	simulate, digest bool
 	keep             bool
 }
@@ -37,8 +42,16 @@ func importCommand(c *console) *cobra.Command {
 		Long: `Import reads a file with the mapping of a source of kind file and sends its
 events to a running server, in the bulk lane, which never delays live events.
 Lines that cannot be mapped are listed and stop nothing. FILE may be compressed
-with gzip; - reads standard input. Running it again sends nothing twice within
-the duplicate window: a line's number is its message id.
+with gzip; - reads standard input.
+
+Where the mapping makes no message id, a line's is the digest of the whole file
+and the number of the line. So the same file again is applied once within the
+duplicate window, packed or not and whatever its name is, and another file is
+another one. A file that has grown is another file too: give its lines ids of
+their own (message_id: in the mapping). Standard input is read once, so there
+the digest is that of --name and the first megabyte.
+
+It fails when nothing was taken because every line is bad or was rejected.
 
 With --simulate nothing is sent to a server: the events are played back in order
 of their time, in a data folder of its own, on business time, with everything
@@ -56,6 +69,7 @@ that becomes due in between, and the mails are counted instead of delivered.`,
 	f := cmd.Flags()
 	f.StringVar(&fl.folder, "config", "", "configuration folder with the source (required)")
 	f.StringVar(&fl.source, "source", "", "the source whose mapping is used; may be left out if there is one of kind file")
+	f.StringVar(&fl.name, "name", "", "for standard input: what makes its message ids differ from those of other input")
 	f.BoolVar(&fl.simulate, "simulate", false, "play the file back on business time instead of sending it")
 	f.BoolVar(&fl.digest, "digest", false, "with --simulate: print the digest of who got which journey's mail on which day")
 	f.BoolVar(&fl.keep, "keep", false, "with --simulate: keep the data folder that was made and say where it is")
@@ -85,8 +99,52 @@ func (c *console) importFile(ctx context.Context, fl importFlags, name string) e
 	if fl.simulate {
 		return c.simulate(ctx, fl, config, src, name, in)
 	}
-	return c.send(ctx, src, name, in)
+	format := src.File
+	if !format.NamesMessages() {
+		content, rest, err := c.contentOf(fl, name, in)
+		if err != nil {
+			return err
+		}
+		format, in = format.Of(content), rest
+	}
+	return c.send(ctx, src, format, name, in)
 }
+
+// identityBytes is how much of standard input tells what it is.
+const identityBytes = 1 << 20
+
+// contentOf gives the short digest that tells one file from all others, and the
+// input as it is to be read: nothing is sent before it is known.
+func (c *console) contentOf(fl importFlags, name string, in io.ReadCloser) (string, io.ReadCloser, error) {
+	digest := sha256.New()
+	if file, err := os.Stat(name); name != "-" && err == nil && file.Mode().IsRegular() {
+		whole, err := c.openFile(name)
+		if err != nil {
+			return "", nil, err
+		}
+		defer func() { _ = whole.Close() }() // It was only read.
+		if _, err := io.Copy(digest, whole); err != nil {
+			return "", nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		return shortDigest(digest), in, nil
+	}
+	if fl.name == "" {
+		return "", nil, usagef("give input that can be read only once a --name: it becomes part of the message ids, so that other input is not taken for the same")
+	}
+	buffered := bufio.NewReaderSize(in, identityBytes)
+	first, err := buffered.Peek(identityBytes)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", nil, fmt.Errorf("read standard input: %w", err)
+	}
+	_, _ = io.WriteString(digest, fl.name+"\n") // A hash never fails to be written to.
+	_, _ = digest.Write(first)
+	return shortDigest(digest), struct {
+		io.Reader
+		io.Closer
+	}{buffered, in}, nil
+}
+
+func shortDigest(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil))[:12] }
 
 func fileSource(config *project.Config, name string) (project.Source, error) {
 	var found []project.Source
@@ -221,38 +279,36 @@ func (c *console) played(fl importFlags, p *app.Played, dir string, took time.Du
 const batchLines = 500
 
 // send maps the file and gives it to a running server.
-func (c *console) send(ctx context.Context, src project.Source, name string, in io.Reader) error {
+func (c *console) send(ctx context.Context, src project.Source, format *source.Format, name string, in io.Reader) error {
 	cl, err := c.client()
 	if err != nil {
 		return err
 	}
 	var batch []json.RawMessage
-	var lines, bad, denied, rejected int64
+	var sum sums
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
-		var a struct {
-			Denied   int64 `json:"denied"`
-			Rejected int64 `json:"rejected"`
-		}
+		var a sums
 		err := cl.do(ctx, "POST", path("import", src.Name), nil, map[string]any{"batch": batch}, &a)
-		denied, rejected, batch = denied+a.Denied, rejected+a.Rejected, batch[:0]
+		sum.Accepted, sum.Denied, sum.Rejected = sum.Accepted+a.Accepted, sum.Denied+a.Denied, sum.Rejected+a.Rejected
+		batch = batch[:0]
 		return err
 	}
 	show := c.progress()
-	err = src.File.Read(ctx, filepath.Base(name), in, func(l source.Line) error {
-		lines++
+	err = format.Read(ctx, filepath.Base(name), in, func(l source.Line) error {
+		sum.Lines++
 		if l.Err != nil {
-			bad++
-			if bad <= 20 {
+			sum.Bad++
+			if sum.Bad <= 20 {
 				_, _ = fmt.Fprintf(c.err, "line %d: %v\n", l.Number, l.Err) // A warning nobody sees stops nothing.
 			}
 			return nil
 		}
 		batch = append(batch, wireOf(&l.Event))
 		if show != nil {
-			show(lines, lines+1, l.Event.Time)
+			show(sum.Lines, sum.Lines+1, l.Event.Time)
 		}
 		if len(batch) < batchLines {
 			return nil
@@ -265,10 +321,30 @@ func (c *console) send(ctx context.Context, src project.Source, name string, in 
 	if err != nil {
 		return err
 	}
+	return c.sent(sum)
+}
+
+// sums is what became of the lines of a file.
+type sums struct {
+	Lines    int64 `json:"lines"`
+	Bad      int64 `json:"bad_lines"`
+	Accepted int64 `json:"accepted"`
+	Denied   int64 `json:"denied"`
+	Rejected int64 `json:"rejected"`
+}
+
+func (c *console) sent(a sums) error {
 	if c.json {
-		return c.printJSON(map[string]int64{"lines": lines, "bad_lines": bad, "denied": denied, "rejected": rejected})
+		if err := c.printJSON(a); err != nil {
+			return err
+		}
+	} else {
+		c.printf("%s lines: %s accepted, %s refused for permission, %s rejected (see `rapport rejected list`), %s bad\n",
+			thousands(a.Lines), thousands(a.Accepted), thousands(a.Denied), thousands(a.Rejected), thousands(a.Bad))
 	}
-	c.printf("%s lines, %s bad, %s refused for permission, %s rejected (see `rapport rejected`)\n", thousands(lines), thousands(bad), thousands(denied), thousands(rejected))
+	if a.Lines > 0 && a.Bad+a.Rejected == a.Lines {
+		return errors.New("nothing was taken: hold the mapping of the source against the file")
+	}
 	return nil
 }
 
