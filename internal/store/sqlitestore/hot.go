@@ -44,11 +44,6 @@ func (h *hot) keep(m id.Message, k *kept) {
 	h.young[m] = k
 }
 
-func (h *hot) forget(m id.Message) {
-	delete(h.young, m)
-	delete(h.old, m)
-}
-
 func (h *hot) clear() { h.young, h.old = nil, nil }
 
 // move takes over the standing that was written; what the mail is stays.
