@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"rapport/internal/consent"
 	"rapport/internal/liquid"
 )
 
@@ -40,12 +41,23 @@ func (p *parser) check() {
 			p.read(pt, r, inBlock)
 		}
 	})
-	if d, ok := p.policy.Purpose(t.Purpose); ok && d.Objectable() {
+	if !p.broken {
+		p.shows(used)
+	}
+}
+
+// shows holds the whole template against what it must show.
+func (p *parser) shows(used map[string]bool) {
+	t, body := p.t, bodyHTML
+	if t.html == nil {
+		body = bodyText
+	}
+	if d, ok := p.purpose(); ok && d.Objectable() {
 		if !used["mail.unsubscribe_url"] && !used["mail.preferences_url"] {
-			p.errorf("body.html", nil, `add <a href="{{ mail.unsubscribe_url }}">Unsubscribe</a>`, "a mail for the purpose %q must show how to leave", t.Purpose)
+			p.errorf(body, nil, `add <a href="{{ mail.unsubscribe_url }}">Unsubscribe</a>`, "a mail for the purpose %q must show how to leave", t.Purpose)
 		}
 		if !used["workspace.postal_address"] {
-			p.warnf("body.html", "add {{ workspace.postal_address }} at the foot", "a mail for the purpose %q shows no postal address, which many laws ask for", t.Purpose)
+			p.warnf(body, "add {{ workspace.postal_address }} at the foot", "a mail for the purpose %q shows no postal address, which many laws ask for", t.Purpose)
 		}
 	}
 	for name := range t.blocks {
@@ -53,6 +65,14 @@ func (p *parser) check() {
 			p.warnf(sheet, fmt.Sprintf("print {{ blocks.%s }} in body.html, or remove it", name), "the block %q is shown nowhere", name)
 		}
 	}
+}
+
+// purpose finds what is declared about the template's purpose.
+func (p *parser) purpose() (*consent.Definition, bool) {
+	if p.policy == nil {
+		return nil, false
+	}
+	return p.policy.Purpose(p.t.Purpose)
 }
 
 func (p *parser) warnf(file, hint, format string, args ...any) {
@@ -102,12 +122,13 @@ func (p *parser) read(pt *part, r liquid.Read, mayFail bool) {
 		}
 	case root == "blocks":
 		name, _, _ := strings.Cut(rest, ".")
-		if p.t.blocks[name] == nil {
+		if p.t.blocks != nil && p.t.blocks[name] == nil {
 			bad("declare it under `blocks:` in template.yaml", "there is no block %q", name)
 		}
 	case root == "now" || root == "today":
 	case r.Guard == liquid.GuardNone && !mayFail && !(pt.fallback != "" && pt.file == sheet):
-		bad(fmt.Sprintf(`write {{ %s | default: "…" }}, or put it inside {%% if %s %%}`, r.Path, r.Path), "%q may be missing and has no default", r.Path)
+		name := p.written(pt, r)
+		bad(fmt.Sprintf(`write {{ %s | default: "…" }}, or put it inside {%% if %s %%}`, name, name), "%q may be missing and has no default", r.Path)
 	}
 }
 
@@ -121,6 +142,50 @@ func (p *parser) where(pt *part, pos liquid.Position) (file string, line, col in
 		if _, ok := p.shared[pos.Template]; ok {
 			file = "partials/" + pos.Template + ".liquid"
 		}
+	default:
+		col = p.unshifted(file, line, col)
 	}
 	return file, line, col
+}
+
+// written gives a value as the author calls it where it stands: in a loop that
+// is the loop's name for it.
+func (p *parser) written(pt *part, r liquid.Read) string {
+	text := pt.text
+	if r.Template != "" && r.Template != pt.file {
+		text = p.shared[r.Template]
+	}
+	for range r.Line - 1 {
+		_, rest, ok := strings.Cut(text, "\n")
+		if !ok {
+			return r.Path
+		}
+		text = rest
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	chars := []rune(line)
+	if r.Column < 1 || r.Column > len(chars) {
+		return r.Path
+	}
+	name := string(chars[r.Column-1:])
+	if end := strings.IndexFunc(name, func(c rune) bool {
+		return c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+	}); end >= 0 {
+		name = name[:end]
+	}
+	// Only what ends as the value does is its name.
+	_, last, _ := cutLast(r.Path)
+	if _, own, ok := cutLast(name); !ok || own != last {
+		return r.Path
+	}
+	return name
+}
+
+// cutLast cuts a path before its last name.
+func cutLast(path string) (before, last string, ok bool) {
+	i := strings.LastIndexByte(path, '.')
+	if i < 0 {
+		return "", path, false
+	}
+	return path[:i], path[i+1:], true
 }

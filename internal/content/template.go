@@ -37,7 +37,8 @@ type Template struct {
 // part is one text of a template.
 type part struct {
 	file     string
-	line     int // of the text within its file, 0 for a whole file
+	line     int    // of the text within its file, 0 for a whole file
+	text     string // as it was compiled
 	compiled *liquid.Template
 	fallback string // for the subject: what it says when a value is missing
 }
@@ -68,9 +69,7 @@ func ParseTemplate(name string, root *yaml.Node, files map[string][]byte, policy
 	p.partials()
 	p.yaml(root)
 	p.body()
-	if !p.failed() {
-		p.check()
-	}
+	p.check()
 	slices.SortStableFunc(p.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -82,6 +81,8 @@ func ParseTemplate(name string, root *yaml.Node, files map[string][]byte, policy
 
 const (
 	sheet       = "template.yaml"
+	bodyHTML    = "body.html"
+	bodyText    = "body.txt"
 	maxBlocks   = 50
 	maxPartFile = 512 << 10
 )
@@ -93,6 +94,8 @@ type parser struct {
 	shared   map[string]string
 	problems []Problem
 	class    *yaml.Node // where the template says its class, nil when it does not
+	shift    int        // characters put before the first line of body.html
+	broken   bool       // a text could not be read: what it shows is not known
 }
 
 func (p *parser) failed() bool {
@@ -235,27 +238,30 @@ func (p *parser) line(v *yaml.Node) *part {
 		p.errorf(sheet, v, "write what it says", "a text is missing here")
 		return nil
 	}
-	out.compiled = p.compile(sheet, text, text.Value, liquid.PlainText)
+	out.compiled, out.text = p.compile(sheet, text, text.Value, liquid.PlainText), text.Value
 	return out
 }
 
 func (p *parser) blocks(v *yaml.Node) {
 	if v.Kind != yaml.MappingNode {
 		p.errorf(sheet, v, "write `name: {html: blocks/name.html, fallback: blocks/none.html}`", "blocks must be a mapping")
+		p.t.blocks = nil
 		return
 	}
 	if len(v.Content)/2 > maxBlocks {
 		p.errorf(sheet, v, "", "%d blocks are declared, the limit is %d", len(v.Content)/2, maxBlocks)
+		p.t.blocks = nil
 		return
 	}
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		key, body := v.Content[i], v.Content[i+1]
 		b := &block{name: key.Value}
-		decided := false
+		decided, shown := false, false
 		for j := 0; body.Kind == yaml.MappingNode && j+1 < len(body.Content); j += 2 {
 			k, val := body.Content[j], body.Content[j+1]
 			switch k.Value {
 			case "html":
+				shown = true
 				b.part = p.file(val.Value, val, liquid.HTML)
 			case "fallback":
 				decided = true
@@ -270,7 +276,7 @@ func (p *parser) blocks(v *yaml.Node) {
 			}
 		}
 		switch {
-		case b.part == nil && !p.failed():
+		case !shown:
 			p.errorf(sheet, key, "write `html: blocks/name.html`", "the block %q has no file", key.Value)
 		case !decided:
 			p.errorf(sheet, key, `write the file that stands in when the block fails, fallback: "" for nothing, or essential: true`, "the block %q has no fallback", key.Value)
@@ -285,39 +291,51 @@ func (p *parser) file(name string, at *yaml.Node, escape liquid.Escape) *part {
 	switch {
 	case !ok:
 		p.errorf(sheet, at, "put the file into the template's folder", "there is no file %q", name)
+		p.broken = true
 		return nil
 	case len(body) > maxPartFile:
 		p.errorf(name, nil, "", "the file has %d bytes, the limit is %d", len(body), maxPartFile)
+		p.broken = true
 		return nil
 	}
 	c := p.compile(name, nil, string(body), escape)
 	if c == nil {
 		return nil
 	}
-	return &part{file: name, compiled: c}
+	return &part{file: name, compiled: c, text: string(body)}
 }
 
 // body reads body.html and body.txt. A fragment is given the document around it.
 func (p *parser) body() {
-	page, hasHTML := p.files["body.html"]
-	_, hasText := p.files["body.txt"]
+	page, hasHTML := p.files[bodyHTML]
+	plain, hasText := p.files[bodyText]
 	switch {
 	case !hasHTML && !hasText:
-		p.errorf("body.html", nil, "write the HTML part", "the file is missing")
+		p.errorf(bodyHTML, nil, "write the HTML part", "the file is missing")
+		p.broken = true
 		return
 	case hasHTML && len(page) > maxPartFile:
-		p.errorf("body.html", nil, "", "the file has %d bytes, the limit is %d", len(page), maxPartFile)
+		p.errorf(bodyHTML, nil, "", "the file has %d bytes, the limit is %d", len(page), maxPartFile)
+		p.broken = true
+	case hasHTML && len(bytes.TrimSpace(page)) == 0:
+		p.errorf(bodyHTML, nil, "write what the mail says, or remove the file for a mail of text alone", "the file is empty")
+		p.broken = true
 	case hasHTML:
 		text := string(page)
 		if !bytes.Contains(bytes.ToLower(page), []byte("<body")) {
 			text = documentHead + text + documentTail
+			p.shift = len(documentHead)
 		}
-		if c := p.compile("body.html", nil, text, liquid.HTML); c != nil {
-			p.t.html = &part{file: "body.html", compiled: c}
+		if c := p.compile(bodyHTML, nil, text, liquid.HTML); c != nil {
+			p.t.html = &part{file: bodyHTML, compiled: c, text: text}
 		}
 	}
-	if hasText {
-		p.t.text = p.file("body.txt", nil, liquid.PlainText)
+	switch {
+	case hasText && len(bytes.TrimSpace(plain)) == 0:
+		p.errorf(bodyText, nil, "write what the mail says, or remove the file: the text is then made from the HTML part", "the file is empty")
+		p.broken = true
+	case hasText:
+		p.t.text = p.file(bodyText, nil, liquid.PlainText)
 	}
 }
 
@@ -336,6 +354,7 @@ func (p *parser) compile(file string, at *yaml.Node, text string, escape liquid.
 		}
 		return c
 	}
+	p.broken = true
 	var many liquid.Errors
 	var one *liquid.Error
 	switch {
@@ -362,5 +381,15 @@ func (p *parser) liquidProblem(e *liquid.Error, at *yaml.Node, warning bool) {
 	if at != nil && e.Name == sheet {
 		x.Line, x.Column = at.Line+e.Line-1, at.Column
 	}
+	x.Column = p.unshifted(e.Name, x.Line, x.Column)
 	p.problems = append(p.problems, x)
+}
+
+// unshifted gives the column as the author sees it: before the first line of a
+// fragment stands the document's head.
+func (p *parser) unshifted(file string, line, column int) int {
+	if file == bodyHTML && line == 1 {
+		return max(1, column-p.shift)
+	}
+	return column
 }

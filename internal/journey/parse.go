@@ -22,6 +22,13 @@ import (
 // up to MaxProblems. Names of other files (templates, segments, purposes) are
 // not checked here: Refs tells them.
 func Parse(name string, n *yaml.Node) (*Definition, []rule.Problem) {
+	d, _, problems := Read(name, n)
+	return d, problems
+}
+
+// Read does what Parse does, and also gives what a text with mistakes refers to,
+// as far as it could be read, so that one mistake does not hide those across files.
+func Read(name string, n *yaml.Node) (*Definition, Refs, []rule.Problem) {
 	p := &parser{def: &Definition{name: name}}
 	if n != nil && n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
 		n = n.Content[0]
@@ -34,7 +41,7 @@ func Parse(name string, n *yaml.Node) (*Definition, []rule.Problem) {
 	}
 	left := MaxNodes
 	if !p.bounded(n, &left, 0) {
-		return nil, p.problems
+		return nil, Refs{}, p.problems
 	}
 	p.definition(n)
 	if len(p.problems) > 0 {
@@ -44,10 +51,10 @@ func Parse(name string, n *yaml.Node) (*Definition, []rule.Problem) {
 			}
 			return a.Column - b.Column
 		})
-		return nil, p.problems
+		return nil, p.def.refs, p.problems
 	}
 	p.def.digest = digest(n)
-	return p.def, nil
+	return p.def, p.def.refs, nil
 }
 
 // parser collects a definition and every mistake in it.

@@ -137,6 +137,7 @@ func (p *parser) send(v *yaml.Node, f map[string]*yaml.Node, at int) {
 	n.template = p.name(v, "send")
 	if n.template != "" && !validName(n.template) {
 		p.fail(v, "the name of a folder in templates/", "a template's name is small letters, digits, - and _")
+		n.template = ""
 	}
 	d.refs.Templates = addRef(d.refs.Templates, n.template, v.Line, v.Column)
 	n.purpose, n.provider, n.validFor = d.purpose, d.provider, d.validFor

@@ -19,6 +19,7 @@ func (l *loader) cross() {
 	l.crossSources()
 	l.crossSegments()
 	l.crossJourneys()
+	l.crossPostal()
 	l.eventNames()
 	if Errors(l.report.problems) == 0 {
 		l.compile()
@@ -78,6 +79,23 @@ func (l *loader) crossSending() {
 	}
 }
 
+// crossPostal warns when mails that people may say no to are sent without
+// saying from where.
+func (l *loader) crossPostal() {
+	f := l.parsed["rapport.yaml"]
+	if f == nil || l.config.Policy == nil || l.config.Workspace.Sending.Postal != "" {
+		return
+	}
+	for _, name := range l.templateNames() {
+		own := l.templatePurpose(name)
+		if d, ok := l.config.Policy.Purpose(own); ok && d.Objectable() {
+			f.warnf(f.find("sending"), "write `postal_address: Acorn Books, 1 High Street, Sampletown` under sending",
+				"there is no postal address, and many laws ask for one in mails such as %q (%s)", name, own)
+			return
+		}
+	}
+}
+
 // crossSources checks that what comes in is permitted by a declared purpose.
 func (l *loader) crossSources() {
 	if len(l.in("sources")) == 0 {
@@ -131,12 +149,11 @@ func (l *loader) hasPurpose(f *file, n *yaml.Node, p purpose.Purpose) bool {
 // and that somebody can be in each.
 func (l *loader) crossSegments() {
 	names, reads := l.segmentNames(), map[string][]string{}
-	for _, d := range l.config.Segments {
-		reads[d.Name] = d.Rule.Segments()
-		f := l.parsed["segments/"+d.Name+".yaml"]
-		for _, other := range reads[d.Name] {
+	for _, n := range l.in("segments") {
+		reads[n.name] = l.segmentsRead(n)
+		for _, other := range reads[n.name] {
 			if !slices.Contains(names, other) {
-				f.errorf(findValue(f.root, "in_segment", other), didYouMean(other, names), "there is no segment %q", other)
+				n.file.errorf(findValue(n.file.root, "in_segment", other), didYouMean(other, names), "there is no segment %q", other)
 			}
 		}
 	}
@@ -148,8 +165,27 @@ func (l *loader) crossSegments() {
 	for _, n := range l.in("segments") {
 		if r := child(n.file.root, "rule"); r != nil {
 			n.file.contradictions(r, "nobody can be in this segment")
+			n.file.letters(r)
 		}
 	}
+}
+
+// segmentsRead lists the segments that a segment reads: those of its rule, or,
+// where that has a mistake, what stands in the text.
+func (l *loader) segmentsRead(n named) (names []string) {
+	for _, d := range l.config.Segments {
+		if d.Name == n.name {
+			return d.Rule.Segments()
+		}
+	}
+	if r := child(n.file.root, "rule"); r != nil {
+		eachValue(r, []string{"in_segment"}, func(v *yaml.Node) {
+			if v.Value != "" && !slices.Contains(names, v.Value) {
+				names = append(names, v.Value)
+			}
+		})
+	}
+	return names
 }
 
 // segmentNames lists the segments that have a file, readable or not, so that a

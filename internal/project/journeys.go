@@ -14,9 +14,11 @@ import (
 
 // readJourneys gives each file of journeys/ to its room.
 func (l *loader) readJourneys() {
+	l.refs = map[string]journey.Refs{}
 	for _, n := range l.in("journeys") {
-		d, problems := journey.Parse(n.name, n.file.root)
+		d, refs, problems := journey.Read(n.name, n.file.root)
 		n.file.rule(problems)
+		l.refs[n.name] = refs
 		if d != nil {
 			l.config.Journeys = append(l.config.Journeys, d)
 		}
@@ -24,16 +26,15 @@ func (l *loader) readJourneys() {
 }
 
 // crossJourneys checks that what journeys name exists and fits, that every step
-// can be reached, and warns of what will surprise.
+// can be reached, and warns of what will surprise. A mistake within a journey
+// does not hide those across files.
 func (l *loader) crossJourneys() {
-	for _, n := range l.in("journeys") {
-		if steps := child(n.file.root, "steps"); steps != nil {
-			n.file.reachable(steps)
-		}
-	}
 	segments, providers, templates := l.segmentNames(), l.providerNames(), l.templateNames()
-	for _, d := range l.config.Journeys {
-		f, refs := l.parsed["journeys/"+d.Name()+".yaml"], d.Refs()
+	for _, n := range l.in("journeys") {
+		f, refs := n.file, l.refs[n.name]
+		if steps := child(f.root, "steps"); steps != nil {
+			f.reachable(steps)
+		}
 		for _, r := range refs.Segments {
 			if !slices.Contains(segments, r.Name) {
 				f.errorf(f.nameAt(r), didYouMean(r.Name, segments), "there is no segment %q", r.Name)
@@ -49,11 +50,14 @@ func (l *loader) crossJourneys() {
 				l.consentSource(f, r)
 			}
 		}
+		warned := map[string]bool{}
 		for _, s := range refs.Sends {
 			l.crossTemplate(f, s, templates)
-			l.crossSend(f, s)
+			l.crossSend(f, s, warned)
 		}
-		l.crossReentry(f, d)
+	}
+	for _, d := range l.config.Journeys {
+		l.crossReentry(l.parsed["journeys/"+d.Name()+".yaml"], d)
 	}
 }
 
@@ -95,8 +99,9 @@ func (l *loader) consentSource(f *file, r journey.Ref) {
 	}
 }
 
-// crossSend holds one mail of a journey against its template, purpose and class.
-func (l *loader) crossSend(f *file, s journey.SendRef) {
+// crossSend holds one mail of a journey against its template, purpose and
+// class. A mail that is sent by several steps is warned of once.
+func (l *loader) crossSend(f *file, s journey.SendRef, warned map[string]bool) {
 	here := at(s.Line, s.Column)
 	if l.config.Policy == nil {
 		return
@@ -108,6 +113,11 @@ func (l *loader) crossSend(f *file, s journey.SendRef) {
 	service := s.Purpose == purpose.Service || strings.HasPrefix(string(s.Purpose), string(purpose.Service)+".")
 	switch {
 	case service && s.Class.Marketing():
+		same := s.Template + " " + string(s.Purpose)
+		if warned[same] {
+			return
+		}
+		warned[same] = true
 		f.warnf(here, "write `class: transactional` if people wait for it",
 			"the mail %q serves %q but is sent as marketing: caps and quiet hours hold it back, and it is never sent twice", s.Template, s.Purpose)
 	case s.Class == message.Transactional && d.Scope == consent.AddressScope && d.Objectable():

@@ -97,7 +97,8 @@ type loader struct {
 	fsys   fs.FS
 	report *report
 	files  map[string][]byte
-	parsed map[string]*file // the YAML files that could be read
+	parsed map[string]*file        // the YAML files that could be read
+	refs   map[string]journey.Refs // of each journey, also of those with mistakes
 	config Config
 }
 

@@ -3,6 +3,7 @@ package project
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -19,6 +20,7 @@ func (f *file) contradictions(n *yaml.Node, consequence string) {
 	}
 	if list != nil && list.Kind == yaml.SequenceNode {
 		f.contradict(list.Content, consequence)
+		f.ranges(list.Content, consequence)
 		for _, c := range list.Content {
 			f.contradictions(c, consequence)
 		}
@@ -46,6 +48,52 @@ func (f *file) contradict(conditions []*yaml.Node, consequence string) {
 			}
 		}
 	}
+}
+
+// ranges warns of one trait that must be more than one number and less than
+// another that is not greater.
+func (f *file) ranges(conditions []*yaml.Node, consequence string) {
+	least, most := map[string]float64{}, map[string]float64{}
+	for _, c := range conditions {
+		name := child(c, "trait")
+		if name == nil {
+			continue
+		}
+		for _, key := range []string{"gt", "gte", "lt", "lte"} {
+			n := child(c, key)
+			if n == nil {
+				continue
+			}
+			v, err := strconv.ParseFloat(n.Value, 64)
+			if err != nil {
+				continue
+			}
+			bounds, tighter := most, func(a, b float64) bool { return a < b }
+			if key[0] == 'g' {
+				bounds, tighter = least, func(a, b float64) bool { return a > b }
+			}
+			if old, ok := bounds[name.Value]; !ok || tighter(v, old) {
+				bounds[name.Value] = v
+			}
+			low, hasLow := least[name.Value]
+			high, hasHigh := most[name.Value]
+			if hasLow && hasHigh && low > high {
+				f.warnf(c, "change one of the bounds, or use `any`", "%s: %q cannot be more than %v and less than %v", consequence, name.Value, low, high)
+			}
+		}
+	}
+}
+
+// letters warns of an order among texts: what is neither a number nor a date is
+// compared letter by letter, and with a number not at all.
+func (f *file) letters(n *yaml.Node) {
+	eachValue(n, []string{"gt", "gte", "lt", "lte"}, func(v *yaml.Node) {
+		tag := v.ShortTag()
+		if v.Value == "" || tag != "!!str" || v.Value[0] >= '0' && v.Value[0] <= '9' {
+			return
+		}
+		f.warnf(v, "write a number or a date, unless letters are meant", "%q orders texts by their letters: no number is more or less than it", v.Value)
+	})
 }
 
 // flat writes a node so that equal conditions have equal text.

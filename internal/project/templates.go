@@ -34,7 +34,7 @@ func (l *loader) templateFolders() map[string]map[string][]byte {
 }
 
 // readTemplates gives each folder of templates/ to its room. Without purposes
-// nothing can be said about a template.
+// it is still said what else is wrong.
 func (l *loader) readTemplates() {
 	folders := l.templateFolders()
 	shared := folders[sharedPartials]
@@ -50,7 +50,7 @@ func (l *loader) readTemplates() {
 		if _, there := l.files[sheet]; !there {
 			l.report.add(Problem{File: sheet, Severity: Error, Message: "the file is missing", Hint: "write subject and purpose into it"})
 		}
-		if f == nil || l.config.Policy == nil {
+		if f == nil {
 			continue
 		}
 		lent := share(folders[name], shared)
@@ -130,11 +130,25 @@ func (l *loader) crossTemplate(f *file, s journey.SendRef, names []string) {
 		f.errorf(findValue(f.root, "send", s.Template), hint, "there is no template %q", s.Template)
 		return
 	}
-	t, ok := l.config.Templates[s.Template]
-	if ok && t.Purpose != "" && s.Purpose != "" && !serves(t.Purpose, s.Purpose) {
-		f.errorf(at(s.Line, s.Column), "send it for "+string(t.Purpose)+", or use another template",
-			"the template %q is for %q, this step sends it for %q", s.Template, t.Purpose, s.Purpose)
+	own := l.templatePurpose(s.Template)
+	if own != "" && s.Purpose != "" && !serves(own, s.Purpose) {
+		f.errorf(at(s.Line, s.Column), "send it for "+string(own)+", or use another template",
+			"the template %q is for %q, this step sends it for %q", s.Template, own, s.Purpose)
 	}
+}
+
+// templatePurpose gives what a template is for, also of one with mistakes, ""
+// where that is no declared purpose about mail.
+func (l *loader) templatePurpose(name string) purpose.Purpose {
+	f := l.parsed[path.Join("templates", name, "template.yaml")]
+	if f == nil || l.config.Policy == nil {
+		return ""
+	}
+	n := child(f.root, "purpose")
+	if n == nil || !l.config.Policy.Mailable(purpose.Purpose(n.Value)) {
+		return ""
+	}
+	return purpose.Purpose(n.Value)
 }
 
 // serves tells whether a template for one purpose may be sent for another: for
