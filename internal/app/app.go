@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,7 @@ import (
 	"rapport/internal/delivery/devinbox"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
+	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -75,9 +77,12 @@ type House struct {
 	inbox    *devinbox.Inbox
 	hello    string
 
-	mu       sync.Mutex
-	current  *edition // in effect
-	applying sync.Mutex
+	mu      sync.Mutex
+	current *edition // in effect
+
+	zones     sync.Map // name → *time.Location
+	zoneCount atomic.Int64
+	applying  sync.Mutex
 
 	closers []func() error
 }
@@ -140,6 +145,14 @@ func (h *House) openCellar(ctx context.Context) error {
 	if h.keys, err = loadKeys(h.Data, stateErr != nil && logErr != nil); err != nil {
 		return err
 	}
+	switch {
+	case stateErr == nil && logErr != nil:
+		return fault.New(fault.Conflict, "log_missing", "the data folder has state.db but no log.db: restore both from one backup")
+	case stateErr != nil && logErr == nil:
+		if err := h.mustBeNew(ctx, logPath); err != nil {
+			return err
+		}
+	}
 	if h.logStore, err = sqlitestore.OpenLog(sqlitestore.LogConfig{Path: logPath, Logger: h.logger, VFS: h.VFS}); err != nil {
 		return err
 	}
@@ -156,6 +169,26 @@ func (h *House) openCellar(ctx context.Context) error {
 	}
 	h.editions = &editions{state: h.state, made: map[int]*edition{}}
 	return nil
+}
+
+// mustBeNew refuses a log without its state, unless nothing was ever written to
+// it: walking it again would decide again what was sent already.
+func (h *House) mustBeNew(ctx context.Context, path string) error {
+	l, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: path, Logger: h.logger, VFS: h.VFS})
+	if err != nil {
+		return err
+	}
+	used := false
+	for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
+		tail, _, terr := l.Tail(ctx, lane)
+		err = errors.Join(err, terr)
+		used = used || tail > 0
+	}
+	if err = errors.Join(err, l.Close()); err == nil && used {
+		err = fault.New(fault.Conflict, "state_missing",
+			"the data folder has a log of events but no state.db: restore both from one backup; walking the log again would send again what was sent")
+	}
+	return err
 }
 
 // firstEdition finds the configuration to begin with, and stores the first one.

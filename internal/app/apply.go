@@ -48,11 +48,7 @@ func (h *House) Plan(ctx context.Context, files map[string][]byte) (*Plan, error
 func (h *House) compare(files map[string][]byte) (*edition, *Plan, error) {
 	config, problems := project.Load(folder(files))
 	if config == nil {
-		e := fault.New(fault.Invalid, "bad_configuration", "the configuration does not hold together: %d mistakes", project.Errors(problems))
-		for _, p := range problems {
-			e.Fields = append(e.Fields, fault.Field{Pointer: fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column), Detail: p.Message + "; " + p.Hint})
-		}
-		return nil, nil, e
+		return nil, nil, badConfiguration("the configuration does not hold together", problems)
 	}
 	now := h.edition()
 	next, err := build(now.number+1, config)
@@ -62,8 +58,34 @@ func (h *House) compare(files map[string][]byte) (*edition, *Plan, error) {
 	if _, _, err := h.waysOut(config); err != nil {
 		return nil, nil, fault.Wrap(err, fault.Invalid, "bad_configuration", "%s", err.Error())
 	}
+	if missing := config.CheckSecrets(h.Secrets); project.Errors(missing) > 0 {
+		return nil, nil, badConfiguration("secrets of the configuration cannot be read by the server", missing)
+	}
 	changes := project.Diff(now.config, config)
+	problems = append(problems, atNextStart(now.config, config)...)
 	return next, &Plan{Version: now.number, Digest: config.Digest, Changes: changes, Moves: map[string]Moved{}, Problems: problems}, nil
+}
+
+// badConfiguration names every mistake with its place.
+func badConfiguration(what string, problems []project.Problem) error {
+	e := fault.New(fault.Invalid, "bad_configuration", "%s: %d mistakes", what, project.Errors(problems))
+	for _, p := range problems {
+		e.Fields = append(e.Fields, fault.Field{Pointer: fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column), Detail: p.Message + "; " + p.Hint})
+	}
+	return e
+}
+
+// atNextStart warns of settings that a running server does not change.
+func atNextStart(was, next *project.Config) []project.Problem {
+	a, b := was.Workspace, next.Workspace
+	if a.Limits == b.Limits && a.Events.DedupeWindow == b.Events.DedupeWindow {
+		return nil
+	}
+	return []project.Problem{{
+		File: "rapport.yaml", Severity: project.Warning,
+		Message: "other limits and another dedupe_window take effect at the next start of the server",
+		Hint:    "everything else takes effect at once",
+	}}
 }
 
 // Apply lets a folder be in effect, as one version or not at all. expect is the
@@ -89,7 +111,8 @@ func (h *House) Apply(ctx context.Context, files map[string][]byte, expect int) 
 	}
 	pos, err := h.announce(ctx, number)
 	if err != nil {
-		return nil, err
+		return nil, fault.Wrap(err, fault.Unavailable, "not_in_the_log_yet",
+			"version %d is stored but could not be written to the log: it takes effect at the next start, or apply the folder again", number)
 	}
 	if err := h.walker.Wait(ctx, eventlog.Live, pos); err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "not_walked_yet", "version %d is stored and in the log; the walk has not come to it yet", number)
@@ -149,6 +172,9 @@ func (h *House) Begin(ctx context.Context, config *project.Config) error {
 	}
 	if config == nil || config.Digest == h.edition().config.Digest {
 		return nil
+	}
+	if now := h.edition(); now.number > 1 {
+		h.logger.Warn("the configuration folder differs from the version in effect and replaces it", "version", now.number)
 	}
 	began := time.Now()
 	plan, err := h.Apply(ctx, config.Files, 0)

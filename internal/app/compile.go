@@ -2,11 +2,16 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
 	"sync"
 	"testing/fstest"
+
+	"go.yaml.in/yaml/v4"
 
 	"rapport/internal/content"
 	"rapport/internal/journey"
@@ -35,9 +40,6 @@ type editions struct {
 	made map[int]*edition
 }
 
-// olderJourneys is how many former versions are kept for the people inside.
-const olderJourneys = 20
-
 // edition gives a version that was stored.
 func (e *editions) edition(ctx context.Context, number int) (*edition, error) {
 	e.mu.Lock()
@@ -63,33 +65,71 @@ func (e *editions) edition(ctx context.Context, number int) (*edition, error) {
 	return out, nil
 }
 
-// journeysBefore gives the journeys of former versions, in which somebody may
-// still be, nil when there was none.
+// journeysBefore gives the journeys of all former versions, in which somebody
+// may still be, nil when there was none. Versions whose journeys are those of
+// the version before add nothing, so that people inside keep the number they
+// entered on however often the rest was changed.
 func (e *editions) journeysBefore(ctx context.Context, number int) (*journey.Catalog, error) {
 	var older *journey.Catalog
-	for n := max(1, number-olderJourneys); n < number; n++ {
-		made, err := e.compile(ctx, n)
-		var gone *missingVersionError
-		switch {
-		case errors.As(err, &gone):
-			continue // stored, but refused before it was in effect
-		case err != nil:
+	was := map[string]string{}
+	for n := 1; n < number; n++ {
+		files, err := e.journeyFiles(ctx, n)
+		if err != nil {
 			return nil, err
 		}
+		if files == nil || maps.Equal(files, was) {
+			continue
+		}
+		was = files
+		next, err := journey.Compile(n, parseJourneys(files))
+		if err != nil {
+			return nil, fmt.Errorf("compile the journeys of configuration %d: %w", n, err)
+		}
 		if older == nil {
-			older = made.walk.Journeys
+			older = next
 		} else {
-			older = made.walk.Journeys.After(older)
+			older = next.After(older)
 		}
 	}
 	return older, nil
 }
 
-// missingVersionError tells that a configuration was never in effect here.
-type missingVersionError struct{ number int }
+// journeyFiles reads the journeys of a stored version, nil for a number that
+// was never used.
+func (e *editions) journeyFiles(ctx context.Context, number int) (files map[string]string, err error) {
+	err = e.state.Read(ctx, func(tx store.Tx) error {
+		v, ok, err := tx.Project().Version(number)
+		if !ok || err != nil {
+			return err
+		}
+		files = map[string]string{}
+		for name, body := range v.Files {
+			if dir, file := path.Split(name); dir == "journeys/" && path.Ext(file) == ".yaml" {
+				files[strings.TrimSuffix(file, ".yaml")] = string(body)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		err = fmt.Errorf("read configuration %d: %w", number, err)
+	}
+	return files, err
+}
 
-func (m *missingVersionError) Error() string {
-	return fmt.Sprintf("configuration %d is not in the state store", m.number)
+// parseJourneys reads journeys that were in effect once. One that a newer
+// program no longer reads is left out: whoever is inside is told so.
+func parseJourneys(files map[string]string) []*journey.Definition {
+	var out []*journey.Definition
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		var root yaml.Node
+		if yaml.Unmarshal([]byte(files[name]), &root) != nil {
+			continue
+		}
+		if d, problems := journey.Parse(name, &root); d != nil && len(problems) == 0 {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
@@ -106,7 +146,7 @@ func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
 		return nil, fmt.Errorf("read configuration %d: %w", number, err)
 	}
 	if !ok {
-		return nil, &missingVersionError{number}
+		return nil, fmt.Errorf("%w: configuration %d", processor.ErrNoVersion, number)
 	}
 	config, problems := project.Load(folder(v.Files))
 	if config == nil {

@@ -13,6 +13,7 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/id"
 	"rapport/internal/outbox"
+	"rapport/internal/profile"
 	"rapport/internal/store"
 )
 
@@ -230,10 +231,48 @@ func (h *House) newDispatcher(e *edition) (*delivery.Dispatcher, error) {
 		Providers: ways, Default: sending.Provider, Limits: limits,
 		Rules: outbox.Rules{Caps: sending.Caps, Quiet: sending.Quiet},
 		Now:   h.clock.Now, Mono: time.Now, Until: h.clock.Until,
-		Zone:   func(store.Tx, id.Person) *time.Location { return e.config.Workspace.TimeZone },
+		Zone:   h.zoneOf(e),
 		Logger: h.logger.With("room", "delivery"),
 	})
 }
+
+// zoneOf gives the zone on whose clock a reader's quiet hours are: the person's
+// own where their `timezone` trait names one, else the workspace's.
+func (h *House) zoneOf(e *edition) func(store.Tx, id.Person) *time.Location {
+	workspace, quiet := e.config.Workspace.TimeZone, e.config.Workspace.Sending.Quiet
+	return func(tx store.Tx, who id.Person) *time.Location {
+		if quiet == (outbox.Quiet{}) {
+			return workspace
+		}
+		_, r, _, err := row(tx, who)
+		if err != nil {
+			return workspace // Whoever cannot be read is found out by the gate.
+		}
+		var p profile.Profile
+		if p.Decode(r.Profile) != nil {
+			return workspace
+		}
+		name := p.Text("timezone")
+		if name == "" || name == "Local" {
+			return workspace
+		}
+		if known, ok := h.zones.Load(name); ok {
+			return known.(*time.Location)
+		}
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			zone = workspace
+		}
+		if h.zoneCount.Add(1) < maxZones {
+			h.zones.Store(name, zone)
+		}
+		return zone
+	}
+}
+
+// maxZones bounds what is remembered of zone names: the database has about 600,
+// traits may hold anything.
+const maxZones = 1000
 
 // telling is a state store that tells when something was written: what sending
 // writes, the relay may have to say.

@@ -62,11 +62,19 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 		}
 		group.Go(func() { ended <- h.inbox.ServeSMTP(inner, mail) })
 	}
-	group.Go(func() { ended <- h.Run(inner) })
+	group.Go(func() {
+		err := h.Run(inner)
+		stop() // whoever waits for the walk must not wait for ever
+		ended <- err
+	})
 	if err := h.Begin(inner, config); err != nil {
 		stop()
+		if rerr := <-ended; rerr != nil {
+			err = rerr // why the walk ended is why nothing began
+		}
+		err = errors.Join(err, listener.Close())
 		group.Wait()
-		return errors.Join(err, listener.Close())
+		return err
 	}
 	group.Go(func() { ended <- serve(server, listener) })
 	if admin != nil {

@@ -30,6 +30,11 @@ import (
 // must not commit.
 var ErrMoved = errors.New("another walker has moved the lane")
 
+// ErrNoVersion is what Config.Load wraps when the log names a configuration that
+// the state does not hold: the state is older than its log, and walking on
+// would decide again what it has forgotten.
+var ErrNoVersion = errors.New("the state is older than its log: restore both from one backup; missing is")
+
 // Books is what the walk's transaction touches.
 type Books struct {
 	Persons  person.Store
@@ -122,6 +127,7 @@ type Walker struct {
 	walked   [2]int64      // positions, by lane
 	moved    chan struct{} // closed and replaced at each commit
 	rung     timer.Alarm   // how far the scanner has come
+	behind   int64         // earliest instant armed since the scanner last looked
 	backfill segment.Backfill
 	stats    Stats
 }
