@@ -48,17 +48,43 @@ func (h *House) waysOut(c *project.Config) (map[string]delivery.Provider, map[st
 
 // returning is a provider to which bounces come back at an address of its own.
 type returning struct {
-	delivery.Provider
+	delivery.Connector
 	to string
 }
 
+var _ delivery.Connector = returning{}
+
 // Send implements delivery.Provider.
 func (r returning) Send(ctx context.Context, mails []message.Rendered) []message.Outcome {
+	return r.Connector.Send(ctx, returnedTo(r.to, mails))
+}
+
+// Connect implements delivery.Connector.
+func (r returning) Connect(ctx context.Context) (delivery.Line, message.Outcome) {
+	l, o := r.Connector.Connect(ctx)
+	if l == nil {
+		return nil, o
+	}
+	return returningLine{l, r.to}, o
+}
+
+// returningLine is a connection of such a provider.
+type returningLine struct {
+	delivery.Line
+	to string
+}
+
+// Send implements delivery.Line.
+func (l returningLine) Send(ctx context.Context, mails []message.Rendered) []message.Outcome {
+	return l.Line.Send(ctx, returnedTo(l.to, mails))
+}
+
+func returnedTo(to string, mails []message.Rendered) []message.Rendered {
 	own := slices.Clone(mails)
 	for i := range own {
-		own[i].EnvelopeFrom = r.to
+		own[i].EnvelopeFrom = to
 	}
-	return r.Provider.Send(ctx, own)
+	return own
 }
 
 func (h *House) relay(p project.Provider) (*smtprelay.Relay, error) {

@@ -22,6 +22,23 @@ type Provider interface {
 	Capabilities() Capabilities
 }
 
+// Connector is a Provider that talks over connections. Where a provider is one,
+// a mail is handed over only when a connection stands ready for it, so that a
+// process that is killed while it dials leaves no mail of unknown end.
+type Connector interface {
+	Provider
+	// Connect gives a connection that is ready for mails. Without one the outcome
+	// tells why; it is of the same kind as those of Send and never MaybeSent.
+	Connect(ctx context.Context) (Line, message.Outcome)
+}
+
+// Line is one connection that stands ready. Send is as in Provider; Close must
+// be called when the line is not needed any more, whether or not it was used.
+type Line interface {
+	Send(ctx context.Context, mails []message.Rendered) []message.Outcome
+	Close()
+}
+
 // Capabilities say what a provider can do; zero values are the least.
 type Capabilities struct {
 	Batch       int           // most mails of one Send; 0 means 1

@@ -22,6 +22,7 @@ type worker struct {
 	batch   []*job
 	passed  []bool
 	mails   []message.Rendered
+	line    Line   // the connection for the batch in hand, where the provider has such
 	pending *entry // outcomes of the Send before
 }
 
@@ -60,10 +61,55 @@ func (w *worker) round(ctx context.Context) {
 	if w.batch = ready; len(ready) == 0 {
 		return
 	}
+	if !w.connect(ctx) {
+		return
+	}
+	defer w.hangUp()
 	// What was sent before is recorded before anything new can be on the wire.
 	w.settled()
 	if w.handOver(); len(w.batch) > 0 {
 		w.send(ctx)
+	}
+}
+
+// connect waits for a connection where the provider has such; without one the
+// mails of the batch end up as if it had been lost at once.
+func (w *worker) connect(ctx context.Context) bool {
+	c, ok := w.l.provider.(Connector)
+	if !ok {
+		return true
+	}
+	o := message.Outcome{Verdict: message.NotSent, Reason: "provider_unreachable"}
+	func() {
+		ctx, cancel := context.WithTimeout(ctx, w.l.deadline)
+		defer cancel()
+		defer func() {
+			if p := recover(); p != nil {
+				w.d.cfg.Logger.Error("a provider panicked", "provider", w.l.name)
+			}
+		}()
+		w.line, o = c.Connect(ctx)
+	}()
+	if w.line != nil {
+		return true
+	}
+	if o.Verdict == message.MaybeSent || o.Verdict < message.SentOK || o.Verdict > message.ProviderFault {
+		o = message.Outcome{Verdict: message.NotSent, Reason: "provider_unreachable"} // nothing has left
+	}
+	outcomes := make([]message.Outcome, len(w.batch))
+	for i := range outcomes {
+		outcomes[i] = o
+	}
+	w.settled()
+	w.conclude(outcomes)
+	return false
+}
+
+// hangUp gives the connection back.
+func (w *worker) hangUp() {
+	if w.line != nil {
+		w.line.Close()
+		w.line = nil
 	}
 }
 
@@ -254,8 +300,13 @@ func (w *worker) send(ctx context.Context) {
 	for _, j := range w.batch {
 		w.mails = append(w.mails, j.rendered)
 	}
-	outcomes := d.sendSafely(ctx, w.l, w.mails)
-	now := d.cfg.Mono()
+	w.conclude(d.sendSafely(ctx, w.l, w.line, w.mails))
+	clear(w.mails)
+}
+
+// conclude tells the lane what became of the batch and has it recorded.
+func (w *worker) conclude(outcomes []message.Outcome) {
+	d, now := w.d, w.d.cfg.Mono()
 	for i, j := range w.batch {
 		a, alarmed := w.l.report(hostOf(j.rendered.To.Email), &outcomes[i], now)
 		if alarmed {
@@ -264,7 +315,6 @@ func (w *worker) send(ctx context.Context) {
 	}
 	jobs := append([]*job(nil), w.batch...)
 	w.pending = d.record(jobs, outcomes)
-	clear(w.mails)
 }
 
 // alert tells an operator that sending is held back and what to look at.
@@ -276,7 +326,7 @@ func (d *Dispatcher) alert(l *lane, a alarm, o *message.Outcome) {
 
 // sendSafely calls the provider under its deadline. Whatever it does not say
 // clearly is MaybeSent.
-func (d *Dispatcher) sendSafely(ctx context.Context, l *lane, mails []message.Rendered) (out []message.Outcome) {
+func (d *Dispatcher) sendSafely(ctx context.Context, l *lane, line Line, mails []message.Rendered) (out []message.Outcome) {
 	ctx, cancel := context.WithTimeout(ctx, l.deadline)
 	defer cancel()
 	defer func() {
@@ -293,6 +343,9 @@ func (d *Dispatcher) sendSafely(ctx context.Context, l *lane, mails []message.Re
 			}
 		}
 	}()
+	if line != nil {
+		return line.Send(ctx, mails)
+	}
 	return l.provider.Send(ctx, mails)
 }
 

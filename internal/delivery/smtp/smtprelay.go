@@ -89,7 +89,10 @@ type Relay struct {
 	closed bool
 }
 
-var _ delivery.Provider = (*Relay)(nil)
+var (
+	_ delivery.Connector = (*Relay)(nil)
+	_ delivery.Line      = (*line)(nil)
+)
 
 // New checks the configuration. It does not connect.
 func New(c Config) (*Relay, error) {
@@ -162,40 +165,94 @@ func (r *Relay) Capabilities() delivery.Capabilities {
 
 // Send implements delivery.Provider.
 func (r *Relay) Send(ctx context.Context, mails []message.Rendered) []message.Outcome {
+	l := line{r: r}
+	defer l.Close()
+	return l.Send(ctx, mails)
+}
+
+// Connect implements delivery.Connector. A connection that was kept is taken for
+// ready; only when the server turns out to have closed it is another one dialled
+// for a mail that has been handed over.
+func (r *Relay) Connect(ctx context.Context) (delivery.Line, message.Outcome) {
+	l := &line{r: r}
+	if o, ok := l.open(ctx); !ok {
+		l.Close()
+		return nil, o
+	}
+	return l, message.Outcome{}
+}
+
+// line is one place among the relay's connections, with a connection while it
+// has one. It is used by one goroutine at a time.
+type line struct {
+	r      *Relay
+	c      *conn
+	reused bool // c was kept, and nothing was said over it since
+	slot   bool
+}
+
+// open gives the line its connection.
+func (l *line) open(ctx context.Context) (message.Outcome, bool) {
+	if !l.slot {
+		select {
+		case l.r.slots <- struct{}{}:
+			l.slot = true
+		case <-ctx.Done():
+			return message.Outcome{Verdict: message.NotSent, Reason: "provider_unreachable"}, false
+		}
+	}
+	if l.c == nil {
+		var err error
+		if l.c, l.reused, err = l.r.connect(ctx); err != nil {
+			l.c = nil
+			return outcomeOfError(err), false
+		}
+	}
+	return message.Outcome{}, true
+}
+
+// Send implements delivery.Line.
+func (l *line) Send(ctx context.Context, mails []message.Rendered) []message.Outcome {
 	out := make([]message.Outcome, len(mails))
 	for i := range mails {
-		out[i] = r.one(ctx, &mails[i])
+		out[i] = l.one(ctx, &mails[i])
 	}
 	return out
+}
+
+// Close implements delivery.Line: the connection is kept for the next mail.
+func (l *line) Close() {
+	if l.c != nil {
+		l.r.release(l.c, true)
+		l.c = nil
+	}
+	if l.slot {
+		l.slot = false
+		<-l.r.slots
+	}
 }
 
 // buffers holds the bytes of mails while they are written.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // one sends one mail.
-func (r *Relay) one(ctx context.Context, m *message.Rendered) message.Outcome {
+func (l *line) one(ctx context.Context, m *message.Rendered) message.Outcome {
 	buf := buffers.Get().(*[]byte)
 	defer func() {
 		if cap(*buf) <= 1<<20 {
 			buffers.Put(buf)
 		}
 	}()
-	env, o, ok := r.prepare(ctx, m, buf)
+	env, o, ok := l.r.prepare(ctx, m, buf)
 	if !ok {
 		return o
 	}
-	select {
-	case r.slots <- struct{}{}:
-	case <-ctx.Done():
-		return message.Outcome{Verdict: message.NotSent, Reason: "provider_unreachable"}
-	}
-	defer func() { <-r.slots }()
-
 	for {
-		c, reused, err := r.connect(ctx)
-		if err != nil {
-			return outcomeOfError(err)
+		if o, ok := l.open(ctx); !ok {
+			return o
 		}
+		c, reused := l.c, l.reused
+		l.c, l.reused = nil, false
 		o, alive := c.deliver(ctx, &env)
 		// A connection that was kept may have been closed by the server in the
 		// meantime; nothing was taken, so another one may have the mail.
@@ -203,7 +260,7 @@ func (r *Relay) one(ctx context.Context, m *message.Rendered) message.Outcome {
 			c.close()
 			continue
 		}
-		r.release(c, alive)
+		l.r.release(c, alive)
 		return o
 	}
 }

@@ -199,6 +199,39 @@ func TestOneConnectionServesManyMailsUpToItsLimit(t *testing.T) {
 	}
 }
 
+func TestConnectStandsReadyBeforeTheMail(t *testing.T) {
+	t.Parallel()
+	s := sink(t, deliverytest.SinkConfig{})
+	r := relay(t, s.Addr(), func(c *smtprelay.Config) { c.Connections = 1 })
+	for i := range 2 {
+		l, o := r.Connect(t.Context())
+		if l == nil {
+			t.Fatalf("no connection: %s", o.Reason)
+		}
+		if s.Opened() != 1 {
+			t.Fatalf("%d connections stand after Connect %d", s.Opened(), i)
+		}
+		if i == 0 { // one that is not used is kept, and its place is free again
+			l.Close()
+			continue
+		}
+		for _, o := range l.Send(t.Context(), []message.Rendered{mailTo("a@b.example"), mailTo("c@b.example")}) {
+			if o.Verdict != message.SentOK {
+				t.Errorf("verdict %d (%s)", o.Verdict, o.Reason)
+			}
+		}
+		l.Close()
+	}
+	if s.Opened() != 1 || s.Total() != 2 {
+		t.Errorf("%d connections for %d mails, want 1 for 2", s.Opened(), s.Total())
+	}
+	s.Close()
+	gone := relay(t, s.Addr(), nil)
+	if l, o := gone.Connect(t.Context()); l != nil || o.Verdict != message.NotSent || o.Reason != "provider_unreachable" {
+		t.Errorf("a server that is not there: %v, %+v", l, o)
+	}
+}
+
 func TestAConnectionThatTheServerGaveUpIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := sink(t, deliverytest.SinkConfig{})
