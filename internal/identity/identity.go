@@ -73,15 +73,8 @@ func (r *Resolver) limit(kind string) int {
 	return defaultLimit
 }
 
-// Blocked tells whether a value is one that broken clients send for everybody:
-// only zeros and dashes, "-1", "null", "anonymous" (Segment's defaults).
-func Blocked(value string) bool {
-	switch strings.ToLower(value) {
-	case "-1", "null", "anonymous", "undefined", "none":
-		return true
-	}
-	return strings.Trim(value, "0-") == ""
-}
+// Blocked tells whether a value is one that broken clients send for everybody.
+func Blocked(value string) bool { return event.Blocked(value) }
 
 // Of lists the identifiers that an event carries, in order of priority: user
 // id, email, external ids by type, anonymous id with the rest of the alphabet.

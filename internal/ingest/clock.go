@@ -6,6 +6,13 @@ import "time"
 // says it happened in 1970 has no time of its own.
 var unset = time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// unusable tells whether a time was given that says nothing: it is before 1971,
+// as a number that counts something else, a program's zero time or a clock that
+// was never set are, and the same clock does not say when it was sent.
+func unusable(raw []byte, original, sent time.Time) bool {
+	return original.Before(unset) && !absent(raw) && string(raw) != `""` && (sent.IsZero() || !sent.Before(unset))
+}
+
 // correct gives the time of an event by our clock: the sender's clock says how
 // long before sending it happened, ours says when it arrived. It is never later
 // than receipt. Either of the sender's times may be zero.

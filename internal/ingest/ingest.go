@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -247,8 +248,11 @@ func (in *Ingest) Take(ctx context.Context, c Call) (Receipt, error) {
 
 	p := in.split(w)
 	if p.code == CodeEmptyBatch && !c.Strict {
-		in.metrics.reject(c.Source.Name, p.code, 1)
-		return Receipt{Rejected: []Rejection{{Index: -1, Code: p.code, Detail: p.detail}}}, nil
+		w.reject(-1, p, c.Body)
+		if err := in.keep(ctx, w); err != nil {
+			return Receipt{}, err
+		}
+		return Receipt{Rejected: w.rejected}, nil // Segment's answer is a success, and trying again does not help.
 	}
 	if !p.ok() {
 		return in.refuse(ctx, w, p)
@@ -260,7 +264,7 @@ func (in *Ingest) Take(ctx context.Context, c Call) (Receipt, error) {
 		if err := in.keep(ctx, w); err != nil {
 			return Receipt{}, err
 		}
-		return Receipt{Rejected: w.rejected}, strictFault(w.rejected)
+		return Receipt{Rejected: w.rejected}, strictFault(c.Type, w.rejected)
 	}
 	if w.call.Type != event.Unknown && len(w.rejected) > 0 && unreadable(w.rejected[0].Code) {
 		if err := in.keep(ctx, w); err != nil {
@@ -332,6 +336,26 @@ func (in *Ingest) admit(w *work, r *Receipt) {
 		w.encoded = e.Append(w.encoded)
 		w.ends = append(w.ends, len(w.encoded))
 	}
+}
+
+// TooLarge counts and keeps that a body was turned away unread because it has
+// more bytes than MaxBody, or would have, unpacked. There is no payload to keep.
+func (in *Ingest) TooLarge(ctx context.Context, c Call) error {
+	w := in.pool.Get().(*work)
+	defer in.release(w)
+	w.begin(in, &c)
+	p := in.tooLarge(c.Type)
+	p.detail += "; it was turned away unread, so there is no payload"
+	w.reject(-1, p, nil)
+	return in.keep(ctx, w)
+}
+
+func (in *Ingest) tooLarge(t event.Type) problem {
+	code := CodeBatchTooLarge
+	if t != event.Unknown {
+		code = CodeEventTooLarge
+	}
+	return problem{code, fmt.Sprintf("the body has more than %d bytes", in.MaxBody(t))}
 }
 
 // refuse turns down a call as a whole.

@@ -82,6 +82,9 @@ func (in *Ingest) parse(w *work, it *item, e *event.Event) (problem, error) {
 	if e.UserID == "" && e.Anonymous == "" {
 		return problem{CodeNoUser, `neither "userId" nor "anonymousId" is there`}, nil
 	}
+	if e.Nameless() {
+		return problem{CodeNoUser, `its identifiers are values that broken programs send for everybody, such as "null" or "000"`}, nil
+	}
 	if p := in.times(w, it, e); !p.ok() {
 		return p, nil
 	}
@@ -218,6 +221,9 @@ func (in *Ingest) times(w *work, it *item, e *event.Event) problem {
 	sent, ok := instant(sentAt)
 	if !ok {
 		in.metrics.BadSentAt.Inc() // It only serves to correct; without it the sender's clock is trusted.
+	}
+	if unusable(raw, original, sent) {
+		in.metrics.BadTimestamp.Inc()
 	}
 	e.Original = original
 	e.Time = correct(w.arrived, sent, original)

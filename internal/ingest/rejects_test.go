@@ -127,13 +127,121 @@ func TestEmptyBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r, err := b.Take(t.Context(), batch(`{"batch":[]}`))
-	if err != nil || len(r.Rejected) != 1 || r.Rejected[0].Code != ingest.CodeEmptyBatch || len(b.keeper.rows) != 0 {
+	if err != nil || len(r.Rejected) != 1 || r.Rejected[0].Code != ingest.CodeEmptyBatch || r.Rejected[0].ID == 0 || r.Accepted != 0 {
 		t.Errorf("%+v, %v", r, err)
+	}
+	if len(b.keeper.rows) != 1 || b.keeper.rows[0].Code != ingest.CodeEmptyBatch || string(b.keeper.rows[0].Payload) != `{"batch":[]}` {
+		t.Errorf("kept %+v", b.keeper.rows)
+	}
+	if n := counted(t, b.metrics.Rejects.WithLabelValues("shop", ingest.CodeEmptyBatch)); n != 1 {
+		t.Errorf("counted %v, want 1", n)
 	}
 	c := batch(`{"batch":[]}`)
 	c.Strict = true
 	if _, err := b.Take(t.Context(), c); fault.CodeOf(err) != ingest.CodeEmptyBatch {
 		t.Errorf("strict: %v", err)
+	}
+}
+
+func TestWhatIsTurnedAwayUnreadIsKeptToo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, c := range []struct {
+		call ingest.Call
+		code string
+	}{{batch(""), ingest.CodeBatchTooLarge}, {single(event.Track, ""), ingest.CodeEventTooLarge}} {
+		if err := b.TooLarge(t.Context(), c.call); err != nil {
+			t.Fatal(err)
+		}
+		kept := b.keeper.rows[len(b.keeper.rows)-1]
+		if kept.Code != c.code || kept.Path != c.call.Path || kept.Source != "shop" || !kept.At.Equal(now) || len(kept.Payload) != 0 {
+			t.Errorf("kept %+v", kept)
+		}
+		if n := counted(t, b.metrics.Rejects.WithLabelValues("shop", c.code)); n != 1 {
+			t.Errorf("%s: counted %v, want 1", c.code, n)
+		}
+		if _, err := b.Resend(t.Context(), kept.ID, nil); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("sent again without a payload: %v", err)
+		}
+	}
+}
+
+func TestStrictSingleEvent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := single(event.Track, `{"userId":"u"}`)
+	c.Strict = true
+	_, err := b.Take(t.Context(), c)
+	var f *fault.Error
+	if !asFault(err, &f) || f.Detail != "1 event is malformed; nothing was taken" || len(f.Fields) != 1 || f.Fields[0].Pointer != "" {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestNobody rejects what nobody could be found by later.
+func TestNobody(t *testing.T) {
+	t.Parallel()
+	for body, code := range map[string]string{
+		`{"event":"A","userId":"null"}`:    ingest.CodeNoUser,
+		`{"event":"A","userId":"000"}`:     ingest.CodeNoUser,
+		`{"event":"A","anonymousId":"-1"}`: ingest.CodeNoUser,
+		`{"event":"A","userId":"Anonymous","anonymousId":"00000000-0000-0000-0000-000000000000"}`:                           ingest.CodeNoUser,
+		`{"event":"A","userId":"null","context":{"externalIds":[{"type":"shop","id":"null"}]}}`:                             ingest.CodeNoUser,
+		`{"event":"A","userId":"null","context":{"traits":{"email":"no address"}}}`:                                         ingest.CodeNoUser,
+		`{"event":"A","userId":"null","anonymousId":"a1"}`:                                                                  "",
+		`{"event":"A","userId":"null","context":{"traits":{"email":"ann@shop.example"}}}`:                                   "",
+		`{"event":"A","userId":"null","context":{"externalIds":[{"type":"shop","id":"7"}]}}`:                                "",
+		`{"event":"A","context":{"traits":{"email":"ann@shop.example"}}}`:                                                   ingest.CodeNoUser,
+		`{"event":"A","userId":"0","anonymousId":"","context":{"externalIds":[{"type":"shop","id":"7","collection":"x"}]}}`: ingest.CodeNoUser,
+	} {
+		b := setup(t)
+		r, err := b.Take(t.Context(), single(event.Track, body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if len(r.Rejected) > 0 {
+			got = r.Rejected[0].Code
+		}
+		if got != code || r.Accepted+len(r.Rejected) != 1 || len(b.keeper.rows) != len(r.Rejected) {
+			t.Errorf("%s: rejected %q, want %q", body, got, code)
+		}
+	}
+}
+
+// TestTimesThatSayNothing are taken, at receipt, and counted.
+func TestTimesThatSayNothing(t *testing.T) {
+	t.Parallel()
+	for members, bad := range map[string]float64{
+		`"timestamp":12345`:                  1,
+		`"timestamp":0`:                      1,
+		`"timestamp":"0001-01-01T00:00:00Z"`: 1,
+		`"timestamp":"0001-01-02T00:00:00Z"`: 1,
+		`"timestamp":"1969-12-31T23:59:59Z","sentAt":"2026-11-23T14:59:59Z"`:                1,
+		`"timestamp":"1970-01-01T00:00:10Z","sentAt":"1970-01-01T00:00:10Z"`:                0, // an unset clock that knows how long ago it was
+		`"originalTimestamp":"0001-01-01T00:00:00Z","timestamp":"2026-11-23T14:00:00.000Z"`: 1,
+		`"timestamp":""`:   0,
+		`"timestamp":null`: 0,
+		`"messageId":"m"`:  0,
+	} {
+		b := setup(t)
+		r, err := b.Take(t.Context(), single(event.Track, `{"event":"A","userId":"u",`+members+`}`))
+		if err != nil || r.Accepted != 1 {
+			t.Fatalf("%s: %+v, %v", members, r, err)
+		}
+		if e := b.log.events(t)[0]; !e.Time.Equal(now) {
+			t.Errorf("%s: happened at %v, want at receipt", members, e.Time)
+		}
+		if n := counted(t, b.metrics.BadTimestamp); n != bad {
+			t.Errorf("%s: counted %v, want %v", members, n, bad)
+		}
+	}
+	for _, raw := range []string{`"garbage"`, `-1`, `1.5`, `true`, `{}`, `99999999999999999`} {
+		b := setup(t)
+		r, err := b.Take(t.Context(), single(event.Track, `{"event":"A","userId":"u","timestamp":`+raw+`}`))
+		if err != nil || len(r.Rejected) != 1 || r.Rejected[0].Code != ingest.CodeTimestamp {
+			t.Errorf("%s: %+v, %v", raw, r, err)
+		}
 	}
 }
 

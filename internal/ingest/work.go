@@ -86,12 +86,8 @@ func (in *Ingest) split(w *work) problem {
 	if len(body) >= 3 && string(body[:3]) == "\ufeff" {
 		body = body[3:]
 	}
-	if limit := in.MaxBody(w.call.Type); len(body) > limit {
-		code := CodeBatchTooLarge
-		if w.call.Type != event.Unknown {
-			code = CodeEventTooLarge
-		}
-		return problem{code, fmt.Sprintf("the body has more than %d bytes", limit)}
+	if len(body) > in.MaxBody(w.call.Type) {
+		return in.tooLarge(w.call.Type)
 	}
 	i := space(body, 0)
 	if i == len(body) {
@@ -310,11 +306,16 @@ func cleanID(s string, mended bool) bool {
 	return true
 }
 
-func strictFault(rejected []Rejection) error {
-	f := fault.New(fault.Invalid, rejected[0].Code, "%d of the events are malformed; nothing was taken", len(rejected))
+// strictFault names all that is malformed of a batch, or of a single event.
+func strictFault(t event.Type, rejected []Rejection) error {
+	what := "1 event is malformed"
+	if len(rejected) > 1 {
+		what = strconv.Itoa(len(rejected)) + " events are malformed"
+	}
+	f := fault.New(fault.Invalid, rejected[0].Code, "%s; nothing was taken", what)
 	for _, r := range rejected {
 		pointer := ""
-		if r.Index >= 0 {
+		if r.Index >= 0 && t == event.Unknown {
 			pointer = "/batch/" + strconv.Itoa(r.Index)
 		}
 		f.Fields = append(f.Fields, fault.Field{Pointer: pointer, Code: r.Code, Detail: r.Detail})

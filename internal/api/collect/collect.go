@@ -36,6 +36,7 @@ const (
 // Taker is ingest, as this door needs it.
 type Taker interface {
 	Take(ctx context.Context, c ingest.Call) (ingest.Receipt, error)
+	TooLarge(ctx context.Context, c ingest.Call) error
 	MaxBody(t event.Type) int
 }
 
@@ -175,6 +176,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // take is the way of every event.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t event.Type) {
 	q := query(r)
+	if !q.ok {
+		h.fail(w, r, http.StatusBadRequest, fault.New(fault.Invalid, "bad_wait", `wait is "processed" or left out; nothing was taken`))
+		return
+	}
 	key, known := h.keyOf(r, q.writeKey)
 	var src ingest.Source
 	var err error
@@ -186,6 +191,11 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t ev
 	}
 	b, err := readBody(w, r, h.ingest.MaxBody(t))
 	if err != nil {
+		if known && errors.Is(err, errTooLarge) {
+			if err := h.ingest.TooLarge(r.Context(), ingest.Call{Source: src, Path: path, Type: t}); err != nil {
+				h.logger.WarnContext(r.Context(), "a body that is too large could not be noted", "error", err)
+			}
+		}
 		h.failBody(w, r, err)
 		return
 	}
@@ -289,6 +299,7 @@ func (h *Handler) originAllowed(r *http.Request, source string) bool {
 type options struct {
 	writeKey     string
 	strict, wait bool
+	ok           bool // wait is something that there is to wait for, or nothing
 	timeout      time.Duration
 }
 
@@ -300,12 +311,14 @@ const (
 
 func query(r *http.Request) (o options) {
 	if r.URL.RawQuery == "" {
+		o.ok = true
 		return o
 	}
 	v := r.URL.Query()
 	o.writeKey = v.Get("writeKey")
 	o.strict = v.Get("strict") == "true"
 	o.wait = v.Get("wait") == "processed"
+	o.ok = o.wait || v.Get("wait") == ""
 	o.timeout = defaultWait
 	if d, err := time.ParseDuration(v.Get("timeout")); err == nil && d > 0 {
 		o.timeout = min(d, longestWait)
