@@ -179,7 +179,7 @@ func (h *House) mustBeNew(ctx context.Context, path string) error {
 		return err
 	}
 	used := false
-	for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
+	for _, lane := range lanes {
 		tail, _, terr := l.Tail(ctx, lane)
 		err = errors.Join(err, terr)
 		used = used || tail > 0
@@ -261,6 +261,9 @@ func (h *House) buildWalk(ctx context.Context) error {
 		return err
 	}
 	if err := h.walker.Open(ctx); err != nil {
+		return err
+	}
+	if err := h.mustBeAsNew(); err != nil {
 		return err
 	}
 	h.reader, err = explain.New(explain.Config{

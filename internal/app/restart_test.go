@@ -137,3 +137,39 @@ func TestHalfADataFolderIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestAnOlderStateIsRefused(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	dir, config := t.TempDir(), smallFolder(t, "first")
+	_, stop := running(t, dir, time.Now(), config)
+	stop()
+	older, err := os.ReadFile(filepath.Join(dir, "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	house, stop := running(t, dir, time.Now(), nil)
+	if err := app.Tell(ctx, house, &event.Event{Type: event.Track, Source: "server", MessageID: "m1", UserID: "u1", Name: "Began", Time: time.Now(), Received: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := house.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := os.WriteFile(filepath.Join(dir, "state.db"), older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(dir, "state.db"+suffix)); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	house, err = app.Open(ctx, app.Options{Data: dir, Clock: app.NewClock(time.Now(), 0)}, nil)
+	if err == nil {
+		_ = house.Close()
+		t.Fatal("a state that is older than its log was opened")
+	}
+	if got := fault.CodeOf(err); got != "state_older" {
+		t.Errorf("code %s, want state_older: %v", got, err)
+	}
+}

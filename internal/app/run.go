@@ -3,14 +3,17 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"rapport/internal/delivery"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
+	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/outbox"
 	"rapport/internal/profile"
@@ -54,6 +57,9 @@ func (h *House) Run(ctx context.Context) error {
 	}
 	stopSend()
 	outer.Wait() // the dispatcher waits for the wire itself
+	if merr := h.mark(walking); merr != nil && err == nil {
+		h.logger.Warn("how far the walk is could not be noted in the log", "error", merr)
+	}
 	stopWalk()
 	inner.Wait()
 	return err
@@ -99,6 +105,9 @@ func (h *House) housekeeping(ctx context.Context) error {
 		if ahead := h.clock.Follow(time.Now()); ahead > time.Minute || ahead < -time.Minute {
 			h.logger.Warn("the wall clock was stepped", "ahead", ahead.Round(time.Second).String())
 		}
+		if err := h.mark(ctx); err != nil && ctx.Err() == nil {
+			h.logger.Warn("how far the walk is could not be noted in the log", "error", err)
+		}
 		now := h.clock.Now()
 		if now.Sub(last) < 10*time.Minute {
 			continue
@@ -110,6 +119,42 @@ func (h *House) housekeeping(ctx context.Context) error {
 	}
 }
 
+// lanes are those of one node.
+var lanes = []eventlog.Lane{eventlog.Live, eventlog.Bulk}
+
+// mark notes in the log how far the state has walked, once that is durable: a
+// state that comes back older has lost what it decided since.
+func (h *House) mark(ctx context.Context) error {
+	var walked [2]int64
+	for _, lane := range lanes {
+		walked[lane] = h.walker.Walked(lane)
+	}
+	// A durable write makes everything before it durable too.
+	err := h.state.SetMeta(ctx, "marked", strconv.AppendInt(nil, walked[eventlog.Live], 10))
+	for _, lane := range lanes {
+		if err == nil {
+			err = h.logStore.Mark(lane, walked[lane])
+		}
+	}
+	return err
+}
+
+// mustBeAsNew refuses a state that has walked less than the log knows of.
+func (h *House) mustBeAsNew() error {
+	for _, lane := range lanes {
+		marked, err := h.logStore.Marked(lane)
+		if err != nil {
+			return err
+		}
+		if walked := h.walker.Walked(lane); walked < marked {
+			return fault.New(fault.Conflict, "state_older",
+				"state.db has walked lane %d up to %d, and had come to %d once: it is damaged or older than its log; restore both from one backup, for walking on would decide again what was decided",
+				lane, walked, marked)
+		}
+	}
+	return nil
+}
+
 func (h *House) clean(ctx context.Context, now time.Time) error {
 	events := h.edition().config.Workspace.Events
 	_, err := h.log.Expire(ctx, h.walker.Walked, events.KeepLog)
@@ -117,9 +162,27 @@ func (h *House) clean(ctx context.Context, now time.Time) error {
 	if err = errors.Join(err, serr); err != nil {
 		return err
 	}
-	return h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error {
+	err = h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error {
 		return tx.Processor().DropSeen(since)
 	})
+	return errors.Join(err, h.dropUses(ctx, now.Add(-outbox.LongestWindow)))
+}
+
+// usesAtOnce bounds a transaction that forgets uses of frequency caps.
+const usesAtOnce = 2000
+
+// dropUses forgets which mails counted against caps that can count them no more.
+func (h *House) dropUses(ctx context.Context, before time.Time) error {
+	for n := usesAtOnce; n == usesAtOnce; {
+		err := h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) (err error) {
+			n, err = tx.Outbox().DropUses(before, usesAtOnce)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("forget uses of caps: %w", err)
+		}
+	}
+	return nil
 }
 
 // sender owns the dispatcher and makes a new one when a configuration changes

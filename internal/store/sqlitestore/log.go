@@ -120,6 +120,29 @@ func newerSchema(file string, have, know int64) error {
 			"Start that version, or restore the data folder from a backup made before the upgrade", file, have, know)
 }
 
+// Mark notes how far a lane is walked by a state that is durable up to there, so
+// that an older state is known for what it is.
+func (l *Log) Mark(lane eventlog.Lane, pos int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.w.query("INSERT INTO meta VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value")
+	q.text(fmt.Sprintf("walked/%d", lane))
+	q.int(pos)
+	return q.exec()
+}
+
+// Marked reads what Mark noted last, zero for nothing.
+func (l *Log) Marked(lane eventlog.Lane) (pos int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.w.query("SELECT value FROM meta WHERE key = ?1")
+	q.text(fmt.Sprintf("walked/%d", lane))
+	if q.step() {
+		pos = q.colInt(0)
+	}
+	return pos, q.done()
+}
+
 // ID names this log for ever.
 func (l *Log) ID() string { return l.id }
 
