@@ -372,7 +372,7 @@ type Segment struct {
 	Until   *time.Time       `json:"changes,omitempty"` // merely because time passes
 	At      time.Time        `json:"at"`
 	Written string           `json:"written"`                    // the rule's canonical text
-	Pending bool             `json:"backfill_pending,omitempty"` // the person is not yet counted for this configuration
+	Pending bool             `json:"backfill_pending,omitempty"` // the backfill has not come to the person yet: this is what it will find
 	Why     rule.Explanation `json:"rule"`
 }
 
@@ -383,12 +383,22 @@ func (r *Reader) Segment(ctx context.Context, name string, who id.Person) (*Segm
 	if !ok {
 		return nil, fault.New(fault.NotFound, "no_such_segment", "there is no segment %q in configuration %d", name, v.Number)
 	}
-	f, err := r.read(ctx, who)
+	now := r.Now()
+	var f *figure
+	pending := false
+	err := r.Keeper.Read(ctx, func(b processor.Books) (err error) {
+		if f, err = load(b, who); err != nil {
+			return err
+		}
+		if pending = f.prof.Version < v.Number; pending {
+			return f.bring(b, v, now)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	now := r.Now()
-	out := &Segment{Segment: name, Person: f.id.String(), At: now, Written: def.Rule.String(), Pending: f.prof.Version < v.Number}
+	out := &Segment{Segment: name, Person: f.id.String(), At: now, Written: def.Rule.String(), Pending: pending}
 	out.Why = def.Rule.Explain(&subject{f, v}, rule.At{Now: now.UnixMilli()})
 	_, until := def.Rule.Eval(&subject{f, v}, rule.At{Now: now.UnixMilli()})
 	out.Until = instant(until, until != rule.Never)
@@ -398,6 +408,17 @@ func (r *Reader) Segment(ctx context.Context, name string, who id.Person) (*Segm
 		}
 	}
 	return out, nil
+}
+
+// bring counts somebody for a configuration that the backfill has not brought
+// them to yet, in memory only: what is told of them is what will be.
+func (f *figure) bring(b processor.Books, v *processor.Version, now time.Time) error {
+	if err := f.prof.Recount(b.History, v.Schema); err != nil {
+		return fmt.Errorf("recount %s: %w", f.id, err)
+	}
+	var work segment.Work
+	v.Segments.All(&f.seg, &subject{f, v}, now.UnixMilli(), true, &work)
+	return nil
 }
 
 func (r *Reader) read(ctx context.Context, who id.Person) (f *figure, err error) {

@@ -305,6 +305,17 @@ func TestADuplicateThatWaitedInTheLogIsStillOne(t *testing.T) {
 	}, h.names("user_id", "u1"))
 }
 
+func TestTheWindowIsTheSameWhenTheWalkCatchesUpInOneBatch(t *testing.T) {
+	t.Parallel()
+	h := setup(t, "segments: {}")
+	for i := range 5 {
+		h.clock.set(start.Add(time.Duration(i) * 31 * time.Hour))
+		h.append(event.Event{UserID: "u1", Name: "Page Seen", MessageID: "same"})
+	}
+	h.walk()
+	same(t, "events", int64(5), h.person("user_id", "u1").EventsCount)
+}
+
 func TestSizesForgetSegmentsThatAreTakenAway(t *testing.T) {
 	t.Parallel()
 	h := setup(t, "segments: {buyers: {rule: {did: Order Completed}}, all: {rule: {did: Page Seen}}}")

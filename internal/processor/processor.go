@@ -98,7 +98,7 @@ type Walker struct {
 	set          workingSet
 	packer       packer
 	seen         *seen
-	batchSeen    map[id.Hash]struct{} // hashes of the batch in hand
+	batchSeen    map[id.Hash]time.Time // hashes of the batch in hand, and when they came
 	p            *pass
 	failure      error // of a call that cannot return one
 	now          int64 // instant of the record in hand
@@ -161,7 +161,7 @@ func New(c Config) (*Walker, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	w := &Walker{
-		Config: c, seen: newSeen(c.Window), batchSeen: map[id.Hash]struct{}{}, counts: map[string]int64{}, former: map[uint32]string{},
+		Config: c, seen: newSeen(c.Window), batchSeen: map[id.Hash]time.Time{}, counts: map[string]int64{}, former: map[uint32]string{},
 		moved: make(chan struct{}), armed: make(chan struct{}, 1), relayed: make(chan struct{}, 1), hurried: make(chan struct{}, 1),
 	}
 	w.subject.w = w

@@ -37,9 +37,7 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	} else {
 		w.instantFloor = max(w.instantFloor, w.now) // nobody's time goes back
 	}
-	if p.armed <= w.rung.Due {
-		w.rung = timer.Alarm{Due: p.armed - 1} // somebody was armed behind the scanner
-	}
+	w.noteArmed(p.armed)
 	w.stats.add(p, len(b.items))
 	close(w.moved)
 	w.moved = make(chan struct{})
@@ -49,6 +47,15 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	}
 	if len(p.owed) > 0 && w.Owed != nil {
 		w.Owed(p.owed)
+	}
+}
+
+// noteArmed takes the scanner back to where somebody was armed behind it, or is
+// being armed while it looks. The caller holds mu.
+func (w *Walker) noteArmed(due int64) {
+	w.behind = min(w.behind, due)
+	if due <= w.rung.Due {
+		w.rung = timer.Alarm{Due: due - 1}
 	}
 }
 
@@ -250,9 +257,7 @@ func (w *Walker) fillSome(ctx context.Context, many int, over bool) error {
 	w.mu.Lock()
 	w.backfill = next
 	w.instantFloor = max(w.instantFloor, w.now)
-	if p.armed <= w.rung.Due {
-		w.rung = timer.Alarm{Due: p.armed - 1}
-	}
+	w.noteArmed(p.armed)
 	w.stats.Derived += p.derived
 	w.stats.Mails += int64(len(p.owed))
 	w.mu.Unlock()
@@ -408,6 +413,7 @@ func (w *Walker) Ring(ctx context.Context) (time.Duration, error) {
 		now := w.Clock.Now()
 		w.mu.Lock()
 		after := w.rung
+		w.behind = rule.Never
 		w.mu.Unlock()
 		var due []timer.Alarm
 		var next timer.Alarm
@@ -435,6 +441,7 @@ func (w *Walker) Ring(ctx context.Context) (time.Duration, error) {
 		w.mu.Lock()
 		if w.rung == after {
 			w.rung = due[len(due)-1]
+			w.noteArmed(w.behind) // what was armed since the look may lie behind
 		}
 		w.mu.Unlock()
 	}

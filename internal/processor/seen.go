@@ -47,6 +47,9 @@ func newSeen(window time.Duration) *seen { return &seen{step: window / slicesKep
 // since is the earliest instant that is remembered at another one.
 func (s *seen) since(at time.Time) time.Time { return at.Truncate(s.step).Add(-slicesKept * s.step) }
 
+// holds tells whether what was added at one instant is remembered at another.
+func (s *seen) holds(added, at time.Time) bool { return !added.Truncate(s.step).Before(s.since(at)) }
+
 // apart tells whether two instants lie in different slices.
 func (s *seen) apart(a, b time.Time) bool { return !a.Truncate(s.step).Equal(b.Truncate(s.step)) }
 

@@ -225,12 +225,12 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		return fault.Wrap(it.err, fault.Internal, "record_damaged", "the record cannot be read")
 	}
 	at := time.UnixMilli(it.at)
-	if w.inBatch(it.hash) || w.seen.has(it.hash, at) {
+	if w.inBatch(it.hash, at) || w.seen.has(it.hash, at) {
 		w.p.dups++
 		return nil
 	}
 	w.noteSeen(it.hash, at)
-	w.batchSeen[it.hash] = struct{}{}
+	w.batchSeen[it.hash] = at
 	w.now = w.instantOf(it, lane)
 	e := &it.e
 	switch e.Type {
@@ -298,9 +298,11 @@ func (p *pass) writeSeen() error {
 	return nil
 }
 
-func (w *Walker) inBatch(h id.Hash) bool {
-	_, ok := w.batchSeen[h]
-	return ok
+// inBatch tells whether the batch in hand has a hash, within the window: a batch
+// may span days where the walk catches up.
+func (w *Walker) inBatch(h id.Hash, at time.Time) bool {
+	before, ok := w.batchSeen[h]
+	return ok && w.seen.holds(before, at)
 }
 
 // instantOf is when a record holds: the commit of its frame; for bulk, whose

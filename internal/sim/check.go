@@ -375,10 +375,19 @@ func (w *world) checkReplay(ctx context.Context, dir string, want *inspection) e
 	for i, f := range want.people {
 		a, b := f.digest(want.segments, w.Plain), got.people[i].digest(got.segments, w.Plain)
 		if noWords(a) != noWords(b) {
-			return fmt.Errorf("replay: %s differs:\n was %s\n  is %s", f.id, a, b)
+			return fmt.Errorf("replay: %s differs:\n was %s\n  is %s\n was %v\n  is %v", f.id, a, b, f.story(), got.people[i].story())
 		}
 	}
 	return nil
+}
+
+// story names a person's events, newest first.
+func (f *figure) story() (out []string) {
+	for i := range f.events {
+		e := &f.events[i]
+		out = append(out, fmt.Sprintf("%s %s %s", e.Name, e.MessageID, e.Received.Format(time.RFC3339Nano)))
+	}
+	return out
 }
 
 // noWords makes one of the words for "no": which of them a refused entry noted
