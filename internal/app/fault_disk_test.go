@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rapport/internal/app"
+	"rapport/internal/fault"
 )
 
 // The disk fills up under a running house and has room again, several times.
@@ -110,4 +111,42 @@ func until(t *testing.T, what string, done func() bool) {
 			t.Fatalf("not within 20 s: %s", what)
 		}
 	}
+}
+
+// A disk that is full at the start is named, and the same folder serves once
+// there is room, whether it was new or not.
+func TestFullDiskAtTheStartIsToldAndMended(t *testing.T) {
+	t.Parallel()
+	seeded(t, 6, func(t *testing.T, r *rand.Rand) {
+		disk, dir := newDisk(t), t.TempDir()
+		config := small(t, "127.0.0.1:2525", nil)
+		refused := 0
+		for tries := 0; refused < 4 && tries < 20; tries++ {
+			disk.Fill(r.Int64N(5000 << min(tries, 5)))
+			house, err := app.Open(t.Context(), app.Options{Data: dir, VFS: disk.Name()}, config)
+			if err == nil {
+				_ = house.Close() // It had room this time.
+				continue
+			}
+			refused++
+			if code := fault.CodeOf(err); code != "disk_full" || !strings.Contains(err.Error(), "disk") {
+				t.Errorf("got %q: %v; want disk_full", code, err)
+			}
+			if r.IntN(2) == 0 {
+				disk.Free()
+			}
+		}
+		if refused == 0 {
+			t.Error("the disk never was full")
+		}
+		disk.Free()
+		l := live(t, app.Options{Data: dir, VFS: disk.Name()}, config)
+		if status := l.track("Page Seen", "somebody", "one"); status != 200 {
+			t.Errorf("after there is room: %d", status)
+		}
+		l.settle()
+		if n := l.timeline("somebody")["one"]; n != 1 {
+			t.Errorf("the event is there %d times", n)
+		}
+	})
 }
