@@ -10,6 +10,7 @@ import (
 	"rapport/internal/content"
 	"rapport/internal/delivery"
 	"rapport/internal/fault"
+	"rapport/internal/feedback"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/journey"
@@ -132,14 +133,30 @@ func evidence(d consent.Decision) []byte {
 
 // Bounced implements delivery.Suppressor.
 func (f *figures) Bounced(tx store.Tx, address string, o message.Outcome, now time.Time) (func(), error) {
-	if !o.Suppress {
+	dead, is := feedback.Dead(f.resolver.Hash(identity.Email, address), o, now)
+	if !is {
 		return func() {}, nil
 	}
-	applied, err := f.consent.SuppressIn(tx.Consent(), consent.Suppression{
-		Address: f.resolver.Hash(identity.Email, address), Purpose: "*", Reason: consent.HardBounce, At: now, Source: "smtp",
-	})
+	applied, err := f.consent.SuppressIn(tx.Consent(), dead)
 	if err != nil {
 		return nil, err
 	}
 	return applied.Done, nil
+}
+
+// usesAtOnce bounds a transaction that forgets uses of frequency caps.
+const usesAtOnce = 2000
+
+// dropUses forgets which mails counted against caps that can count them no more.
+func (h *House) dropUses(ctx context.Context, before time.Time) error {
+	for n := usesAtOnce; n == usesAtOnce; {
+		err := h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) (err error) {
+			n, err = tx.Outbox().DropUses(before, usesAtOnce)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("forget uses of caps: %w", err)
+		}
+	}
+	return nil
 }

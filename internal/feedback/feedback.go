@@ -201,15 +201,12 @@ func cut(s string) string {
 	return s
 }
 
-// Bounced takes an address off every list when the outcome of a mail says that
-// it is dead, inside the transaction that records the outcome.
-func (d *Desk) Bounced(st consent.Store, address id.Hash, o message.Outcome, now time.Time) (consent.Applied, error) {
-	if !o.Suppress {
-		return consent.Applied{}, nil
-	}
-	return d.Permission.SuppressIn(st, consent.Suppression{
+// Dead tells whether the outcome of a mail takes its address off every list, and
+// gives the entry that does.
+func Dead(address id.Hash, o message.Outcome, now time.Time) (consent.Suppression, bool) {
+	return consent.Suppression{
 		Address: address, Purpose: "*", Reason: consent.HardBounce, At: now, Source: Source,
-	})
+	}, o.Suppress
 }
 
 // seen remembers the newest records, so that a proxy that asks a hundred times

@@ -11,6 +11,10 @@ import (
 // said otherwise: what it says about the reader grows stale.
 const DefaultValidFor = 24 * time.Hour
 
+// LongestWindow is the longest window that a cap may have. Uses are kept for as
+// long, whatever caps there are: a cap that comes tomorrow counts them too.
+const LongestWindow = 90 * 24 * time.Hour
+
 // Cap allows at most Most marketing mails to one person within any Window.
 type Cap struct {
 	Most   int

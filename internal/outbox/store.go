@@ -75,4 +75,7 @@ type Store interface {
 	Reserve(who id.Person, m id.Message, at time.Time) error
 	Release(m id.Message) error
 	Used(who id.Person, after time.Time) (int, error)
+	// DropUses forgets up to limit uses before an instant, of mails that were
+	// decided before it too, and tells how many.
+	DropUses(before time.Time, limit int) (int, error)
 }

@@ -136,7 +136,7 @@ func sending(s *section) Sending {
 		if c == nil {
 			continue
 		}
-		out.Caps = append(out.Caps, outbox.Cap{Most: c.integer("mails", 3, 1, 1000), Window: c.duration("per", 7*day, time.Minute, 90*day)})
+		out.Caps = append(out.Caps, outbox.Cap{Most: c.integer("mails", 3, 1, 1000), Window: c.duration("per", 7*day, time.Minute, outbox.LongestWindow)})
 	}
 	return out
 }

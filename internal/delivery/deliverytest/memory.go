@@ -365,6 +365,19 @@ func (o *memoryOutbox) restore(m id.Message, was use, had bool) {
 	}
 }
 
+// DropUses implements outbox.Store.
+func (o *memoryOutbox) DropUses(before time.Time, limit int) (int, error) {
+	n := 0
+	for m, u := range o.m.uses {
+		if n < limit && u.at.Before(before) {
+			delete(o.m.uses, m)
+			o.undo = append(o.undo, func() { o.restore(m, u, true) })
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Used implements outbox.Store.
 func (o *memoryOutbox) Used(who id.Person, after time.Time) (int, error) {
 	n := 0

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"encoding/binary"
 	"math"
 	"time"
 
@@ -480,4 +481,19 @@ func (s *mails) Used(who id.Person, after time.Time) (int, error) {
 		n = q.colInt(0)
 	}
 	return int(n), q.done()
+}
+
+// DropUses looks only at mails that were decided before: their ids come first.
+func (s *mails) DropUses(before time.Time, limit int) (int, error) {
+	var first id.Message
+	ms := binary.BigEndian.AppendUint64(nil, uint64(max(before.UnixMilli(), 0)))
+	copy(first[:6], ms[2:])
+	q := s.c.query("DELETE FROM cap WHERE id IN (SELECT id FROM cap WHERE id < ? AND at < ? ORDER BY id LIMIT ?)")
+	q.blob(first[:])
+	q.int(before.UnixMilli())
+	q.int(int64(limit))
+	if err := q.exec(); err != nil {
+		return 0, err
+	}
+	return int(s.c.db.Changes()), nil
 }

@@ -345,6 +345,20 @@ func testCaps(t *testing.T, s store.State) {
 	write(t, s, func(tx store.Tx) error { return tx.Outbox().Reserve(1, a, noon.Add(time.Hour)) })
 	same(t, "moved, not doubled", used(0), 2)
 	same(t, "moved", used(2*time.Minute), 1)
+	late := id.NewMessage(noon.Add(-time.Hour), "late") // decided before, handed over after
+	write(t, s, func(tx store.Tx) error {
+		err := errors.Join(tx.Outbox().Reserve(3, late, noon.Add(time.Hour)), tx.Outbox().Reserve(3, id.NewMessage(noon.Add(-time.Hour), "gone"), noon.Add(-time.Minute)),
+			tx.Outbox().Reserve(3, id.NewMessage(noon.Add(-2*time.Hour), "gone too"), noon.Add(-time.Hour)))
+		for _, want := range []int{1, 1, 0} {
+			n, dropErr := tx.Outbox().DropUses(noon, 1)
+			same(t, "uses forgotten", n, want)
+			err = errors.Join(err, dropErr)
+		}
+		n, usedErr := tx.Outbox().Used(3, noon.Add(-24*time.Hour))
+		same(t, "uses kept", n, 1)
+		return errors.Join(err, usedErr, tx.Outbox().Release(late))
+	})
+	same(t, "those of others", used(0), 2)
 	write(t, s, func(tx store.Tx) error {
 		return errors.Join(tx.Outbox().Release(a), tx.Outbox().Release(a), tx.Outbox().Release(id.Message{7}))
 	})
