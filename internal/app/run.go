@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -166,23 +165,6 @@ func (h *House) clean(ctx context.Context, now time.Time) error {
 		return tx.Processor().DropSeen(since)
 	})
 	return errors.Join(err, h.dropUses(ctx, now.Add(-outbox.LongestWindow)))
-}
-
-// usesAtOnce bounds a transaction that forgets uses of frequency caps.
-const usesAtOnce = 2000
-
-// dropUses forgets which mails counted against caps that can count them no more.
-func (h *House) dropUses(ctx context.Context, before time.Time) error {
-	for n := usesAtOnce; n == usesAtOnce; {
-		err := h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) (err error) {
-			n, err = tx.Outbox().DropUses(before, usesAtOnce)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("forget uses of caps: %w", err)
-		}
-	}
-	return nil
 }
 
 // sender owns the dispatcher and makes a new one when a configuration changes
