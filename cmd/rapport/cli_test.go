@@ -204,7 +204,7 @@ func TestJSONPassesThrough(t *testing.T) {
 func TestSend(t *testing.T) {
 	t.Parallel()
 	b := setup(t, map[string]string{"POST /v1/send": `202 {"id":"msg_1","state":"pending"}`})
-	code := b.run(t, "send", "--template", "receipt", "--to", "ann@shop.example", "--data", `{"a":1}`, "--set", "b=2", "--set", "c=x y", "--idempotency-key", "k1")
+	code := b.run(t, "send", "--template", "receipt", "--to", "ann@shop.example", "--values", `{"a":1}`, "--set", "b=2", "--set", "c=x y", "--idempotency-key", "k1")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, b.err.String())
 	}
@@ -216,15 +216,54 @@ func TestSend(t *testing.T) {
 		t.Errorf("printed %q", b.out.String())
 	}
 	b.asked = nil
+	// The environment names the server's data folder for this command, too.
+	old := b.console.env
+	b.console.env = func(k string) (string, bool) {
+		if k == "RAPPORT_DATA" {
+			return t.TempDir(), true
+		}
+		return old(k)
+	}
+	if code := b.run(t, "send", "--template", "receipt", "--to", "1"); code != exitOK {
+		t.Errorf("with RAPPORT_DATA: exit code %d: %s", code, b.err.String())
+	}
+	b.asked = nil
 	b.run(t, "send", "--template", "receipt", "--to", "1")
 	b.run(t, "send", "--template", "receipt", "--to", "1")
 	if len(b.asked) != 2 || b.asked[0].Key == "" || b.asked[0].Key == b.asked[1].Key {
 		t.Errorf("two sends without a key of their own: %+v", b.asked)
 	}
-	for _, args := range [][]string{{"send"}, {"send", "--template", "a", "--to", "b", "--set", "x"}, {"send", "--template", "a", "--to", "b", "--data", "[1]"}} {
+	for _, args := range [][]string{{"send"}, {"send", "--template", "a", "--to", "b", "--set", "x"}, {"send", "--template", "a", "--to", "b", "--values", "[1]"}} {
 		if code := b.run(t, args...); code != exitUsage {
 			t.Errorf("%v: exit code %d", args, code)
 		}
+	}
+}
+
+// TestResendMended sends a payload as it was mended, byte for byte.
+func TestResendMended(t *testing.T) {
+	t.Parallel()
+	b := setup(t, map[string]string{"POST /v1/rejected/3/resend": `200 {}`})
+	const mended = "{\"event\":  \"Order Completed\",\n\"userId\": \"42\"}"
+	file := filepath.Join(t.TempDir(), "mended.json")
+	if err := os.WriteFile(file, []byte(mended), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.console.in = strings.NewReader(mended)
+	for _, with := range []string{file, "-"} {
+		b.asked = nil
+		if code := b.run(t, "rejected", "resend", "3", "--with", with); code != exitOK || len(b.asked) != 1 || b.asked[0].Body != mended {
+			t.Errorf("--with %s: exit code %d, asked %+v: %s", with, code, b.asked, b.err.String())
+		}
+	}
+	b.asked = nil
+	for _, args := range [][]string{{"3", "4", "--with", file}, {"3", "--with", "-"}} {
+		if code := b.run(t, append([]string{"rejected", "resend"}, args...)...); code != exitUsage || len(b.asked) > 0 {
+			t.Errorf("%v: exit code %d, asked %+v", args, code, b.asked)
+		}
+	}
+	if code := b.run(t, "rejected", "resend", "3"); code != exitOK || b.asked[0].Body != "" {
+		t.Errorf("as it came: exit code %d, asked %+v", code, b.asked)
 	}
 }
 

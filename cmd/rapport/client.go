@@ -82,11 +82,14 @@ func (cl *client) get(ctx context.Context, path string, query map[string]string,
 	return cl.do(ctx, http.MethodGet, path, nil, nil, answer)
 }
 
-// do sends a request and reads its answer; anything but 2xx is an error with
+// do sends a request, bytes as they are and anything else as JSON, and reads its
+// answer; anything but 2xx is an error with
 // what the server said.
 func (cl *client) do(ctx context.Context, method, path string, header map[string]string, body, answer any) error {
 	var in io.Reader
-	if body != nil {
+	if raw, ok := body.([]byte); ok {
+		in = bytes.NewReader(raw)
+	} else if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
 			return fmt.Errorf("encode the request: %w", err)

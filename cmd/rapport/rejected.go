@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,6 +18,9 @@ func rejectedCommand(c *console) *cobra.Command {
 		Short: "Read what came in and could not be taken, and send it again",
 		Long: `Nothing disappears: what is refused as malformed is counted and kept, with the
 reason, and can be sent again after a fix.`,
+		Example: `  rapport rejected list --source website
+  rapport rejected show 17
+  rapport rejected resend 17 --with mended.json`,
 	}
 	cmd.AddCommand(rejectedList(c), rejectedShow(c), rejectedResend(c))
 	return cmd
@@ -59,37 +64,62 @@ func rejectedList(c *console) *cobra.Command {
 }
 
 func rejectedShow(c *console) *cobra.Command {
-	return &cobra.Command{
-		Use:   "show ID",
-		Short: "Show one with its payload",
-		Args:  cobra.ExactArgs(1),
+	var bare bool
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show one with its payload",
+		Example: "  rapport rejected show 17\n  rapport rejected show 17 --payload > 17.json",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return show(cmd.Context(), c, path("rejected", args[0]), nil, func(r rejectAnswer) {
-				c.pairs([2]string{"id", strconv.FormatInt(r.ID, 10)}, [2]string{"at", c.time(r.At)}, [2]string{"source", r.Source},
-					[2]string{"path", r.Path}, [2]string{"code", r.Code}, [2]string{"what was wrong", clean(r.Detail)})
 				var text string
 				if json.Unmarshal(r.Payload, &text) != nil {
 					text = string(r.Payload)
 				}
+				if bare {
+					c.printf("%s\n", text)
+					return
+				}
+				c.pairs([2]string{"id", strconv.FormatInt(r.ID, 10)}, [2]string{"at", c.time(r.At)}, [2]string{"source", r.Source},
+					[2]string{"path", r.Path}, [2]string{"code", r.Code}, [2]string{"what was wrong", clean(r.Detail)})
 				c.printf("\n%s\n", clean(text))
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&bare, "payload", false, "print the payload alone, as it came")
+	return cmd
 }
 
 func rejectedResend(c *console) *cobra.Command {
-	return &cobra.Command{
+	var with string
+	cmd := &cobra.Command{
 		Use:   "resend ID...",
-		Short: "Send some again, as they came",
-		Args:  cobra.MinimumNArgs(1),
+		Short: "Send some again, as they came or mended",
+		Long: `Resend takes what was refused again: as it came, after the configuration or the
+server was mended, or with --with the payload as you have mended it.`,
+		Example: `  rapport rejected resend 17 18
+  rapport rejected show 17 --payload > 17.json   # mend it, then
+  rapport rejected resend 17 --with 17.json`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var body any
+			if with != "" {
+				if len(args) > 1 {
+					return usagef("--with mends one: name one ID")
+				}
+				mended, err := c.readAll(with)
+				if err != nil {
+					return err
+				}
+				body = mended
+			}
 			cl, err := c.client()
 			if err != nil {
 				return err
 			}
 			var failed error
 			for _, id := range args {
-				err := cl.do(cmd.Context(), "POST", path("rejected", id, "resend"), nil, nil, nil)
+				err := cl.do(cmd.Context(), "POST", path("rejected", id, "resend"), nil, body, nil)
 				switch {
 				case err != nil && failed == nil:
 					failed = fmt.Errorf("send %s again: %w", id, err)
@@ -106,4 +136,23 @@ func rejectedResend(c *console) *cobra.Command {
 			return failed
 		},
 	}
+	cmd.Flags().StringVar(&with, "with", "", "file with the mended payload, or - for standard input")
+	return cmd
+}
+
+// readAll reads a file, or standard input for -; what is empty mends nothing.
+func (c *console) readAll(name string) ([]byte, error) {
+	in, err := c.openFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }() // It was only read.
+	b, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil, usagef("%s is empty: there is no payload in it", name)
+	}
+	return b, nil
 }

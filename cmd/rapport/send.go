@@ -12,22 +12,22 @@ import (
 )
 
 func sendCommand(c *console) *cobra.Command {
-	var template, to, purpose, provider, data, once string
+	var template, to, purpose, provider, values, once string
 	var set []string
 	cmd := &cobra.Command{
 		Use:   "send --template NAME --to PERSON",
 		Short: "Send one mail to one person",
 		Long: `Send asks the server for one mail. It is owed as soon as this returns, and it
 passes the same gates as every mail: permission, suppression, quiet hours and
-caps for marketing. --data and --set are what the template sees as trigger.
+caps for marketing. --values and --set are what the template sees as trigger.
 The same --idempotency-key never sends twice; without one, a new one is made.`,
 		Example: `  rapport send --template receipt --to user_id:42 --set order_id=A-17 --set total=39.5
-  rapport send --template receipt --to email:ann@shop.example --data @order.json --idempotency-key order-A-17`,
+  rapport send --template receipt --to email:ann@shop.example --values @order.json --idempotency-key order-A-17`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if template == "" || to == "" {
 				return usagef("say which mail to whom: --template NAME --to PERSON")
 			}
-			fields, err := sendData(data, set)
+			fields, err := sendData(values, set)
 			if err != nil {
 				return err
 			}
@@ -65,25 +65,25 @@ The same --idempotency-key never sends twice; without one, a new one is made.`,
 	f.StringVar(&to, "to", "", "the person")
 	f.StringVar(&purpose, "purpose", "", "the purpose, where the template serves several")
 	f.StringVar(&provider, "provider", "", "the provider, if not the default")
-	f.StringVar(&data, "data", "", "a JSON object for the template, or @FILE")
+	f.StringVar(&values, "values", "", "a JSON object for the template, or @FILE")
 	f.StringArrayVar(&set, "set", nil, "one value for the template, `name=value`; numbers, true and false are taken as such")
 	f.StringVar(&once, "idempotency-key", "", "sends at most once under this key")
 	return cmd
 }
 
-// sendData joins --data and --set.
-func sendData(data string, set []string) (map[string]any, error) {
+// sendData joins --values and --set.
+func sendData(values string, set []string) (map[string]any, error) {
 	out := map[string]any{}
-	if name, ok := strings.CutPrefix(data, "@"); ok {
+	if name, ok := strings.CutPrefix(values, "@"); ok {
 		b, err := os.ReadFile(name) //nolint:gosec // The user names the file.
 		if err != nil {
-			return nil, fmt.Errorf("read --data: %w", err)
+			return nil, fmt.Errorf("read --values: %w", err)
 		}
-		data = string(b)
+		values = string(b)
 	}
-	if data != "" {
-		if err := json.Unmarshal([]byte(data), &out); err != nil {
-			return nil, usagef("--data must be a JSON object: %w", err)
+	if values != "" {
+		if err := json.Unmarshal([]byte(values), &out); err != nil {
+			return nil, usagef("--values must be a JSON object: %w", err)
 		}
 	}
 	for _, s := range set {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -35,6 +37,11 @@ manage.key in the data folder, readable by its owner only.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
+			for _, a := range [][2]string{{"--listen", listen}, {"--admin", admin}, {"--inbox-smtp", smtp}} {
+				if err := isAddress(a[0], a[1]); err != nil {
+					return err
+				}
+			}
 			var lv slog.Level
 			if err := lv.UnmarshalText([]byte(level)); err != nil {
 				return usagef("--log-level is debug, info, warn or error, not %q", level)
@@ -84,7 +91,11 @@ func (c *console) serve(ctx context.Context, o app.Options, folder string, d app
 	_, err = house.ManageKey(ctx)
 	if err == nil {
 		d.Open = func(address, admin string) {
-			o.Logger.Info("serving", "address", "http://"+address, "metrics", admin, "version", house.Version())
+			said := []any{"address", "http://" + address, "metrics", admin, "version", house.Version()}
+			if admin != "" && house.ShowsInbox() {
+				said = append(said, "inbox", "http://"+admin+"/inbox/")
+			}
+			o.Logger.Info("serving", said...)
 		}
 		err = house.Serve(ctx, d, config)
 	}
@@ -92,4 +103,19 @@ func (c *console) serve(ctx context.Context, o app.Options, folder string, d app
 		err = cerr
 	}
 	return err
+}
+
+// isAddress refuses what cannot be an address to listen on; "" is none.
+func isAddress(flag, address string) error {
+	if address == "" && flag != "--listen" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return usagef("%s takes a host and a port, such as 127.0.0.1:8420, not %q", flag, address)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return usagef("%s takes a port from 0 to 65535, not %q", flag, port)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 	adminServer.Handler = h.adminPages(adminServer.Handler)
 	if d.Admin != "" {
 		if admin, err = telemetry.Listen(ctx, d.Admin); err != nil {
-			return errors.Join(err, listener.Close())
+			return errors.Join(cannotListen(err, d.Admin, "--admin (metrics, profiles and the development inbox)"), listener.Close())
 		}
 	}
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -58,7 +59,7 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 	if d.SMTP != "" {
 		mail, err := telemetry.Listen(ctx, d.SMTP)
 		if err != nil {
-			return errors.Join(err, listener.Close())
+			return errors.Join(cannotListen(err, d.SMTP, "--inbox-smtp"), listener.Close())
 		}
 		group.Go(func() { ended <- h.inbox.ServeSMTP(inner, mail) })
 	}
@@ -133,9 +134,20 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	var c net.ListenConfig
 	l, err := c.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Conflict, "cannot_listen", "cannot listen on %s (%s): stop what listens there, or choose another address with --listen", address, reason(err))
+		return nil, cannotListen(err, address, "--listen")
 	}
 	return l, nil
+}
+
+// cannotListen says which flag names another address.
+func cannotListen(err error, address, flag string) error {
+	return fault.Wrap(err, fault.Conflict, "cannot_listen", "cannot listen on %s (%s): stop what listens there, or choose another address with %s", address, reason(err), flag)
+}
+
+// ShowsInbox tells whether mails of the configuration in effect go to the
+// development inbox, which the admin listener shows.
+func (h *House) ShowsInbox() bool {
+	return slices.ContainsFunc(h.edition().config.Providers, func(p project.Provider) bool { return p.Kind == project.DevinboxProvider })
 }
 
 func reason(err error) string {
