@@ -77,6 +77,8 @@ type Reader interface {
 	States(ctx context.Context) (map[string]int64, error)
 	ByKey(ctx context.Context, key string) (explain.Owed, bool, error)
 	Keys(ctx context.Context, after id.Hash, limit int) ([]id.Hash, error)
+	Asides(ctx context.Context, limit int) ([]explain.Aside, error)
+	Aside(ctx context.Context, lane eventlog.Lane, position int64) (*explain.Aside, error)
 }
 
 // Rejects is what came in and could not be taken.
@@ -197,25 +199,27 @@ type endpoint func(w http.ResponseWriter, r *http.Request, key access.Key) error
 // routes gives every path with its methods.
 func (h *Handler) routes() map[string]map[string]endpoint {
 	return map[string]map[string]endpoint{
-		"/v1/config":                  {http.MethodGet: h.getConfig, http.MethodPost: h.postConfig},
-		"/v1/send":                    {http.MethodPost: h.postSend},
-		"/v1/people/{ref}":            {http.MethodGet: h.getPerson},
-		"/v1/people/{ref}/events":     {http.MethodGet: h.getEvents},
-		"/v1/segments":                {http.MethodGet: h.getSegments},
-		"/v1/segments/{name}/explain": {http.MethodGet: h.explainSegment},
-		"/v1/journeys":                {http.MethodGet: h.getJourneys},
-		"/v1/journeys/{name}/explain": {http.MethodGet: h.explainJourney},
-		"/v1/messages":                {http.MethodGet: h.getMessages},
-		"/v1/messages/{id}":           {http.MethodGet: h.getMessage},
-		"/v1/rejected":                {http.MethodGet: h.getRejects},
-		"/v1/rejected/{id}":           {http.MethodGet: h.getReject},
-		"/v1/rejected/{id}/resend":    {http.MethodPost: h.resend},
-		"/v1/import/{source}":         {http.MethodPost: h.postImport},
-		"/v1/keys":                    {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
-		"/v1/keys/{id}":               {http.MethodDelete: h.deleteKey},
-		"/v1/consent":                 {http.MethodPost: h.postConsent},
-		"/v1/suppressions":            {http.MethodPost: h.postSuppression, http.MethodDelete: h.deleteSuppression},
-		"/v1/status":                  {http.MethodGet: h.getStatus},
+		"/v1/config":                      {http.MethodGet: h.getConfig, http.MethodPost: h.postConfig},
+		"/v1/send":                        {http.MethodPost: h.postSend},
+		"/v1/people/{ref}":                {http.MethodGet: h.getPerson},
+		"/v1/people/{ref}/events":         {http.MethodGet: h.getEvents},
+		"/v1/segments":                    {http.MethodGet: h.getSegments},
+		"/v1/segments/{name}/explain":     {http.MethodGet: h.explainSegment},
+		"/v1/journeys":                    {http.MethodGet: h.getJourneys},
+		"/v1/journeys/{name}/explain":     {http.MethodGet: h.explainJourney},
+		"/v1/messages":                    {http.MethodGet: h.getMessages},
+		"/v1/messages/{id}":               {http.MethodGet: h.getMessage},
+		"/v1/rejected":                    {http.MethodGet: h.getRejects},
+		"/v1/rejected/{id}":               {http.MethodGet: h.getReject},
+		"/v1/rejected/{id}/resend":        {http.MethodPost: h.resend},
+		"/v1/set-aside":                   {http.MethodGet: h.getAsides},
+		"/v1/set-aside/{lane}/{position}": {http.MethodGet: h.getAside},
+		"/v1/import/{source}":             {http.MethodPost: h.postImport},
+		"/v1/keys":                        {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
+		"/v1/keys/{id}":                   {http.MethodDelete: h.deleteKey},
+		"/v1/consent":                     {http.MethodPost: h.postConsent},
+		"/v1/suppressions":                {http.MethodPost: h.postSuppression, http.MethodDelete: h.deleteSuppression},
+		"/v1/status":                      {http.MethodGet: h.getStatus},
 	}
 }
 

@@ -1,0 +1,80 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/processor"
+)
+
+// Aside is a record of the log that could not be walked and was set aside. It
+// stands in the log and nowhere else: no person has it.
+type Aside struct {
+	Lane      string    `json:"lane"`
+	Position  int64     `json:"position"`
+	At        time.Time `json:"at"` // when it came into the log
+	Code      string    `json:"code"`
+	Error     string    `json:"error"`
+	Type      string    `json:"type,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	Source    string    `json:"source,omitempty"`
+	MessageID string    `json:"message_id,omitempty"`
+	Event     *Event    `json:"event,omitempty"` // only where one is asked for
+	Bytes     []byte    `json:"bytes,omitempty"` // instead, where the record cannot be read as an event
+}
+
+// Asides lists what was set aside, newest first, without what the events hold.
+func (r *Reader) Asides(ctx context.Context, limit int) ([]Aside, error) {
+	out := []Aside{}
+	err := r.Keeper.Read(ctx, func(b processor.Books) error {
+		list, err := b.Walk.Asides(limit)
+		for _, a := range list {
+			shown, _, _ := asideOf(a) // What cannot be read is listed too.
+			out = append(out, shown)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list what was set aside: %w", err)
+	}
+	return out, nil
+}
+
+// Aside gives one of them with its event.
+func (r *Reader) Aside(ctx context.Context, lane eventlog.Lane, position int64) (*Aside, error) {
+	var out Aside
+	err := r.Keeper.Read(ctx, func(b processor.Books) error {
+		a, found, err := b.Walk.Aside(lane, position)
+		if err != nil {
+			return fmt.Errorf("read what was set aside: %w", err)
+		}
+		if !found {
+			return fault.New(fault.NotFound, "not_set_aside", "no record at position %d of the %s lane was set aside", position, lane)
+		}
+		shown, e, err := asideOf(a)
+		if out = shown; err != nil {
+			out.Bytes = append([]byte(nil), a.Body...)
+			return nil //nolint:nilerr // It is shown as it is: that it cannot be read is why it was set aside.
+		}
+		whole := eventOf(e)
+		out.Event = &whole
+		return nil
+	})
+	return &out, err
+}
+
+func asideOf(a processor.Aside) (Aside, *event.Event, error) {
+	out := Aside{Lane: a.Lane.String(), Position: a.Pos, At: a.At.UTC(), Code: a.Code, Error: a.Error}
+	var e event.Event
+	if err := e.Decode(a.Body); err != nil {
+		return out, nil, err
+	}
+	out.Type, out.Name = e.Type.String(), strings.Clone(e.Name)
+	out.Source, out.MessageID = strings.Clone(e.Source), strings.Clone(e.MessageID)
+	return out, &e, nil
+}
