@@ -13,6 +13,7 @@ import (
 
 	"rapport/internal/app"
 	"rapport/internal/event"
+	"rapport/internal/eventlog"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/journey"
@@ -354,7 +355,7 @@ func (w *world) checkReplay(ctx context.Context, dir string, want *inspection) e
 			return err
 		}
 	}
-	if err := keepVersions(ctx, next, want.versions); err != nil {
+	if err := errors.Join(unmark(next), keepVersions(ctx, next, want.versions)); err != nil {
 		return err
 	}
 	house, err := app.Open(ctx, app.Options{Data: next, Clock: w.clock}, nil)
@@ -412,6 +413,15 @@ func (f *figure) digest(c *segment.Catalog, whole bool) string {
 		out += " " + m.Segment
 	}
 	return out
+}
+
+// unmark makes the log forget how far a state has walked it: this one begins.
+func unmark(dir string) error {
+	log, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: filepath.Join(dir, "log.db")})
+	if err != nil {
+		return err
+	}
+	return errors.Join(log.Mark(eventlog.Live, 0), log.Mark(eventlog.Bulk, 0), log.Close())
 }
 
 func keepVersions(ctx context.Context, dir string, versions []project.Version) error {
