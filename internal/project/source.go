@@ -78,6 +78,9 @@ func readSource(f *file, name string) Source {
 			f.errorf(s.key("file"), "remove it, or write `kind: file`", "\"file\" is for sources of kind file only")
 		}
 	}
+	if out.Kind == FileSource && !s.has("file") && s.has("kind") {
+		f.errorf(s.value("kind"), "write `file:` with format and event, as in docs/configuration.md", "a source of kind file says how lines become events")
+	}
 	if out.Kind == FileSource && len(out.Keys) > 0 {
 		f.errorf(s.key("keys"), "remove them: whoever can run `rapport import` needs no key", "a source of kind file has no keys")
 	}
