@@ -66,7 +66,7 @@ func TestStartRefusesWhatCannotWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		f.refused(t, []string{"listen for metrics", l.Addr().String()}, "--data", t.TempDir(), "--admin", l.Addr().String())
+		f.refused(t, []string{"cannot listen on " + l.Addr().String(), "--admin"}, "--data", t.TempDir(), "--admin", l.Addr().String())
 	})
 	if code := f.stop(10 * time.Second); code != 0 {
 		t.Errorf("exit code %d", code)
