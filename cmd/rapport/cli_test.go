@@ -138,6 +138,18 @@ func TestAnswers(t *testing.T) {
 		{"rejected-show", []string{"rejected", "show", "3"}, map[string]string{
 			"GET /v1/rejected/3": `{"id":3,"at":"2026-01-02T03:04:05Z","source":"website","path":"/v1/track","code":"event_not_string","detail":"event must be text","payload":{"event":1}}`,
 		}, 0},
+		{"set-aside", []string{"rejected", "list", "--set-aside", "--limit", "2"}, map[string]string{
+			"GET /v1/set-aside?limit=2": `{"set_aside":[{"lane":"live","position":4711,"at":"2026-01-02T03:04:05Z","code":"derived_loop","error":"it goes round","type":"track","name":"A\u001b[31m","source":"shop","message_id":"m-1"},
+				{"lane":"bulk","position":9,"at":"2026-01-02T03:04:05Z","code":"unreadable","error":"no event"}]}`,
+		}, 0},
+		{"set-aside-show", []string{"rejected", "show", "live/4711"}, map[string]string{
+			"GET /v1/set-aside/live/4711": `{"lane":"live","position":4711,"at":"2026-01-02T03:04:05Z","code":"derived_loop","error":"it goes round","type":"track","name":"A","source":"shop","message_id":"m-1",
+				"event":{"type":"track","event":"A","message_id":"m-1","source":"shop","timestamp":"2026-01-02T03:04:05Z","received_at":"2026-01-02T03:04:05Z","properties":{"a":1},"identifiers":{"user_id":"42"}}}`,
+		}, 0},
+		{"set-aside-unreadable", []string{"rejected", "show", "bulk/9"}, map[string]string{
+			"GET /v1/set-aside/bulk/9": `{"lane":"bulk","position":9,"at":"2026-01-02T03:04:05Z","code":"unreadable","error":"no event","bytes":"//8="}`,
+		}, 0},
+		{"set-aside-usage", []string{"rejected", "list", "--set-aside", "--code", "x"}, nil, exitUsage},
 		{"rejected-resend", []string{"rejected", "resend", "3", "9"}, map[string]string{"POST /v1/rejected/3/resend": `200 {}`}, exitNotFound},
 		{"keys", []string{"key", "list"}, map[string]string{
 			"GET /v1/keys": `{"keys":[{"id":"k1","kind":"browser","source":"website","name":"front","created":"2026-01-02T03:04:05Z"},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -17,8 +18,11 @@ func rejectedCommand(c *console) *cobra.Command {
 		Use:   "rejected",
 		Short: "Read what came in and could not be taken, and send it again",
 		Long: `Nothing disappears: what is refused as malformed is counted and kept, with the
-reason, and can be sent again after a fix.`,
+reason, and can be sent again after a fix. What was taken but could then not be
+walked is set aside with its error: --set-aside lists it.`,
 		Example: `  rapport rejected list --source website
+  rapport rejected list --set-aside
+  rapport rejected show live/4711
   rapport rejected show 17
   rapport rejected resend 17 --with mended.json`,
 	}
@@ -29,10 +33,17 @@ reason, and can be sent again after a fix.`,
 func rejectedList(c *console) *cobra.Command {
 	var code, source, cursor string
 	var limit int
+	var aside bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List what was refused, newest first, with counts by reason",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if aside {
+				if code != "" || source != "" || cursor != "" {
+					return usagef("--set-aside goes with --limit alone")
+				}
+				return c.listAsides(cmd.Context(), limit)
+			}
 			q := map[string]string{"code": code, "source": source, "cursor": cursor, "limit": strconv.Itoa(limit)}
 			return show(cmd.Context(), c, "/v1/rejected", q, func(a rejectsAnswer) {
 				var rows [][]string
@@ -60,6 +71,7 @@ func rejectedList(c *console) *cobra.Command {
 	cmd.Flags().StringVar(&source, "source", "", "only those of this source")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many")
 	cmd.Flags().StringVar(&cursor, "cursor", "", "where the last list ended")
+	cmd.Flags().BoolVar(&aside, "set-aside", false, "instead, what was taken and could not be walked")
 	return cmd
 }
 
@@ -67,10 +79,16 @@ func rejectedShow(c *console) *cobra.Command {
 	var bare bool
 	cmd := &cobra.Command{
 		Use:     "show ID",
-		Short:   "Show one with its payload",
-		Example: "  rapport rejected show 17\n  rapport rejected show 17 --payload > 17.json",
+		Short:   "Show one with its payload; LANE/POSITION shows what was set aside",
+		Example: "  rapport rejected show 17\n  rapport rejected show live/4711\n  rapport rejected show 17 --payload > 17.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if lane, position, ok := strings.Cut(args[0], "/"); ok {
+				if bare {
+					return usagef("--payload goes with what was refused; use --json")
+				}
+				return c.showAside(cmd.Context(), lane, position)
+			}
 			return show(cmd.Context(), c, path("rejected", args[0]), nil, func(r rejectAnswer) {
 				var text string
 				if json.Unmarshal(r.Payload, &text) != nil {
