@@ -22,6 +22,7 @@ import (
 type trouble struct {
 	before  func() error                           // at the end of a transaction, before its commit
 	persist func(who id.Person, body []byte) error // when a row is written
+	read    func()                                 // after a snapshot was read
 	commits int
 }
 
@@ -44,6 +45,15 @@ func (k *faulty) Write(ctx context.Context, idle bool, fn func(processor.Books) 
 	})
 	if err == nil {
 		k.t.commits++
+	}
+	return err
+}
+
+func (k *faulty) Read(ctx context.Context, fn func(processor.Books) error) error {
+	err := k.Keeper.Read(ctx, fn)
+	if read := k.t.read; read != nil {
+		k.t.read = nil
+		read()
 	}
 	return err
 }

@@ -423,3 +423,50 @@ journeys:
 		t.Fatalf("mails: got %+v, want one decided at the exit", mails)
 	}
 }
+
+func TestAMergeEndsAWaitThatTheOtherHasFulfilled(t *testing.T) {
+	t.Parallel()
+	h := setup(t, `
+segments: {}
+journeys:
+  paid:
+    purpose: marketing.newsletter
+    trigger: {event: Product Added}
+    exit_when: {event: Page Seen}
+    steps:
+      - wait_for: {rule: {did: Order Completed}, timeout: 5h, then: [{send: thanks}], on_timeout: [{send: reminder}]}
+`)
+	h.do(event.Event{UserID: "u1", Name: "Order Completed"})
+	h.do(event.Event{Anonymous: "a1", Name: "Product Added"})
+	h.at(time.Hour)
+	// The event that joins them comes after what they are together.
+	h.do(event.Event{UserID: "u1", Anonymous: "a1", Name: "Page Seen"})
+	mails := h.mails(h.person("user_id", "u1").ID)
+	if len(mails) != 1 || mails[0].Template != "thanks" || !mails[0].Decided.Equal(start.Add(time.Hour)) {
+		t.Fatalf("got %+v, want thanks at the instant of the merge", mails)
+	}
+}
+
+func TestAnAlarmArmedWhileTheScannerLooksIsRung(t *testing.T) {
+	t.Parallel()
+	h := setup(t, "segments: {cart: {rule: {did: Product Added, within: 24h}}}")
+	h.clock.set(start.Add(2 * time.Hour))
+	h.do(event.Event{UserID: "u1", Name: "Product Added"})
+	// It waits in the log, and will be armed for an earlier instant than the first.
+	h.append(event.Event{UserID: "u2", Name: "Product Added", Time: start})
+	h.clock.set(start.Add(100 * time.Hour))
+	h.trouble.read = h.walk // the scanner has read, and has not moved on yet
+	_, err := h.walker.Ring(context.Background())
+	h.must(err)
+	h.at(100 * time.Hour)
+	_, err = h.walker.Ring(context.Background())
+	h.must(err)
+	h.walk()
+	h.must(h.state.Read(context.Background(), func(tx store.Tx) error {
+		next, any, err := tx.Timer().Next()
+		if any {
+			t.Errorf("an alarm was left behind: %+v", next)
+		}
+		return err
+	}))
+}
