@@ -63,7 +63,7 @@ func (h *House) buildDoors(ctx context.Context) error {
 	mux.HandleFunc("GET /healthz", h.healthy)
 	mux.HandleFunc("GET /readyz", h.ready)
 	h.doors = mux
-	return nil
+	return h.registerMetrics()
 }
 
 func utcNow() time.Time { return time.Now().UTC() }

@@ -151,10 +151,44 @@ func NewRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{Namespace: "rapport"}),
+		ownOnly{collectors.NewProcessCollector(collectors.ProcessCollectorOpts{Namespace: "rapport"})},
 	)
 	return r
 }
+
+// ownOnly leaves out of the process's metrics those of its network: the system
+// gives them for the whole machine.
+type ownOnly struct{ prometheus.Collector }
+
+// Describe implements prometheus.Collector.
+func (o ownOnly) Describe(out chan<- *prometheus.Desc) {
+	all := make(chan *prometheus.Desc)
+	go func() {
+		defer close(all)
+		o.Collector.Describe(all)
+	}()
+	for d := range all {
+		if !ofMachine(d) {
+			out <- d
+		}
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (o ownOnly) Collect(out chan<- prometheus.Metric) {
+	all := make(chan prometheus.Metric)
+	go func() {
+		defer close(all)
+		o.Collector.Collect(all)
+	}()
+	for m := range all {
+		if !ofMachine(m.Desc()) {
+			out <- m
+		}
+	}
+}
+
+func ofMachine(d *prometheus.Desc) bool { return strings.Contains(d.String(), "_process_network_") }
 
 // Handler shows metrics at /metrics and profiles below /debug/pprof/. It answers
 // only requests that name this machine itself as the host, so that no web page

@@ -89,6 +89,24 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+func TestNothingOfTheWholeMachine(t *testing.T) {
+	t.Parallel()
+	families, err := telemetry.NewRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := false
+	for _, f := range families {
+		own = own || f.GetName() == "rapport_process_cpu_seconds_total"
+		if strings.Contains(f.GetName(), "network") {
+			t.Errorf("%s counts what the whole machine sends", f.GetName())
+		}
+	}
+	if !own {
+		t.Error("the process tells nothing of itself")
+	}
+}
+
 func TestListenIsOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "host.example:0"} {

@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rapport/internal/eventlog"
+	"rapport/internal/message"
+	"rapport/internal/store"
+)
+
+// gauges shows the house as /v1/status does, to whoever watches it: each time
+// they look it asks the rooms, so nothing is counted twice.
+type gauges struct {
+	h   *House
+	log *eventlog.Log // the house forgets it when it closes
+
+	records, batches, duplicates, aside, derived, decided, merges, refused *prometheus.Desc
+	appended, walked, lag                                                  *prometheus.Desc
+	mails, claimed, paused, domains                                        *prometheus.Desc
+	fallbacks, kept, version, backfilled, toBackfill, unread               *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*gauges)(nil)
+
+// registerMetrics lets the registry ask the house.
+func (h *House) registerMetrics() error { return h.Metrics.Register(newGauges(h)) }
+
+func newGauges(h *House) *gauges {
+	d := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("rapport_"+name, help, labels, nil)
+	}
+	return &gauges{
+		h: h, log: h.log,
+		records:    d("walk_records_total", "Records walked since the start."),
+		batches:    d("walk_batches_total", "Batches in which they were walked."),
+		duplicates: d("walk_duplicates_total", "Records passed over because their message id was known."),
+		aside:      d("walk_set_aside_total", "Records that could not be walked and were set aside."),
+		derived:    d("walk_derived_total", "Events that the walk derived."),
+		decided:    d("walk_mails_total", "Mails that the walk decided."),
+		merges:     d("walk_merges_total", "People who were found to be another."),
+		refused:    d("walk_identifiers_refused_total", "Identifiers that could not be joined to a person."),
+		appended:   d("lane_appended", "Position of the last record of a lane of the log.", "lane"),
+		walked:     d("lane_walked", "Position up to which a lane is walked.", "lane"),
+		lag:        d("lane_lag", "Records of a lane that wait to be walked.", "lane"),
+		mails:      d("mails", "Mails kept, by state; unknown are those of which nobody knows whether they left.", "state"),
+		claimed:    d("provider_mails", "Mails on their way to a provider, on the wire or before.", "provider"),
+		paused:     d("provider_paused", "1 while nothing is sent by a provider because it refuses us or cannot be reached.", "provider"),
+		domains:    d("provider_domains_held", "Receiving domains that are paused or slowed down, at most 50.", "provider"),
+		fallbacks:  d("content_fallbacks_total", "Values and blocks of templates that were missing and fell back since the start."),
+		kept:       d("rejects_kept", "Rejects that are kept and can be sent again, by code.", "code"),
+		version:    d("config_version", "Configuration in effect."),
+		backfilled: d("backfill_people", "People brought to the configuration in effect, by id; 0 while there is no backfill."),
+		toBackfill: d("backfill_people_last", "Id of the last person to be brought there; 0 while there is no backfill."),
+		unread:     d("metrics_unread", "1 when the state store could not be asked for this page."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
+		g.mails, g.claimed, g.paused, g.domains, g.fallbacks, g.kept, g.version, g.backfilled, g.toBackfill, g.unread,
+	} {
+		out <- d
+	}
+}
+
+// patience is how long a page of metrics waits for the state store.
+const patience = 2 * time.Second
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(out chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, n int64) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
+	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
+	}
+	s := g.h.walker.Stats()
+	count(g.records, s.Walked)
+	count(g.batches, s.Batches)
+	count(g.duplicates, s.Duplicates)
+	count(g.aside, s.SetAside)
+	count(g.derived, s.Derived)
+	count(g.decided, s.Mails)
+	count(g.merges, s.Merges)
+	count(g.refused, s.Refused)
+	for _, lane := range lanes {
+		walked := g.h.walker.Walked(lane) // before the end, so that the lag is never below zero
+		tail, _ := g.log.Tail(lane)
+		gauge(g.appended, float64(tail), lane.String())
+		gauge(g.walked, float64(walked), lane.String())
+		gauge(g.lag, float64(tail-walked), lane.String())
+	}
+	if d := g.h.sender.dispatcher(); d != nil {
+		for _, l := range d.Lanes() {
+			gauge(g.claimed, float64(l.Claimed), l.Name)
+			gauge(g.paused, oneIf(l.Paused != ""), l.Name)
+			gauge(g.domains, float64(len(l.Domains)), l.Name)
+		}
+	}
+	count(g.fallbacks, int64(g.h.renderer.Fallbacks()))
+	gauge(g.version, float64(g.h.Version()))
+	var done, last float64
+	if b := g.h.walker.Backfill(); b.Version != 0 && !b.Done {
+		done, last = float64(b.Next), float64(b.Last)
+	}
+	gauge(g.backfilled, done)
+	gauge(g.toBackfill, last)
+	gauge(g.unread, oneIf(!g.fromState(gauge)))
+}
+
+// fromState tells what only the state store knows, or false.
+func (g *gauges) fromState(gauge func(*prometheus.Desc, float64, ...string)) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var mails map[message.State]int64
+	var rejects map[string]int64
+	err := g.h.state.Read(ctx, func(tx store.Tx) (err error) {
+		if mails, err = tx.Outbox().Counts(); err == nil {
+			rejects, err = tx.Ingest().RejectCounts()
+		}
+		return err
+	})
+	if err != nil {
+		g.h.logger.Warn("the state store could not be asked for metrics", "error", err)
+		return false
+	}
+	for s := message.Pending; s <= message.Resolved; s++ {
+		gauge(g.mails, float64(mails[s]), s.String())
+	}
+	for code, n := range rejects {
+		gauge(g.kept, float64(n), code)
+	}
+	return true
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
