@@ -51,7 +51,10 @@ will surprise although it is allowed (warnings). Nothing is changed or sent.`,
 // load reads a folder from disk.
 func (c *console) load(dir string) (*project.Config, []project.Problem, error) {
 	info, err := os.Stat(dir)
-	if err != nil || !info.IsDir() {
+	if err == nil && !info.IsDir() {
+		return nil, nil, fmt.Errorf("%s is a file; name the folder it stands in: a configuration is checked and applied as a whole", dir)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("there is no folder %s; make one with `rapport init %s`", dir, dir)
 	}
 	config, problems := project.Load(os.DirFS(dir))

@@ -123,6 +123,9 @@ func TestAnswers(t *testing.T) {
 		{"messages", []string{"message", "list", "--person", "42", "--state", "accepted"}, map[string]string{
 			"GET /v1/messages?limit=50&person=user_id%3A42&state=accepted": `{"messages":[{"id":"msg_1","person":"per_7","template":"receipt","state":"accepted","decided":"2026-01-02T03:04:05Z"}]}`,
 		}, 0},
+		{"messages-newest", []string{"message", "list"}, map[string]string{
+			"GET /v1/messages?limit=50": `{"messages":[{"id":"msg_2","person":"per_7","template":"receipt","state":"pending","decided":"2026-01-02T03:04:05Z"}]}`,
+		}, 0},
 		{"message", []string{"message", "show", "msg_1"}, map[string]string{
 			"GET /v1/messages/msg_1": `{"id":"msg_1","person":"per_7","template":"cart","purpose":"marketing.newsletter","class":"triggered","state":"accepted","journey":"abandoned-cart","step":"remind",
 				"provider":"inbox","cause":"evt-1","config_version":3,"message_id":"<a@shop.example>","duplicate_possible":true,
@@ -155,7 +158,19 @@ func TestAnswers(t *testing.T) {
 			"GET /v1/keys": `{"keys":[{"id":"k1","kind":"browser","source":"website","name":"front","created":"2026-01-02T03:04:05Z"},
 				{"id":"k2","kind":"manage","created":"2026-01-02T03:04:05Z","expires":"2026-02-02T03:04:05Z"},{"id":"k3","kind":"ingest","source":"shop","created":"2026-01-02T03:04:05Z","revoked":"2026-01-03T03:04:05Z"}]}`,
 		}, 0},
-		{"key-revoke", []string{"key", "revoke", "k1"}, map[string]string{"DELETE /v1/keys/k1": `204 `}, 0},
+		{"consent-stands", []string{"person", "consent", "42", "marketing.newsletter", "granted"}, map[string]string{
+			"POST /v1/consent": `{"record":"rapport/consent/1","purpose":"marketing.newsletter","state":"granted","subjects":1,"position":9}`,
+			"GET /v1/people/user_id:42?min_position=9": `{"id":"per_7","permission":[{"purpose":"marketing.newsletter","allowed":false,"basis":"consent","state":"suppressed_unsubscribed"},{"purpose":"service","allowed":false,"state":"x"}],
+				"suppressed":[{"reason":"unsubscribed","purpose":"marketing.newsletter","at":"2026-01-05T00:00:00Z"}]}`,
+		}, 0},
+		{"consent-holds", []string{"person", "consent", "42", "marketing.newsletter", "granted"}, map[string]string{
+			"POST /v1/consent":                         `{"position":9}`,
+			"GET /v1/people/user_id:42?min_position=9": `{"id":"per_7","permission":[{"purpose":"marketing.newsletter","allowed":true,"state":"granted"}]}`,
+		}, 0},
+		{"key-revoke-again", []string{"key", "revoke", "k1"}, map[string]string{
+			"GET /v1/keys": `{"keys":[{"id":"k1","kind":"browser","created":"2026-01-02T03:04:05Z","revoked":"2026-01-03T03:04:05Z"}]}`, "DELETE /v1/keys/k1": `204 `,
+		}, 0},
+		{"key-revoke", []string{"key", "revoke", "k1"}, map[string]string{"GET /v1/keys": `{"keys":[{"id":"k1","kind":"browser","created":"2026-01-02T03:04:05Z"}]}`, "DELETE /v1/keys/k1": `204 `}, 0},
 		{"refused", []string{"segment", "list"}, map[string]string{
 			"GET /v1/segments": `422 {"title":"Invalid","code":"bad_thing","detail":"two things are wrong","errors":[{"pointer":"/a","detail":"not that"},{"detail":"nor this"}]}`,
 		}, exitFailure},

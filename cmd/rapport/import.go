@@ -251,13 +251,16 @@ func (c *console) progress() func(done, total int64, now time.Time) {
 	}
 }
 
-func (c *console) played(fl importFlags, p *app.Played, dir string, took time.Duration) error {
+func (c *console) played(fl importFlags, p *app.Played, dir string, took time.Duration) (err error) {
 	a := playedAnswer{Lines: p.Lines, Bad: p.Bad, Events: p.Lines - p.Bad, Mails: p.Mails, Took: took.Round(10 * time.Millisecond).String()}
 	if fl.digest {
 		a.Digest = p.Digest
 	}
 	if fl.keep {
 		a.Data = dir
+	}
+	if a.Lines > 0 && a.Bad == a.Lines {
+		defer func() { err = errors.Join(err, errAllBad) }()
 	}
 	if c.json {
 		return c.printJSON(a)
@@ -324,6 +327,8 @@ func (c *console) send(ctx context.Context, src project.Source, format *source.F
 	return c.sent(sum)
 }
 
+var errAllBad = errors.New("nothing was taken: hold the mapping of the source against the file")
+
 // sums is what became of the lines of a file.
 type sums struct {
 	Lines    int64 `json:"lines"`
@@ -343,7 +348,7 @@ func (c *console) sent(a sums) error {
 			thousands(a.Lines), thousands(a.Accepted), thousands(a.Denied), thousands(a.Rejected), thousands(a.Bad))
 	}
 	if a.Lines > 0 && a.Bad+a.Rejected == a.Lines {
-		return errors.New("nothing was taken: hold the mapping of the source against the file")
+		return errAllBad
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ func journeyCommand(c *console) *cobra.Command {
 		Use:     "journey",
 		Aliases: []string{"journeys"},
 		Short:   "List journeys, and explain why somebody did, or did not, get a mail",
+		Example: `  rapport journey list
+  rapport journey explain abandoned-cart email:ann@shop.example`,
 	}
 	list := &cobra.Command{
 		Use:   "list",

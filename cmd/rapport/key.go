@@ -16,6 +16,9 @@ func keyCommand(c *console) *cobra.Command {
 		Long: `Three kinds of key: ingest keys write the events of one source from a server;
 browser keys do so from a public place and can do less; management keys may do
 everything else. A key is shown once, when it is made; the server keeps its hash.`,
+		Example: `  rapport key list
+  rapport key create --kind ingest --source server
+  rapport key revoke key_06a1…`,
 	}
 	cmd.AddCommand(keyList(c), keyCreate(c), keyRevoke(c))
 	return cmd
@@ -94,19 +97,29 @@ func keyCreate(c *console) *cobra.Command {
 
 func keyRevoke(c *console) *cobra.Command {
 	return &cobra.Command{
-		Use:   "revoke KEY",
-		Short: "Make a key worthless, at once",
-		Args:  cobra.ExactArgs(1),
+		Use:     "revoke KEY",
+		Short:   "Make a key worthless, at once",
+		Example: "  rapport key revoke key_06a1…",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cl, err := c.client()
 			if err != nil {
 				return err
 			}
+			var before keysAnswer
+			if err := cl.get(cmd.Context(), path("keys"), nil, &before); err != nil {
+				return err
+			}
+			already := slices.IndexFunc(before.Keys, func(k keyAnswer) bool { return k.ID == args[0] && !k.Revoked.IsZero() })
 			if err := cl.do(cmd.Context(), "DELETE", path("keys", args[0]), nil, nil, nil); err != nil {
 				return err
 			}
 			if c.json {
-				return c.printJSON(map[string]any{"id": args[0], "revoked": true})
+				return c.printJSON(map[string]any{"id": args[0], "revoked": true, "already": already >= 0})
+			}
+			if already >= 0 {
+				c.printf("%s was revoked already, at %s\n", args[0], c.time(before.Keys[already].Revoked))
+				return nil
 			}
 			c.printf("%s is revoked\n", args[0])
 			return nil

@@ -14,6 +14,8 @@ func messageCommand(c *console) *cobra.Command {
 		Use:     "message",
 		Aliases: []string{"messages"},
 		Short:   "List mails, and tell the whole story of one",
+		Example: `  rapport message list --state failed
+  rapport message show msg_06a1…`,
 	}
 	cmd.AddCommand(messageList(c), messageShow(c))
 	return cmd
@@ -24,13 +26,11 @@ func messageList(c *console) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the mails of a person, or those in a state",
-		Example: `  rapport message list --person email:ann@shop.example
+		Short: "List mails, newest first: all, those of a person, or those in a state",
+		Example: `  rapport message list
+  rapport message list --person email:ann@shop.example
   rapport message list --state unknown`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if person == "" && state == "" {
-				return usagef("say which mails: --person PERSON, or --state STATE")
-			}
 			q := map[string]string{"state": state, "cursor": cursor, "limit": strconv.Itoa(limit)}
 			if person != "" {
 				q["person"] = personRef(person)

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"rapport/internal/consent"
 	"rapport/internal/explain"
 )
 
@@ -142,7 +145,8 @@ func personConsent(c *console) *cobra.Command {
 		Use:   "consent PERSON PURPOSE granted|refused|withdrawn|objected",
 		Short: "Record what somebody said about a purpose",
 		Long: `Consent records what somebody told you, for example on the phone. What narrows
-(refused, withdrawn, objected) holds as soon as this returns.`,
+(refused, withdrawn, objected) holds as soon as this returns. After a grant it
+says what still keeps mails from them, such as an unsubscribed address.`,
 		Example: "  rapport person consent email:ann@shop.example marketing.newsletter withdrawn",
 		Args:    cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -166,7 +170,44 @@ func personConsent(c *console) *cobra.Command {
 				return c.printJSON(body)
 			}
 			c.printf("recorded: %s %s\n", args[1], args[2])
+			if args[2] == "granted" {
+				c.stillStands(cmd.Context(), cl, personRef(args[0]), args[1], raw)
+			}
 			return nil
 		},
+	}
+}
+
+// stillStands tells what keeps mails for a purpose from somebody who has just
+// granted it. Of whom nothing is known there is nothing to tell.
+func (c *console) stillStands(ctx context.Context, cl *client, who, why string, recorded json.RawMessage) {
+	var at struct {
+		Position int64 `json:"position"`
+	}
+	_ = json.Unmarshal(recorded, &at) // Without a position what holds now is shown.
+	query := map[string]string{}
+	if at.Position > 0 {
+		query["min_position"] = strconv.FormatInt(at.Position, 10)
+	}
+	var p explain.Person
+	if err := cl.get(ctx, path("people", who), query, &p); err != nil {
+		c.printf("whether something else stands against it could not be asked: rapport person show %s\n", who)
+		return
+	}
+	stands, unsubscribed := false, false
+	for _, g := range p.Permission {
+		if own := string(g.Purpose); (own == why || strings.HasPrefix(own, why+".")) && !g.Allowed {
+			stands = true
+			c.printf("%s no mail for %s: %s\n", c.yellow("still"), own, g.State)
+		}
+	}
+	for _, s := range p.Suppressed {
+		if own := string(s.Purpose); own == "" || own == "*" || own == why || strings.HasPrefix(own, why+".") {
+			stands, unsubscribed = true, unsubscribed || s.Reason == consent.Unsubscribed
+			c.printf("%s the address is suppressed: %s, since %s\n", c.yellow("still"), s.Reason, c.time(s.At))
+		}
+	}
+	if stands && unsubscribed && !strings.HasPrefix(who, "email:") {
+		c.printf("they unsubscribed this address: when they asked for mail again, record the grant for email:ADDRESS\n")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -150,11 +151,39 @@ func strict(cmd *cobra.Command) *cobra.Command {
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return usagef("%w\nUsage: %s", err, cmd.UseLine())
+			return usagef("%s\nUsage: %s", argumentHint(cmd, args, err), cmd.UseLine())
 		}
 		return nil
 	}
 	return cmd
+}
+
+// argumentHint says which of the arguments of the usage line are missing, or
+// which there are too many.
+func argumentHint(cmd *cobra.Command, args []string, err error) string {
+	// Flags stand behind the arguments, if there are any.
+	wanted := strings.Fields(cmd.Use)[1:]
+	if i := slices.IndexFunc(wanted, func(w string) bool { return strings.HasPrefix(w, "-") || strings.HasPrefix(w, "[") }); i >= 0 {
+		wanted = wanted[:i]
+	}
+	switch {
+	case len(args) < len(wanted):
+		return cmd.CommandPath() + " lacks " + strings.Join(wanted[len(args):], " and ")
+	case len(args) > len(wanted):
+		return fmt.Sprintf("%s does not take %q", cmd.CommandPath(), args[len(wanted)])
+	}
+	return err.Error()
+}
+
+// valueHint says what a flag of a kind takes, in words.
+func valueHint(f *pflag.Flag, v string) string {
+	takes := map[string]string{
+		"bool": "true or false", "int": "a whole number", "int64": "a whole number", "float64": "a number", "duration": "a duration such as 30s or 24h",
+	}[f.Value.Type()]
+	if takes == "" {
+		takes = "what --" + f.Name + " takes"
+	}
+	return fmt.Sprintf("it takes %s, not %q", takes, v)
 }
 
 // fromEnvironment sets every flag that is not on the command line from its
@@ -171,7 +200,7 @@ func fromEnvironment(flags *pflag.FlagSet, env func(string) (string, bool)) erro
 			return
 		}
 		if err := flags.Set(f.Name, v); err != nil && first == nil {
-			first = usagef("environment variable %s: %w", name, err)
+			first = usagef("environment variable %s: %s", name, valueHint(f, v))
 		}
 	})
 	return first

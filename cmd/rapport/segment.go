@@ -16,6 +16,8 @@ func segmentCommand(c *console) *cobra.Command {
 		Use:     "segment",
 		Aliases: []string{"segments"},
 		Short:   "List segments, and explain why somebody is in one or not",
+		Example: `  rapport segment list
+  rapport segment explain cart-abandoners email:ann@shop.example`,
 	}
 	list := &cobra.Command{
 		Use:   "list",

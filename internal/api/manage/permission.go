@@ -11,6 +11,7 @@ import (
 
 	"rapport/internal/access"
 	"rapport/internal/consent"
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
@@ -87,12 +88,14 @@ func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, _ access.K
 	if err := h.Consent.Submit(r.Context(), record, house, entries); err != nil {
 		return err
 	}
+	position, _ := h.Log.Tail(eventlog.Live)
 	return h.answer(w, r, http.StatusOK, struct {
 		Record   string          `json:"record"`
 		Purpose  purpose.Purpose `json:"purpose"`
 		State    string          `json:"state"`
 		Subjects int             `json:"subjects"` // identifiers under which it is kept
-	}{house + "/" + record, in.Purpose, in.State, len(entries)})
+		Position int64           `json:"position"` // what widens holds once that is walked
+	}{house + "/" + record, in.Purpose, in.State, len(entries), position})
 }
 
 // mayBeSaid tells whether a purpose is one that people can speak of.
