@@ -116,7 +116,7 @@ func TestAnswers(t *testing.T) {
 		}, 0},
 		{"journey-explain", []string{"journey", "explain", "welcome", "42"}, map[string]string{
 			"GET /v1/journeys/welcome/explain?person=user_id%3A42": `{"person":"per_7","journey":"welcome","inside":true,"at":"2026-01-06T00:00:00Z","text":"…",
-				"why":{"text":"journey welcome","children":[{"text":"trigger","answer":"yes","seen":"Signed Up","at":"2026-01-02T03:04:05Z","rule":{"text":"{trait: email, exists: true}","truth":true,"note":"there"}},
+				"why":{"text":"journey welcome","children":[{"text":"could enter now (version 3)","answer":"no","children":[{"text":"reentry: once","answer":"no","seen":"inside since 2026-01-02T03:04:05.123Z"}]},{"text":"trigger","answer":"yes","seen":"Signed Up","at":"2026-01-02T03:04:05Z","rule":{"text":"{trait: email, exists: true}","truth":true,"note":"there"}},
 				{"text":"permission","answer":"no","seen":"withdrawn","children":[{"text":"since","seen":"link","at":"2026-01-05T00:00:00Z"}]},{"text":"wait 2d","answer":"wait","until":"2026-01-04T03:04:05Z"}]},
 				"mails":[{"id":"msg_1","person":"per_7","template":"welcome","state":"skipped","reason":"consent_withdrawn","journey":"welcome","step":"welcome","decided":"2026-01-02T03:04:05Z"}]}`,
 		}, 0},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -67,9 +68,13 @@ func (c *console) journeyStory(a explain.Journey) {
 func (c *console) gates(list []journey.Explanation, depth int) {
 	marks := map[journey.Answer]string{journey.Yes: c.green("✓"), journey.No: c.red("✗"), journey.Wait: c.yellow("…"), journey.Fact: c.dim("·")}
 	for _, g := range list {
-		line := strings.Repeat("  ", depth) + marks[g.Answer] + " " + clean(g.Text)
+		text := clean(g.Text)
+		if rest, ok := strings.CutPrefix(text, "could enter now"); ok {
+			text = "could enter now: " + string(g.Answer) + rest
+		}
+		line := strings.Repeat("  ", depth) + marks[g.Answer] + " " + text
 		if g.Seen != "" {
-			line += c.dim("  ← ") + short(g.Seen, 200)
+			line += c.dim("  ← ") + short(c.stamps(g.Seen), 200)
 		}
 		if at := c.stamp(g.At); at != "" {
 			line += c.dim("  at " + at)
@@ -93,6 +98,12 @@ func (c *console) stamp(s string) string {
 	}
 	return c.time(t)
 }
+
+var instants = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+
+// stamps writes every RFC 3339 instant within a text in the local zone, so that
+// a line has one form of them.
+func (c *console) stamps(s string) string { return instants.ReplaceAllStringFunc(s, c.stamp) }
 
 // mails prints a list of mails.
 func (c *console) mails(list []explain.Mail) {

@@ -85,7 +85,7 @@ func (c *console) explanation(e rule.Explanation, depth int) {
 	seen := ""
 	switch s := string(e.Seen); {
 	case e.Note != "":
-		seen = c.dim("  ← ") + short(e.Note, 160)
+		seen = c.dim("  ← ") + short(c.stamps(e.Note), 160)
 	case s != "" && s != "null":
 		seen = c.dim("  ← ") + short(s, 120)
 	case len(e.Children) == 0:

@@ -108,7 +108,7 @@ func (s *State) placesIn(journey string) []*Place {
 
 // explainEntry asks each gate of the entry as if the trigger came now.
 func (t *Turn) explainEntry(f *flow) Explanation {
-	e := Explanation{Text: "an entry now (version " + strconv.Itoa(f.version) + ")", Answer: Yes}
+	e := Explanation{Text: "could enter now (version " + strconv.Itoa(f.version) + ")", Answer: Yes}
 	t.inner.props.Reset(nil)
 	p := &Place{Journey: f.name, Trigger: t.Now}
 	gate := func(g Explanation) {
@@ -259,9 +259,8 @@ func (t *Turn) explainCond(text string, c *cond, p *Place) Explanation {
 
 func (t *Turn) explainStep(f *flow, p *Place, i int) Explanation {
 	n := &f.nodes[i]
-	e := Explanation{Text: n.path + " " + kindNames[n.kind]}
+	e := Explanation{Text: n.words()}
 	if n.kind == sendStep {
-		e.Text += " " + n.template
 		for k := range p.Sent {
 			if m := &p.Sent[k]; m.Step == n.id && !m.Dropped {
 				e.Answer, e.Seen = Yes, [...]string{"decided", "sent", "bounced or skipped"}[m.Fate%3]
@@ -278,12 +277,62 @@ func (t *Turn) explainStep(f *flow, p *Place, i int) Explanation {
 	return e
 }
 
+// words names a step as a reader would: where it stands, its own name, and what
+// it does.
+func (n *node) words() string {
+	var b strings.Builder
+	b.WriteString(stepWords(n.path))
+	if n.named {
+		b.WriteString(" (" + n.id + ")")
+	}
+	b.WriteString(": ")
+	switch {
+	case n.kind == sendStep:
+		b.WriteString("send " + n.template)
+	case n.kind == waitStep && n.until == nil:
+		b.WriteString("wait " + span(n.length))
+	case n.kind == waitForStep && n.cond != nil && n.cond.rule == nil && len(n.cond.events) == 1:
+		b.WriteString("wait for " + strconv.Quote(n.cond.events[0].name) + ", at most " + span(n.timeout))
+	case n.kind == waitForStep:
+		b.WriteString("wait, at most " + span(n.timeout))
+	case n.kind == setStep:
+		b.WriteString("set")
+		for i := range n.sets {
+			b.WriteString(" " + n.sets[i].trait)
+		}
+	case n.kind == stopStep && n.reason != "":
+		b.WriteString("stop: " + n.reason)
+	default:
+		b.WriteString(kindNames[n.kind])
+	}
+	return b.String()
+}
+
+// stepWords writes the path of a step in words: "3.then.1" is the first step
+// under the then of the third. A name that is no path stays as it is.
+func stepWords(path string) string {
+	parts := strings.Split(path, ".")
+	if path == "" || strings.Trim(parts[0], "0123456789") != "" || len(parts)%2 == 0 {
+		return path
+	}
+	var b strings.Builder
+	b.WriteString("step " + parts[0])
+	for i := 1; i+1 < len(parts); i += 2 {
+		way := strings.ReplaceAll(parts[i], "_", " ")
+		if strings.Trim(way, "0123456789") == "" {
+			way = "branch " + way
+		}
+		b.WriteString(", " + way + ", step " + parts[i+1])
+	}
+	return b.String()
+}
+
 func explainNotes(r *Record) Explanation {
 	e := Explanation{Text: "remembered, oldest first"}
 	for _, n := range r.Notes {
 		g := Explanation{Text: n.Kind.String(), Seen: n.Said(), At: instant(n.At)}
 		if n.Step != "" {
-			g.Text += " " + n.Step
+			g.Text += " " + stepWords(n.Step)
 		}
 		if n.Occurrence > 0 {
 			g.Text += " (entry " + strconv.FormatInt(n.Occurrence, 10) + ")"
