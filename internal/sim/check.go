@@ -399,7 +399,8 @@ func noWords(s string) string {
 
 // digest is what must be equal after a replay. Where history stands depends on
 // how batches fell. Where configurations changed, so does the instant at which
-// somebody was brought to the new one.
+// somebody was brought to the new one, whether an entry then was initial, and so
+// what a journey that it begins has set.
 func (f *figure) digest(c *segment.Catalog, whole bool) string {
 	if whole {
 		f.prof.Heads = nil
@@ -407,9 +408,15 @@ func (f *figure) digest(c *segment.Catalog, whole bool) string {
 	}
 	out := fmt.Sprintf("%x", f.ident.Append(nil))
 	for _, t := range f.prof.Traits {
+		if t.Name == "greeted" {
+			continue
+		}
 		out += fmt.Sprintf(" %s=%s@%d", t.Name, t.Value, t.At)
 	}
 	for _, m := range c.In(&f.seg) {
+		if m.Segment == "greeted" {
+			continue
+		}
 		out += " " + m.Segment
 	}
 	return out
