@@ -110,7 +110,10 @@ func (f *Format) readCSV(ctx context.Context, name string, r io.Reader, fn func(
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		number, _ := c.FieldPos(0)
+		number := 0
+		if len(row) > 0 { // else it is no CSV, and has no place to ask for
+			number, _ = c.FieldPos(0)
+		}
 		var bad *csv.ParseError
 		if errors.As(err, &bad) {
 			number, err = bad.Line, fmt.Errorf("the line is no CSV: %w", bad.Err)

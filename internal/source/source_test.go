@@ -76,6 +76,11 @@ func TestReadFormats(t *testing.T) {
 			"a,1772366400\n",
 			[]string{"1 1 track Seen a  2026-03-01T12:00:00Z "},
 		},
+		"csv whose quote never ends": {
+			`{format: csv, columns: [who, when], event: {event: Seen, user_id: "{{ who }}", timestamp: "{{ when }}"}}`,
+			"a,1772366400\n\"",
+			[]string{"1 1 track Seen a  2026-03-01T12:00:00Z ", `2 bad: the line is no CSV: extraneous or missing " in quoted-field`},
+		},
 		"lines of JSON": {
 			`{format: ndjson, event: {event: "{{ what }}", user_id: "{{ who.id }}", timestamp: "{{ t }}", properties: {all: "{{ who }}"}}}`,
 			`{"what":"X","who":{"id":5,"tags":["a"]},"t":"2026-03-01T12:00:00Z"}` + "\n{\n",
