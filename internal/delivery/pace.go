@@ -11,6 +11,7 @@ import (
 // How a provider and a receiving domain are slowed down and left alone.
 const (
 	breakerAfter   = 5                // consecutive failures of the provider as a whole
+	warnEvery      = time.Minute      // between two warnings of single failures
 	breakerFirst   = 5 * time.Second  // first pause; doubles
 	breakerMost    = 5 * time.Minute  // longest pause of the breaker
 	faultPause     = 15 * time.Minute // first pause after a refusal for our own fault; doubles
@@ -43,6 +44,7 @@ type lane struct {
 	claimed int
 	pace    pacer
 	stop    brake // the whole provider
+	warned  time.Time
 	domains map[string]*domain
 
 	busy      time.Duration // see patience
@@ -210,10 +212,11 @@ func (l *lane) free() int {
 type alarm struct {
 	domain string // "" for the whole provider
 	reason string
-	pause  time.Duration
+	pause  time.Duration // zero: nothing is paused yet
 }
 
-// report learns from an outcome. It gives an alarm when something was paused.
+// report learns from an outcome. It gives an alarm when something was paused,
+// and now and then while the provider fails without being paused yet.
 func (l *lane) report(host string, o *message.Outcome, now time.Time) (alarm, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -258,7 +261,11 @@ func (l *lane) report(host string, o *message.Outcome, now time.Time) (alarm, bo
 func (l *lane) fail(o *message.Outcome, now time.Time) (alarm, bool) {
 	l.stop.failures++
 	if l.stop.failures < breakerAfter && !l.stop.probing {
-		return alarm{}, false
+		fresh := l.warned.IsZero() || now.Sub(l.warned) >= warnEvery
+		if fresh {
+			l.warned = now
+		}
+		return alarm{reason: o.Reason}, fresh
 	}
 	first := l.stop.until.IsZero()
 	l.stop.trip(o.Reason, max(breakerFirst, min(o.RetryAfter, breakerMost)), breakerMost, now, l.rand)

@@ -195,6 +195,11 @@ func TestTheBreakerOpensProbesAndCloses(t *testing.T) {
 		if tries > 60 {
 			t.Errorf("%d tries in an hour of outage", tries)
 		}
+		log := b.log.String()
+		warned, paused := strings.Index(log, "reason=provider_unreachable"), strings.Index(log, "alert=provider_paused")
+		if warned < 0 || paused < warned || strings.Count(log, "trying again") != 1 || strings.Contains(log, "@") {
+			t.Errorf("log = %s", log)
+		}
 		down = false
 		mu.Unlock()
 		time.Sleep(6 * time.Hour)

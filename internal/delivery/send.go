@@ -319,6 +319,10 @@ func (w *worker) conclude(outcomes []message.Outcome) {
 
 // alert tells an operator that sending is held back and what to look at.
 func (d *Dispatcher) alert(l *lane, a alarm, o *message.Outcome) {
+	if a.pause == 0 {
+		d.cfg.Logger.Warn("a provider refuses us or cannot be reached; trying again", "provider", l.name, "reason", a.reason, "code", o.Code)
+		return
+	}
 	d.cfg.Logger.Error("sending is paused: the provider refuses us or cannot be reached",
 		"alert", "provider_paused", "provider", l.name, "domain", a.domain, "reason", a.reason,
 		"code", o.Code, "enhanced", o.Enhanced, "pause", a.pause.Round(time.Second).String())
