@@ -89,7 +89,7 @@ func TestImportFailsWhenNothingIsTaken(t *testing.T) {
 		want       string
 	}{
 		"every line bad":      {bad + bad, "", exitFailure, "2 lines: 0 accepted, 0 refused for permission, 0 rejected (see `rapport rejected list`), 2 bad"},
-		"every line rejected": {good, `{"rejected":1}`, exitFailure, "1 rejected"},
+		"every line rejected": {good, `{"rejected":1}`, exitFailure, "1 line: 0 accepted, 0 refused for permission, 1 rejected"},
 		"bad and rejected":    {good + bad, `{"rejected":1}`, exitFailure, "nothing was taken"},
 		"one was taken":       {good + bad, `{"accepted":1}`, 0, "2 lines: 1 accepted"},
 		"permission forbids":  {good, `{"denied":1}`, 0, "1 refused for permission"},
@@ -102,5 +102,20 @@ func TestImportFailsWhenNothingIsTaken(t *testing.T) {
 				t.Errorf("exit %d, %q", code, text)
 			}
 		})
+	}
+}
+
+// TestImportAllBad fails, sent or played back, when every line is bad.
+func TestImportAllBad(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "bad.txt")
+	if err := os.WriteFile(file, []byte(" 00001 1997xxxx  1   11.77\n 00002 nonsense  1   12.00\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range [][]string{{file}, {"--simulate", file}} {
+		code, text, ids := imported(t, `{"accepted":0}`, "", how...)
+		if code != exitFailure || len(ids) > 0 || !strings.Contains(text, "2 lines") || !strings.Contains(text, "nothing was taken") {
+			t.Errorf("%v: exit code %d, sent %v: %s", how, code, ids, text)
+		}
 	}
 }
