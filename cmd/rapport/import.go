@@ -344,8 +344,12 @@ func (c *console) sent(a sums) error {
 			return err
 		}
 	} else {
-		c.printf("%s lines: %s accepted, %s refused for permission, %s rejected (see `rapport rejected list`), %s bad\n",
-			thousands(a.Lines), thousands(a.Accepted), thousands(a.Denied), thousands(a.Rejected), thousands(a.Bad))
+		lines := " lines"
+		if a.Lines == 1 {
+			lines = " line"
+		}
+		c.printf("%s: %s accepted, %s refused for permission, %s rejected (see `rapport rejected list`), %s bad\n",
+			thousands(a.Lines)+lines, thousands(a.Accepted), thousands(a.Denied), thousands(a.Rejected), thousands(a.Bad))
 	}
 	if a.Lines > 0 && a.Bad+a.Rejected == a.Lines {
 		return errAllBad
