@@ -741,14 +741,14 @@ func TestNoHandOverBeginsAfterTheAnswer(t *testing.T) {
 func TestHardBounceTakesTheAddressOffEveryList(t *testing.T) {
 	t.Parallel()
 	h := setup(t)
-	desk, err := feedback.New(feedback.Config{Signer: h.signer, Permission: h.a, Mails: h, Log: h, Now: h.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
 	tell := func(o message.Outcome) {
 		t.Helper()
+		dead, ok := feedback.Dead(h.ada, o, h.clock())
+		if !ok {
+			return
+		}
 		var ap consent.Applied
-		if err := h.Write(context.Background(), func(st consent.Store) (err error) { ap, err = desk.Bounced(st, h.ada, o, h.clock()); return err }); err != nil {
+		if err := h.Write(context.Background(), func(st consent.Store) (err error) { ap, err = h.a.SuppressIn(st, dead); return err }); err != nil {
 			t.Fatal(err)
 		}
 		ap.Done()
