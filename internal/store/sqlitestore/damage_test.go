@@ -30,6 +30,9 @@ func harm(t *testing.T, path string, r *rand.Rand) string {
 		if r.IntN(2) == 0 {
 			size -= size % 4096
 		}
+		// A file of no bytes is a new one to SQLite; that the other file belongs
+		// to another is found where the two are held together.
+		size = max(size, 1)
 		data, what = data[:size], fmt.Sprintf("cut to %d bytes", size)
 	} else {
 		at, bit := r.IntN(len(data)), r.IntN(8)
