@@ -20,7 +20,7 @@ type gauges struct {
 	records, batches, duplicates, aside, derived, decided, merges, refused *prometheus.Desc
 	appended, walked, lag                                                  *prometheus.Desc
 	mails, claimed, paused, domains                                        *prometheus.Desc
-	fallbacks, kept, version, backfilled, toBackfill, unread               *prometheus.Desc
+	fallbacks, failures, kept, version, backfilled, toBackfill, unread     *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*gauges)(nil)
@@ -50,6 +50,7 @@ func newGauges(h *House) *gauges {
 		paused:     d("provider_paused", "1 while nothing is sent by a provider because it refuses us or cannot be reached.", "provider"),
 		domains:    d("provider_domains_held", "Receiving domains that are paused or slowed down, at most 50.", "provider"),
 		fallbacks:  d("content_fallbacks_total", "Values and blocks of templates that were missing and fell back since the start."),
+		failures:   d("content_failures_total", "Mails that could not be made for their template's sake since the start."),
 		kept:       d("rejects_kept", "Rejects that are kept and can be sent again, by code.", "code"),
 		version:    d("config_version", "Configuration in effect."),
 		backfilled: d("backfill_people", "People brought to the configuration in effect, by id; 0 while there is no backfill."),
@@ -62,7 +63,7 @@ func newGauges(h *House) *gauges {
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
-		g.mails, g.claimed, g.paused, g.domains, g.fallbacks, g.kept, g.version, g.backfilled, g.toBackfill, g.unread,
+		g.mails, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread,
 	} {
 		out <- d
 	}
@@ -103,6 +104,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	count(g.fallbacks, int64(g.h.renderer.Fallbacks()))
+	count(g.failures, int64(g.h.renderer.Failures()))
 	gauge(g.version, float64(g.h.Version()))
 	var done, last float64
 	if b := g.h.walker.Backfill(); b.Version != 0 && !b.Done {

@@ -77,6 +77,7 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 			"rapport_provider_paused sink":              0,
 			"rapport_provider_mails sink":               0,
 			"rapport_content_fallbacks_total":           3, // nobody's first name is known
+			"rapport_content_failures_total":            0,
 			"rapport_config_version":                    1,
 			"rapport_metrics_unread":                    0,
 			"rapport_backfill_people":                   0,
