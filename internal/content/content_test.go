@@ -15,6 +15,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/liquid"
 	"rapport/internal/message"
 	"rapport/internal/profile"
 	"rapport/internal/purpose"
@@ -590,5 +591,30 @@ func TestClassFollowsPurpose(t *testing.T) {
 				t.Errorf("got %+v with %v, want class %v", got, problems, test.want)
 			}
 		})
+	}
+}
+
+// TestPlaceIsTheAuthors: what the house puts before a fragment moves no place.
+func TestPlaceIsTheAuthors(t *testing.T) {
+	t.Parallel()
+	tpl, problems := welcome(`<p>{{ person.first_name | default: "you" }}</p>`).parse(t)
+	if tpl == nil {
+		t.Fatal(problems)
+	}
+	reads := tpl.html.compiled.Reads()
+	if got := tpl.html.place(reads[0].Position).String(); got != "body.html:1:7" {
+		t.Errorf("in the body: %s", got)
+	}
+	for in, want := range map[liquid.Position]string{
+		{Template: bodyHTML, Line: 2, Column: 9}:  "body.html:2:9",
+		{Template: "offer", Line: 1, Column: 200}: "offer:1:200",
+		{Template: bodyHTML, Line: 1, Column: 3}:  "body.html:1:1",
+	} {
+		if got := tpl.html.place(in).String(); got != want {
+			t.Errorf("%v: got %s, want %s", in, got, want)
+		}
+	}
+	if got := (&part{file: sheet, line: 4}).place(liquid.Position{Template: sheet, Line: 1, Column: 3}).String(); got != "template.yaml:4:3" {
+		t.Errorf("in the sheet: %s", got)
 	}
 }

@@ -217,7 +217,7 @@ func (m *making) render(ctx context.Context, p *part) ([]byte, error) {
 		return nil, fault.Wrap(err, fault.Invalid, BadTemplate, "template %s failed in %s", m.t.Name, p.file)
 	case len(report.Missing) > 0:
 		first := report.Missing[0]
-		return nil, fault.New(fault.Invalid, MissingValue, "template %s: %s is missing at %s", m.t.Name, first.Path, first.Position)
+		return nil, fault.New(fault.Invalid, MissingValue, "template %s: %s is missing at %s", m.t.Name, first.Path, p.place(first.Position))
 	case m.failedBlock != nil:
 		return nil, m.failedBlock
 	}

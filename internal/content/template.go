@@ -39,8 +39,23 @@ type part struct {
 	file     string
 	line     int    // of the text within its file, 0 for a whole file
 	text     string // as it was compiled
+	shift    int    // characters that were put before its first line
 	compiled *liquid.Template
 	fallback string // for the subject: what it says when a value is missing
+}
+
+// place gives a place as the author sees it in the file.
+func (p *part) place(at liquid.Position) liquid.Position {
+	if at.Template != p.file {
+		return at
+	}
+	if at.Line == 1 {
+		at.Column = max(1, at.Column-p.shift)
+	}
+	if p.line > 0 {
+		at.Line += p.line - 1
+	}
+	return at
 }
 
 // block is a part of the body that may fail alone.
@@ -327,7 +342,7 @@ func (p *parser) body() {
 			p.shift = len(documentHead)
 		}
 		if c := p.compile(bodyHTML, nil, text, liquid.HTML); c != nil {
-			p.t.html = &part{file: bodyHTML, compiled: c, text: text}
+			p.t.html = &part{file: bodyHTML, compiled: c, text: text, shift: p.shift}
 		}
 	}
 	switch {
