@@ -24,7 +24,7 @@ type Changes struct {
 // Work is scratch space for evaluating, one for each walker. The zero value is
 // ready.
 type Work struct {
-	todo []uint64 // bit i: segment i is to be evaluated
+	open []uint64 // bit i: segment i is to be evaluated
 	out  []Transition
 	gone []uint32 // keys of segments that are no more and that somebody was in
 }
@@ -35,15 +35,15 @@ func (w *Work) Gone() []uint32 { return w.gone }
 
 func (w *Work) reset(n int) {
 	words := (n + 63) / 64
-	if cap(w.todo) < words {
-		w.todo = make([]uint64, words)
+	if cap(w.open) < words {
+		w.open = make([]uint64, words)
 	}
-	w.todo = w.todo[:words]
-	clear(w.todo)
+	w.open = w.open[:words]
+	clear(w.open)
 	w.out, w.gone = w.out[:0], w.gone[:0]
 }
 
-func (w *Work) mark(i int) { w.todo[i/64] |= 1 << (i % 64) }
+func (w *Work) mark(i int) { w.open[i/64] |= 1 << (i % 64) }
 
 // Subject is the person that segments ask about: rule.Subject, whose Member is
 // answered by Catalog.Member over the same State.
@@ -106,10 +106,10 @@ func (c *Catalog) All(s *State, who Subject, now int64, initial bool, w *Work) [
 // run works the marked segments off in their order, so that each is asked once
 // and after all that it reads.
 func (c *Catalog) run(s *State, who Subject, now int64, initial bool, w *Work) {
-	for word := 0; word < len(w.todo); word++ {
-		for w.todo[word] != 0 {
-			bit := bits.TrailingZeros64(w.todo[word])
-			w.todo[word] &^= 1 << bit
+	for word := 0; word < len(w.open); word++ {
+		for w.open[word] != 0 {
+			bit := bits.TrailingZeros64(w.open[word])
+			w.open[word] &^= 1 << bit
 			i := word*64 + bit
 			if c.one(s, i, who, now, initial, w) {
 				for _, dep := range c.bySegment[i] {
