@@ -206,6 +206,9 @@ func (s *stage) open(ctx context.Context, house *app.House) (err error) {
 
 // listenSomewhere takes an address, or a free port beside it.
 func listenSomewhere(ctx context.Context, address string) (net.Listener, error) {
+	if err := isAddress("--listen", address); err != nil {
+		return nil, err
+	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err == nil {

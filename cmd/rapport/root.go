@@ -99,7 +99,13 @@ func newRoot(c *console) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd.Flags(), c.env)
+			if err := fromEnvironment(cmd.Flags(), c.env); err != nil {
+				return err
+			}
+			if err := cmd.ValidateRequiredFlags(); err != nil {
+				return usagef("%s lacks %s\nUsage: %s", cmd.CommandPath(), missingFlags(cmd), cmd.UseLine())
+			}
+			return nil
 		},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
@@ -173,6 +179,17 @@ func argumentHint(cmd *cobra.Command, args []string, err error) string {
 		return fmt.Sprintf("%s does not take %q", cmd.CommandPath(), args[len(wanted)])
 	}
 	return err.Error()
+}
+
+// missingFlags lists the flags that a command cannot do without.
+func missingFlags(cmd *cobra.Command) string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if len(f.Annotations[cobra.BashCompOneRequiredFlag]) > 0 && !f.Changed {
+			names = append(names, "--"+f.Name+" "+strings.ToUpper(f.Name))
+		}
+	})
+	return strings.Join(names, " and ")
 }
 
 // valueHint says what a flag of a kind takes, in words.
