@@ -35,6 +35,7 @@ func (l *loader) crossJourneys() {
 		if steps := child(f.root, "steps"); steps != nil {
 			f.reachable(steps)
 		}
+		f.letters(f.root)
 		for _, r := range refs.Segments {
 			if !slices.Contains(segments, r.Name) {
 				f.errorf(f.nameAt(r), didYouMean(r.Name, segments), "there is no segment %q", r.Name)
