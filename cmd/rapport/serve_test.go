@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,21 +11,22 @@ import (
 	"testing"
 )
 
-var inboxLine = regexp.MustCompile(`inbox=http://(127\.0\.0\.1:[0-9]+)/inbox/`)
+var inboxLine = regexp.MustCompile(`address=(http://127\.0\.0\.1:[0-9]+) .*inbox=http://(127\.0\.0\.1:[0-9]+)/inbox/`)
 
-// TestServeNamesTheInbox starts a server from the folder that init writes: it
-// says where the inbox is, and another server that finds the address taken says
+// TestServeAsInitWrites starts a server from the folder that init writes: it
+// says where the inbox is, asks for the person of a marketing mail, and another server that finds the address taken says
 // with which flag to choose another.
-func TestServeNamesTheInbox(t *testing.T) {
+func TestServeAsInitWrites(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "shop")
 	if _, err := writeScaffold(dir); err != nil {
 		t.Fatal(err)
 	}
-	serve := func(admin string) []string {
-		return []string{"serve", "--config", dir, "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0", "--admin", admin}
+	serve := func(data, admin string) []string {
+		return []string{"serve", "--config", dir, "--data", data, "--listen", "127.0.0.1:0", "--admin", admin}
 	}
-	cmd := program(t, serve("127.0.0.1:0")...)
+	data := filepath.Join(t.TempDir(), "data")
+	cmd := program(t, serve(data, "127.0.0.1:0")...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +45,28 @@ func TestServeNamesTheInbox(t *testing.T) {
 		}
 		at = inboxLine.FindStringSubmatch(line)
 	}
-	out, err := program(t, serve(at[1])...).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "cannot listen on "+at[1]) || !strings.Contains(string(out), "choose another address with --admin") {
+	// The template that init writes is marketing: no mail of it without a person.
+	key, err := os.ReadFile(filepath.Join(data, "manage.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at[1]+"/v1/send", strings.NewReader(`{"template":"welcome","to":"ann@shop.example"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(key)))
+	req.Header.Set("Idempotency-Key", "a")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(body), "person_required") {
+		t.Errorf("marketing without a person: %d %s, %v", res.StatusCode, body, err)
+	}
+	out, err := program(t, serve(filepath.Join(t.TempDir(), "data"), at[2])...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "cannot listen on "+at[2]) || !strings.Contains(string(out), "choose another address with --admin") {
 		t.Errorf("a second server: %v\n%s", err, out)
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
