@@ -21,6 +21,7 @@ type gauges struct {
 	appended, walked, lag                                                  *prometheus.Desc
 	mails, claimed, paused, domains                                        *prometheus.Desc
 	fallbacks, failures, kept, version, backfilled, toBackfill, unread     *prometheus.Desc
+	again                                                                  *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*gauges)(nil)
@@ -45,6 +46,7 @@ func newGauges(h *House) *gauges {
 		appended:   d("lane_appended", "Position of the last record of a lane of the log.", "lane"),
 		walked:     d("lane_walked", "Position up to which a lane is walked.", "lane"),
 		lag:        d("lane_lag", "Records of a lane that wait to be walked.", "lane"),
+		again:      d("mails_duplicate_possible", "Mails sent again after an unknown end: their readers may have two."),
 		mails:      d("mails", "Mails kept, by state; unknown are those of which nobody knows whether they left.", "state"),
 		claimed:    d("provider_mails", "Mails on their way to a provider, on the wire or before.", "provider"),
 		paused:     d("provider_paused", "1 while nothing is sent by a provider because it refuses us or cannot be reached.", "provider"),
@@ -63,7 +65,7 @@ func newGauges(h *House) *gauges {
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
-		g.mails, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread,
+		g.mails, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again,
 	} {
 		out <- d
 	}
@@ -121,8 +123,12 @@ func (g *gauges) fromState(gauge func(*prometheus.Desc, float64, ...string)) boo
 	defer cancel()
 	var mails map[message.State]int64
 	var rejects map[string]int64
+	var again int64
 	err := g.h.state.Read(ctx, func(tx store.Tx) (err error) {
-		if mails, err = tx.Outbox().Counts(); err == nil {
+		if mails, err = tx.Outbox().Counts(); err != nil {
+			return err
+		}
+		if again, err = tx.Outbox().Duplicates(); err == nil {
 			rejects, err = tx.Ingest().RejectCounts()
 		}
 		return err
@@ -134,6 +140,7 @@ func (g *gauges) fromState(gauge func(*prometheus.Desc, float64, ...string)) boo
 	for s := message.Pending; s <= message.Resolved; s++ {
 		gauge(g.mails, float64(mails[s]), s.String())
 	}
+	gauge(g.again, float64(again))
 	for code, n := range rejects {
 		gauge(g.kept, float64(n), code)
 	}

@@ -43,7 +43,14 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 			return h.Apply(ctx, files, expect)
 		},
 		Import: h.importBatch,
-		Now:    h.clock.Now, Machine: utcNow, Rand: rand.Reader, Build: h.Build, Logger: h.logger.With("room", "manage"),
+		Duplicates: func(ctx context.Context) (n int64, err error) {
+			err = h.state.Read(ctx, func(tx store.Tx) error {
+				n, err = tx.Outbox().Duplicates()
+				return err
+			})
+			return n, err
+		},
+		Now: h.clock.Now, Machine: utcNow, Rand: rand.Reader, Build: h.Build, Logger: h.logger.With("room", "manage"),
 	})
 	if err != nil {
 		return err

@@ -66,6 +66,8 @@ type Store interface {
 	Reassign(from, to id.Person) error
 	// Counts gives the number of mails in each state.
 	Counts() (map[message.State]int64, error)
+	// Duplicates gives the number of mails that were sent again after an unknown end.
+	Duplicates() (int64, error)
 	// SaveParts keeps the rendered parts of a mail that was handed over; Parts reads them.
 	SaveParts(m id.Message, parts []byte) error
 	Parts(m id.Message) ([]byte, error)

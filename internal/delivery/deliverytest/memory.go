@@ -323,6 +323,16 @@ func (o *memoryOutbox) Counts() (map[message.State]int64, error) {
 	return out, nil
 }
 
+// Duplicates implements outbox.Store.
+func (o *memoryOutbox) Duplicates() (n int64, err error) {
+	for _, k := range o.m.mails {
+		if k.mail.Duplicate {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // SaveParts implements outbox.Store.
 func (o *memoryOutbox) SaveParts(m id.Message, parts []byte) error {
 	if k, ok := o.m.mails[m]; ok {

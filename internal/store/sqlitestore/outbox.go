@@ -413,6 +413,14 @@ func (s *mails) Counts() (map[message.State]int64, error) {
 	return out, nil
 }
 
+func (s *mails) Duplicates() (n int64, err error) {
+	q := s.c.query("SELECT count(*) FROM mail WHERE duplicate = 1")
+	if q.step() {
+		n = q.colInt(0)
+	}
+	return n, q.done()
+}
+
 func (s *mails) SaveParts(m id.Message, parts []byte) error {
 	seq, err := s.seq(m)
 	if err != nil {

@@ -180,7 +180,9 @@ func testMailMove(t *testing.T, s store.State) {
 		})
 		counts, countErr := tx.Outbox().Counts()
 		same(t, "counts", counts, map[message.State]int64{message.Deferred: 1})
-		return errors.Join(err, storyErr, countErr)
+		twice, twiceErr := tx.Outbox().Duplicates()
+		same(t, "sent again", twice, int64(1))
+		return errors.Join(err, storyErr, countErr, twiceErr)
 	})
 }
 
