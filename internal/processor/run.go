@@ -349,7 +349,11 @@ func (w *Walker) readAhead(ctx context.Context) *ahead {
 
 func (w *Walker) feed(ctx context.Context, a *ahead) error {
 	next := w.Walked(eventlog.Live) + 1
+	var last time.Time // when the last batch was taken
 	for {
+		if !w.gather(ctx, last) {
+			return nil
+		}
 		moved := w.Log.Changed(eventlog.Live)
 		recs, err := w.Log.Read(ctx, eventlog.Live, next, batchBytes)
 		switch {
@@ -363,6 +367,7 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 				return nil
 			}
 		}
+		last = w.Mono()
 		for len(recs) > 0 {
 			b := &batch{}
 			select {
@@ -378,6 +383,28 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 				return nil
 			}
 		}
+	}
+}
+
+// gatherFor is how far apart two live batches begin at the least. A transaction
+// costs as much as walking a few dozen events: without the pause ten thousand
+// single events a second would be as many transactions as the disk allows. What
+// comes after a silence is walked at once.
+const gatherFor = 1500 * time.Microsecond
+
+// gather waits until the next batch may begin, and tells whether there will be one.
+func (w *Walker) gather(ctx context.Context, last time.Time) bool {
+	wait := gatherFor - w.Mono().Sub(last)
+	if last.IsZero() || wait <= 0 {
+		return true
+	}
+	t := time.NewTimer(wait) // machine time
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
