@@ -360,7 +360,7 @@ func memory(ctx context.Context, b *run) ([]Result, error) {
 	if s, err = b.start(ctx, shape{people: 10 * b.People}); err != nil {
 		return out, err
 	}
-	if err := s.arm(ctx, 10*b.People); err != nil {
+	if err := errors.Join(s.arm(ctx, 10*b.People), s.calm(ctx)); err != nil {
 		return out, err
 	}
 	load := Result{Name: fmt.Sprintf("%s people, after making them", number(float64(10*b.People)))}
