@@ -127,7 +127,8 @@ func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err 
 	return h, nil
 }
 
-func (h *House) defer_(fn func() error) { h.closers = append(h.closers, fn) }
+// onClose has something undone when the house is closed, the last one first.
+func (h *House) onClose(fn func() error) { h.closers = append(h.closers, fn) }
 
 // openCellar takes the folder and opens log and state.
 func (h *House) openCellar(ctx context.Context) error {
@@ -138,7 +139,7 @@ func (h *House) openCellar(ctx context.Context) error {
 	if h.lock, err = sqlitestore.Lock(h.Data); err != nil {
 		return err
 	}
-	h.defer_(h.lock.Release)
+	h.onClose(h.lock.Release)
 	statePath, logPath := filepath.Join(h.Data, "state.db"), filepath.Join(h.Data, "log.db")
 	_, stateErr := os.Stat(statePath)
 	_, logErr := os.Stat(logPath)
@@ -156,11 +157,11 @@ func (h *House) openCellar(ctx context.Context) error {
 	if h.logStore, err = sqlitestore.OpenLog(sqlitestore.LogConfig{Path: logPath, Logger: h.logger, VFS: h.VFS}); err != nil {
 		return err
 	}
-	h.defer_(h.logStore.Close)
+	h.onClose(h.logStore.Close)
 	if h.state, err = sqlitestore.OpenState(sqlitestore.Config{Path: statePath, Logger: h.logger, VFS: h.VFS}); err != nil {
 		return err
 	}
-	h.defer_(h.state.Close)
+	h.onClose(h.state.Close)
 	if h.log, err = eventlog.Open(eventlog.Config{Store: h.logStore, Now: h.clock.Now, Logger: h.logger}); err != nil {
 		return err
 	}
