@@ -272,7 +272,7 @@ func (l *lane) fail(o *message.Outcome, now time.Time) (alarm, bool) {
 	return alarm{"", o.Reason, l.stop.until.Sub(now)}, first
 }
 
-// slowDown widens the distance between mails to a domain that refuses for now.
+// slowDown widens the distance between mails to a domain that refuses temporarily.
 func (d *domain) slowDown(o *message.Outcome, now time.Time, l *lane) {
 	d.refused++
 	if d.refused < domainAfter {

@@ -75,7 +75,7 @@ func (s Schedule) After(refusals int, jitter float64) time.Duration {
 }
 
 // Rules are what must hold of a mail's time and number for it to be handed
-// over, and what happens when it is refused for now. The zero value has no caps
+// over, and what happens when it is refused temporarily. The zero value has no caps
 // and no quiet hours, and the default schedules.
 type Rules struct {
 	Caps      []Cap
