@@ -350,8 +350,9 @@ func (w *Walker) readAhead(ctx context.Context) *ahead {
 func (w *Walker) feed(ctx context.Context, a *ahead) error {
 	next := w.Walked(eventlog.Live) + 1
 	var last time.Time // when the last batch was taken
+	taken := 0         // how many events it held
 	for {
-		if !w.gather(ctx, last) {
+		if !w.gather(ctx, last, taken) {
 			return nil
 		}
 		moved := w.Log.Changed(eventlog.Live)
@@ -367,7 +368,7 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 				return nil
 			}
 		}
-		last = w.Mono()
+		last, taken = w.Mono(), len(recs)
 		for len(recs) > 0 {
 			b := &batch{}
 			select {
@@ -386,15 +387,35 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 	}
 }
 
-// gatherFor is how far apart two live batches begin at the least. A transaction
-// costs as much as walking a few dozen events: without the pause ten thousand
-// single events a second would be as many transactions as the disk allows. What
-// comes after a silence is walked at once.
-const gatherFor = 1500 * time.Microsecond
+// How far apart two live batches begin at the least. A transaction costs as much
+// as walking a few dozen events: without the pause ten thousand single events a
+// second would be as many transactions as the disk allows. What comes after a
+// silence is walked at once, and so is what has piled up into a full batch; in
+// between, the pause is long where each millisecond brings several events,
+// because then nobody's event is alone in waiting for the next transaction.
+const (
+	gatherFew  = 1500 * time.Microsecond
+	gatherMany = 8 * time.Millisecond
+	manyEvents = 16  // in one batch: a stream rather than single events
+	piledUp    = 400 // in one batch: its transaction costs little beside its events
+)
 
-// gather waits until the next batch may begin, and tells whether there will be one.
-func (w *Walker) gather(ctx context.Context, last time.Time) bool {
-	wait := gatherFor - w.Mono().Sub(last)
+// pauseAfter is how long the next live batch waits after one of n events began.
+func pauseAfter(n int) time.Duration {
+	switch {
+	case n >= piledUp:
+		return 0
+	case n >= manyEvents:
+		return gatherMany
+	default:
+		return gatherFew
+	}
+}
+
+// gather waits until the next batch may begin, and tells whether there will be
+// one. The last began at the instant last and held n events.
+func (w *Walker) gather(ctx context.Context, last time.Time, n int) bool {
+	wait := pauseAfter(n) - w.Mono().Sub(last)
 	if last.IsZero() || wait <= 0 {
 		return true
 	}
