@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -54,6 +55,12 @@ manage.key in the data folder, readable by its owner only.`,
 				// Most of the heap is frames and batches that are garbage at once:
 				// collecting twice as often costs little and halves what it takes.
 				debug.SetGCPercent(50)
+			}
+			if _, set := c.env("GOMAXPROCS"); !set {
+				// Threads that wait for the disk keep their place among those
+				// that may run Go code: with as many places as cores, requests
+				// wait for each fsync although a core is idle.
+				runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 			}
 			o := app.Options{Data: c.data, Logger: logger, Metrics: telemetry.NewRegistry(), Secrets: c.secrets(folder), Public: public}
 			return c.serve(ctx, o, folder, app.Doors{Listen: listen, Admin: admin, SMTP: smtp})
