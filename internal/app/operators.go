@@ -10,6 +10,7 @@ import (
 
 	"rapport/internal/api/manage"
 	"rapport/internal/event"
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
 	"rapport/internal/project"
@@ -71,11 +72,24 @@ func (h *House) configuration(ctx context.Context) (manage.Configuration, error)
 	return out, err
 }
 
-// importBatch takes a batch into the bulk lane.
+// How far the walk of the bulk lane may be behind before an import waits for it,
+// and how long a batch waits at most: an import that ran away would take from
+// live events the processor's time and, in the end, the disk.
+const (
+	bulkBehind  = 20_000
+	bulkPatient = 5 * time.Second
+)
+
+// importBatch takes a batch into the bulk lane, as fast as that is walked.
 func (h *House) importBatch(ctx context.Context, name string, body []byte) (ingest.Receipt, error) {
 	src, ok := h.source(name)
 	if !ok {
 		return ingest.Receipt{}, fault.New(fault.NotFound, "no_such_source", "the configuration in effect has no source %q", name)
+	}
+	if tail, _ := h.log.Tail(eventlog.Bulk); tail > bulkBehind {
+		patient, done := context.WithTimeout(ctx, bulkPatient)
+		_ = h.walker.Wait(patient, eventlog.Bulk, tail-bulkBehind) // Time running out ends the waiting, not the import.
+		done()
 	}
 	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: "/v1/import", Type: event.Unknown, Body: body})
 }
