@@ -20,9 +20,9 @@ type Config struct {
 	Path   string       // required
 	Logger *slog.Logger // optional
 	VFS    string       // name of a registered VFS; "" for the operating system's
-	// Readers is how many may read at once; zero means two for each processor, at least four.
+	// Readers is how many may read at once; zero means as many as may run Go code at once, at least four.
 	Readers int
-	// CacheKB is the writer's page cache; zero means 64 MiB.
+	// CacheKB is the writer's page cache; zero means 32 MiB.
 	CacheKB int
 	// CheckpointPages is how many pages the WAL gathers under load before it is
 	// brought home; zero lets it follow the size of the file, 64 to 256 MiB.
@@ -66,10 +66,10 @@ func OpenState(c Config) (*State, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Readers <= 0 {
-		c.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+		c.Readers = max(4, runtime.GOMAXPROCS(0))
 	}
 	if c.CacheKB <= 0 {
-		c.CacheKB = 64 << 10
+		c.CacheKB = 32 << 10
 	}
 	base := connConfig{path: c.Path, file: filepath.Base(c.Path), vfs: c.VFS}
 	base.pragmas = []string{"page_size = 4096", fmt.Sprintf("cache_size = -%d", c.CacheKB)}
