@@ -80,8 +80,8 @@ limits: {events_per_second: 5000000, burst: 5000000, manage_per_second: 100000}
 }
 
 // connections is how many SMTP connections the server may have, each with one
-// mail on the wire at most.
-const connections = 16
+// mail on the wire at most. As many hand-overs share one fsync.
+const connections = 64
 
 const mailBody = `<!doctype html><html><body><h1>Hello {{ person.first_name | default: "there" }}</h1>
 <p>Thank you for looking at {{ trigger.name | default: "our shop" }}. It is still here.</p>

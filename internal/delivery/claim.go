@@ -37,7 +37,7 @@ func (d *Dispatcher) claimLoop(ctx context.Context) {
 			ids, scan = nil, false
 		}
 		if len(ids) > 0 || scan {
-			more, err := d.claimRound(ids, scan, min(free, claimMost))
+			more, err := d.claimRound(ctx, ids, scan, min(free, claimMost))
 			d.intake.end(more || err != nil)
 			if err != nil {
 				d.cfg.Logger.Error("claiming failed; trying again", "error", err)
@@ -98,17 +98,74 @@ type claims struct {
 
 // claimRound claims these mails, or with scan those that the outbox lists first,
 // and queues them at their providers. It tells whether more are owed.
-func (d *Dispatcher) claimRound(ids []id.Message, scan bool, limit int) (bool, error) {
-	c := claims{d: d}
+func (d *Dispatcher) claimRound(ctx context.Context, ids []id.Message, scan bool, limit int) (bool, error) {
 	if scan {
 		d.intake.scanned()
+		return d.claimWritten(func(c *claims, tx store.Tx) error { return c.scan(tx, limit) })
 	}
-	err := d.ledger.write(&entry{write: func(tx store.Tx) error {
-		c.undo()
-		if scan {
-			return c.scan(tx, limit)
+	rest, err := d.claimInMemory(ctx, ids)
+	if err != nil || len(rest) == 0 {
+		return false, err
+	}
+	return d.claimWritten(func(c *claims, tx store.Tx) error { return c.named(tx, rest) })
+}
+
+// claimInMemory claims mails that were woken by id without writing anything: the
+// data folder has one owner, so a claim need not outlive the process, and its
+// row goes with the hand-over, which checks the mail's token. It saves each mail
+// a transaction between its decision and its sending. It gives those back that
+// cannot simply be claimed; something must be written about them.
+func (d *Dispatcher) claimInMemory(ctx context.Context, ids []id.Message) (rest []id.Message, err error) {
+	owed := make([]outbox.Mail, 0, len(ids))
+	err = d.cfg.State.Read(ctx, func(tx store.Tx) error {
+		for _, mid := range ids {
+			m, ok, err := tx.Outbox().Get(mid)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", mid, err)
+			}
+			if ok && (m.State == message.Pending || m.State == message.Deferred) && !d.mails.has(mid) {
+				owed = append(owed, m)
+			}
 		}
-		return c.named(tx, ids)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read woken mails: %w", err)
+	}
+	now := d.cfg.Now()
+	for i := range owed {
+		m := &owed[i]
+		if m.NotBefore.After(now) {
+			d.intake.due(m.NotBefore)
+			continue
+		}
+		l, ok := d.laneOf(m)
+		if ok && !d.over(m, now) {
+			_, ok = l.claim(d.cfg.Mono())
+		} else {
+			ok = false
+		}
+		if !ok {
+			rest = append(rest, m.ID)
+			continue
+		}
+		d.enqueue(&job{mail: *m, lane: l, claimed: now, lease: d.cfg.Mono().Add(d.cfg.Lease)})
+	}
+	return rest, nil
+}
+
+// over tells whether a mail's time has passed.
+func (d *Dispatcher) over(m *outbox.Mail, now time.Time) bool {
+	end, ok := d.cfg.Rules.End(m)
+	return ok && now.After(end) || m.Attempts > 0 && d.cfg.Rules.GaveUp(m, now)
+}
+
+// claimWritten claims in one transaction.
+func (d *Dispatcher) claimWritten(claim func(*claims, store.Tx) error) (more bool, err error) {
+	c := claims{d: d}
+	err = d.ledger.write(&entry{write: func(tx store.Tx) error {
+		c.undo()
+		return claim(&c, tx)
 	}})
 	if err != nil {
 		c.undo()
@@ -118,11 +175,16 @@ func (d *Dispatcher) claimRound(ids []id.Message, scan bool, limit int) (bool, e
 		d.intake.due(at)
 	}
 	for _, j := range c.jobs {
-		if !d.mails.add(j) || !j.lane.queue.push(j) {
-			d.giveBack(j, "stopping")
-		}
+		d.enqueue(j)
 	}
 	return c.more, nil
+}
+
+// enqueue gives a claimed mail to the workers of its lane.
+func (d *Dispatcher) enqueue(j *job) {
+	if !d.mails.add(j) || !j.lane.queue.push(j) {
+		d.giveBack(j, "stopping")
+	}
 }
 
 // undo forgets what a transaction that did not commit had claimed.
@@ -133,7 +195,7 @@ func (c *claims) undo() {
 	c.jobs, c.waiting, c.moved, c.more = c.jobs[:0], c.waiting[:0], 0, false
 }
 
-// named claims mails that were woken by id.
+// named claims mails that were woken by id, or moves them to where they belong.
 func (c *claims) named(tx store.Tx, ids []id.Message) error {
 	now := c.d.cfg.Now()
 	for _, mid := range ids {
@@ -158,6 +220,7 @@ func (c *claims) named(tx store.Tx, ids []id.Message) error {
 // scan claims what the outbox lists first, and learns when the next one is due.
 func (c *claims) scan(tx store.Tx, limit int) error {
 	now := c.d.cfg.Now()
+	limit += c.d.mails.unwritten() // the outbox lists these among the first
 	owed, err := tx.Outbox().Owed(now, limit)
 	if err != nil {
 		return fmt.Errorf("list owed mails: %w", err)
@@ -251,6 +314,10 @@ func ignoreStale(err error) error {
 
 // giveBack returns a claimed mail to the outbox as it was.
 func (d *Dispatcher) giveBack(j *job, reason string) {
+	if j.inMemory() && d.stopped() {
+		d.forget(j, &j.mail) // the outbox has never heard of the claim
+		return
+	}
 	d.leave(j, func(tx store.Tx, m *outbox.Mail, now time.Time) error {
 		m.State, m.LeaseEnds = message.Pending, time.Time{}
 		return tx.Outbox().Move(m, outbox.Step{State: message.Pending, At: now, Reason: reason})
@@ -264,7 +331,10 @@ func (d *Dispatcher) leave(j *job, move func(store.Tx, *outbox.Mail, time.Time) 
 	e := &entry{insist: true}
 	e.write = func(tx store.Tx) error {
 		m = j.mail
-		err := move(tx, &m, d.cfg.Now())
+		err := d.writeClaim(tx, j, &m)
+		if err == nil {
+			err = move(tx, &m, d.cfg.Now())
+		}
 		if err != nil && ignoreStale(err) == nil {
 			m = outbox.Mail{}
 			return nil

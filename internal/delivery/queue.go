@@ -15,8 +15,25 @@ type job struct {
 	rendered message.Rendered
 	parts    []byte
 	lane     *lane
-	pinned   bool // only this lane may send it: the provider knows its key
-	wire     bool // handed over; guarded by the registry's lock
+	claimed  time.Time // business time of a claim that the outbox does not know of; zero: its row says Claimed
+	lease    time.Time // machine time at which such a claim ends
+	pinned   bool      // only this lane may send it: the provider knows its key
+	wire     bool      // handed over; guarded by the registry's lock
+}
+
+// inMemory tells whether the claim is written with the hand-over only.
+func (j *job) inMemory() bool { return !j.claimed.IsZero() }
+
+// holds tells whether the claim still stands for the mail as it is now.
+func (j *job) holds(m *outbox.Mail, mono time.Time) bool {
+	switch {
+	case m.Token != j.mail.Token:
+		return false
+	case j.inMemory():
+		return (m.State == message.Pending || m.State == message.Deferred) && mono.Before(j.lease)
+	default:
+		return m.State == message.Claimed && mono.Before(m.LeaseEnds)
+	}
 }
 
 // queue holds claimed mails of one provider: transactional before triggered
@@ -109,6 +126,7 @@ type registry struct {
 	mu    sync.Mutex
 	jobs  map[id.Message]*job
 	wire  int
+	light int           // claims in memory that are not handed over yet
 	empty chan struct{} // closed when the last job leaves
 	freed chan struct{} // one signal: a job has left
 }
@@ -125,6 +143,9 @@ func (r *registry) add(j *job) bool {
 		return false
 	}
 	r.jobs[j.mail.ID] = j
+	if j.inMemory() {
+		r.light++
+	}
 	return true
 }
 
@@ -143,6 +164,9 @@ func (r *registry) handed(j *job) {
 	if !j.wire {
 		j.wire = true
 		r.wire++
+		if j.inMemory() {
+			r.light--
+		}
 	}
 }
 
@@ -154,8 +178,11 @@ func (r *registry) drop(j *job) {
 		return
 	}
 	delete(r.jobs, j.mail.ID)
-	if j.wire {
+	switch {
+	case j.wire:
 		r.wire--
+	case j.inMemory():
+		r.light--
 	}
 	if len(r.jobs) == 0 {
 		close(r.empty)
@@ -171,6 +198,13 @@ func (r *registry) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.jobs)
+}
+
+// unwritten is how many claims the outbox does not know of.
+func (r *registry) unwritten() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.light
 }
 
 func (r *registry) onWire() int {

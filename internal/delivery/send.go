@@ -241,33 +241,26 @@ func (d *Dispatcher) mark(tx store.Tx, j *job, m *outbox.Mail) (bool, error) {
 		return false, err
 	}
 	*m = cur
-	if !ok || cur.Token != j.mail.Token || cur.State != message.Claimed || !d.cfg.Mono().Before(cur.LeaseEnds) {
+	if !ok || !j.holds(&cur, d.cfg.Mono()) {
 		return false, nil // the lease has ended: it is somebody else's now
 	}
-	if cur.Person != j.mail.Person { // merged since: render for who it is now
-		m.State, m.LeaseEnds = message.Pending, time.Time{}
-		return false, box.Move(m, outbox.Step{State: message.Pending, At: now, Reason: "person_merged"})
-	}
-	a := d.cfg.Rules.Check(m, now, d.cfg.Zone(tx, m.Person))
-	if !a.Wait.IsZero() {
-		m.State, m.NotBefore, m.LeaseEnds = message.Deferred, a.Wait, time.Time{}
-		return false, box.Move(m, outbox.Step{State: message.Deferred, At: now, Reason: a.Reason, Detail: ruleDetail(a.Detail)})
-	}
-	if !a.OK {
-		return false, d.skip(tx, m, now, a.Reason, ruleDetail(a.Detail))
-	}
-	if pass, err := d.pass(tx, j, m, now); err != nil || !pass {
+	wait, err := d.mayGo(tx, j, m, now)
+	if err != nil {
 		return false, err
 	}
-	if a, err = d.cfg.Rules.Reserve(box, m, now); err != nil {
-		return false, err
-	}
-	if !a.OK {
-		return false, d.skip(tx, m, now, a.Reason, ruleDetail(a.Detail))
+	if wait != nil {
+		if err := d.writeClaim(tx, j, m); err != nil {
+			return false, err
+		}
+		return false, wait()
 	}
 	m.State, m.MessageID, m.LeaseEnds = message.HandingOver, j.rendered.MessageID, d.cfg.Mono().Add(d.cfg.Lease)
 	detail := (&report{Provider: j.lane.name, Duplicate: m.Duplicate, Fallbacks: j.rendered.Fallbacks}).json()
-	if err := box.Move(m, outbox.Step{State: message.HandingOver, At: now, Detail: detail}); err != nil {
+	steps := make([]outbox.Step, 0, 2)
+	if j.inMemory() {
+		steps = append(steps, outbox.Step{State: message.Claimed, At: j.claimed})
+	}
+	if err := box.Move(m, append(steps, outbox.Step{State: message.HandingOver, At: now, Detail: detail})...); err != nil {
 		return false, err
 	}
 	if len(j.parts) > 0 {
@@ -276,21 +269,53 @@ func (d *Dispatcher) mark(tx store.Tx, j *job, m *outbox.Mail) (bool, error) {
 	return true, nil
 }
 
-// pass asks the gate; what does not pass is skipped, and what it cannot say is
-// put off, never let through.
-func (d *Dispatcher) pass(tx store.Tx, j *job, m *outbox.Mail, now time.Time) (bool, error) {
+// mayGo asks everything that can keep a mail back. nil says that it may go, with
+// its use of the cap reserved; otherwise what it gives moves the mail to where it
+// belongs instead.
+func (d *Dispatcher) mayGo(tx store.Tx, j *job, m *outbox.Mail, now time.Time) (instead func() error, err error) {
+	skip := func(reason string, detail []byte) func() error {
+		return func() error { return d.skip(tx, m, now, reason, detail) }
+	}
+	if m.Person != j.mail.Person { // merged since: render for who it is now
+		return func() error {
+			m.State, m.LeaseEnds = message.Pending, time.Time{}
+			return tx.Outbox().Move(m, outbox.Step{State: message.Pending, At: now, Reason: "person_merged"})
+		}, nil
+	}
+	a := d.cfg.Rules.Check(m, now, d.cfg.Zone(tx, m.Person))
+	if !a.Wait.IsZero() {
+		return func() error {
+			m.State, m.NotBefore, m.LeaseEnds = message.Deferred, a.Wait, time.Time{}
+			return tx.Outbox().Move(m, outbox.Step{State: message.Deferred, At: now, Reason: a.Reason, Detail: ruleDetail(a.Detail)})
+		}, nil
+	}
+	if !a.OK {
+		return skip(a.Reason, ruleDetail(a.Detail)), nil
+	}
 	asked := *m
 	asked.To = j.rendered.To.Email
 	ok, reason, detail, err := d.cfg.Gate.Pass(tx, &asked, now)
-	switch {
-	case err != nil:
+	if err != nil { // What the gate cannot say is put off, never let through.
 		d.cfg.Logger.Error("the gate cannot answer; the mail waits", "message_id", m.ID.String(), "error", err)
-		return false, d.put(tx, m, now, "gate_unavailable", &report{})
-	case !ok:
-		return false, d.skip(tx, m, now, reason, detail)
-	default:
-		return true, nil
+		return func() error { return d.put(tx, m, now, "gate_unavailable", &report{}) }, nil
 	}
+	if !ok {
+		return skip(reason, detail), nil
+	}
+	if a, err = d.cfg.Rules.Reserve(tx.Outbox(), m, now); err != nil || a.OK {
+		return nil, err
+	}
+	return skip(a.Reason, ruleDetail(a.Detail)), nil
+}
+
+// writeClaim writes a claim that was in memory, for the story of a mail that is
+// not handed over after all.
+func (d *Dispatcher) writeClaim(tx store.Tx, j *job, m *outbox.Mail) error {
+	if !j.inMemory() {
+		return nil
+	}
+	m.State, m.LeaseEnds = message.Claimed, j.lease
+	return tx.Outbox().Move(m, outbox.Step{State: message.Claimed, At: j.claimed})
 }
 
 // send gives the batch to the provider and has the outcomes recorded.

@@ -47,12 +47,12 @@ type Store interface {
 	NextOwed() (time.Time, bool, error)
 	// InState gives up to limit mails in a state (Claimed, HandingOver, Uncertain), by id, after the given one.
 	InState(s message.State, after id.Message, limit int) ([]Mail, error)
-	// Move writes the mail's new standing and appends a Step; Step.Seq is given
-	// by the store. It fails with ErrStale, and changes nothing, when the stored
+	// Move writes the mail's new standing and appends the steps that led to it,
+	// oldest first; Step.Seq is given by the store. It fails with ErrStale, and changes nothing, when the stored
 	// token is not m.Token, so that a late result is never applied. Otherwise it
 	// stores m.Token+1 and sets m.Token to it: every move is a compare-and-set,
 	// and taking a mail away from its holder makes the holder's token old.
-	Move(m *Mail, s Step) error
+	Move(m *Mail, steps ...Step) error
 	// Note appends a Step without moving the mail (a late result, an open).
 	Note(m id.Message, s Step) error
 	// Story lists the steps, oldest first.

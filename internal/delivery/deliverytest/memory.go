@@ -247,7 +247,7 @@ func (o *memoryOutbox) InState(s message.State, after id.Message, limit int) ([]
 }
 
 // Move implements outbox.Store.
-func (o *memoryOutbox) Move(m *outbox.Mail, s outbox.Step) error {
+func (o *memoryOutbox) Move(m *outbox.Mail, steps ...outbox.Step) error {
 	if o.readOnly {
 		return errReadOnly
 	}
@@ -260,7 +260,9 @@ func (o *memoryOutbox) Move(m *outbox.Mail, s outbox.Step) error {
 	k.mail = *m
 	k.mail.Intent = was.Intent
 	o.undo = append(o.undo, func() { k.mail = was })
-	o.tell(k, s)
+	for _, s := range steps {
+		o.tell(k, s)
+	}
 	return nil
 }
 

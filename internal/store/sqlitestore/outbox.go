@@ -239,7 +239,7 @@ func (s *mails) standing(m id.Message) (*kept, error) {
 	return k, nil
 }
 
-func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
+func (s *mails) Move(m *outbox.Mail, told ...outbox.Step) error {
 	if s.s == nil {
 		return errReadOnly
 	}
@@ -252,10 +252,12 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	case k.mail.Token != m.Token:
 		return outbox.ErrStale
 	}
-	old, token, steps := k.mail.State, k.mail.Token, k.steps
-	told, err := s.step(k.seq, k.story, steps+1, &step)
-	if err != nil {
-		return err
+	old, token, steps, story := k.mail.State, k.mail.Token, k.steps, k.story
+	for i := range told {
+		steps++
+		if story, err = s.step(k.seq, story, steps, &told[i]); err != nil {
+			return err
+		}
 	}
 	// From hand to hand the indexes stay as they are.
 	sql := `UPDATE mail SET state = ?2, attempts = ?3, token = ?4, lease = ?5, message_id = ?6, duplicate = ?7, steps = ?8,
@@ -272,9 +274,9 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	q.time(m.LeaseEnds)
 	q.text(m.MessageID)
 	q.bool(m.Duplicate)
-	q.int(steps + 1)
+	q.int(steps)
 	q.int(dueMillis(m.NotBefore))
-	q.int(told)
+	q.int(story)
 	if !busy(old) || !busy(m.State) {
 		q.bool(m.State == message.Pending || m.State == message.Deferred)
 		q.bool(busy(m.State))
@@ -285,7 +287,7 @@ func (s *mails) Move(m *outbox.Mail, step outbox.Step) error {
 	s.counts[old%counters]--
 	s.counts[m.State%counters]++
 	m.Token = token + 1
-	k.steps, k.story = steps+1, told
+	k.steps, k.story = steps, story
 	k.move(m)
 	return nil
 }

@@ -155,7 +155,8 @@ func testMailMove(t *testing.T, s store.State) {
 	write(t, s, func(tx store.Tx) error { // Somebody else takes it.
 		held.State, held.Attempts, held.Duplicate = message.Deferred, 1, true
 		held.NotBefore, held.LeaseEnds = noon.Add(time.Hour), time.Time{}
-		return tx.Outbox().Move(&held, outbox.Step{State: message.Deferred, At: noon, Reason: "try_later", Detail: []byte(`{"code":421}`)})
+		return tx.Outbox().Move(&held, outbox.Step{State: message.Claimed, At: noon.Add(-time.Second)},
+			outbox.Step{State: message.Deferred, At: noon, Reason: "try_later", Detail: []byte(`{"code":421}`)})
 	})
 	write(t, s, func(tx store.Tx) error {
 		stale.State = message.Accepted
@@ -176,7 +177,8 @@ func testMailMove(t *testing.T, s store.State) {
 		same(t, "story", story, []outbox.Step{
 			{Seq: 1, State: message.Pending, At: noon},
 			{Seq: 2, State: message.Claimed, At: noon},
-			{Seq: 3, State: message.Deferred, At: noon, Reason: "try_later", Detail: []byte(`{"code":421}`)},
+			{Seq: 3, State: message.Claimed, At: noon.Add(-time.Second)}, // one move, two steps
+			{Seq: 4, State: message.Deferred, At: noon, Reason: "try_later", Detail: []byte(`{"code":421}`)},
 		})
 		counts, countErr := tx.Outbox().Counts()
 		same(t, "counts", counts, map[message.State]int64{message.Deferred: 1})
