@@ -342,7 +342,8 @@ func (c *check) at(n ast.Node) string {
 
 // Where SQL may stand.
 func homeOfSQL(room string) bool {
-	return room == "store/pgstore" || room == "store/sqlitestore" || strings.HasPrefix(room, "store/sqlitestore/")
+	return room == "store/pgstore" || strings.HasPrefix(room, "store/pgstore/") ||
+		room == "store/sqlitestore" || strings.HasPrefix(room, "store/sqlitestore/")
 }
 
 var statement = regexp.MustCompile(`(?is)^\s*(select\s.+\sfrom\s|insert\s+(or\s+\w+\s+)?into\s|update\s+\w+\s+set\s|delete\s+from\s|create\s+(table|(unique\s+)?index)\s|pragma\s+\w)`)

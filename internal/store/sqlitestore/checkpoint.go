@@ -92,10 +92,10 @@ func (s *State) checkpoint(ctx context.Context, c *conn) error {
 			break
 		}
 	}
-	if err := s.queue.enter(ctx, store.Urgent); err != nil {
+	if err := s.queue.Enter(ctx, store.Urgent); err != nil {
 		return err
 	}
-	defer s.queue.leave()
+	defer s.queue.Leave()
 	logged, done, err := s.w.db.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
 	if err != nil {
 		return s.w.fail(err)

@@ -259,10 +259,10 @@ func checkNumbered(t *testing.T, s *State, least int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.queue.enter(t.Context(), store.Urgent); err != nil {
+	if err := s.queue.Enter(t.Context(), store.Urgent); err != nil {
 		t.Fatal(err)
 	}
-	defer s.queue.leave()
+	defer s.queue.Leave()
 	q := s.w.query("PRAGMA integrity_check")
 	for q.step() {
 		if q.colText(0) != "ok" {

@@ -9,6 +9,7 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
+	"rapport/internal/store/rows"
 )
 
 // mails keeps where each mail stands in narrow rows that many share a page, in
@@ -18,21 +19,6 @@ type mails tx
 var _ outbox.Store = (*mails)(nil)
 
 var errReadOnly = fault.New(fault.Internal, "read_only", "this transaction may only read")
-
-// dueMillis orders mails by time; one without a time comes first.
-func dueMillis(t time.Time) int64 {
-	if t.IsZero() {
-		return math.MinInt64
-	}
-	return t.UnixMilli()
-}
-
-func dueTime(ms int64) time.Time {
-	if ms == math.MinInt64 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
 
 func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error) {
 	if s.s == nil {
@@ -55,12 +41,12 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	}
 	s.s.mailSeq++
 	seq := s.s.mailSeq
-	s.buf = appendIntent(s.buf[:0], &in)
-	kind, err := readIntent(s.buf) // as everybody will read it, and with bytes of its own
+	s.buf = rows.AppendIntent(s.buf[:0], &in)
+	kind, err := rows.ReadIntent(s.buf) // as everybody will read it, and with bytes of its own
 	if err != nil {
 		return id.Message{}, false, err
 	}
-	s.buf = appendSum(s.buf, seq)
+	s.buf = rows.AppendSum(s.buf, seq)
 	q = s.c.query("INSERT INTO intent(seq, body) VALUES(?, ?)")
 	q.int(seq)
 	q.blob(s.buf)
@@ -77,16 +63,16 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	q.int(seq)
 	q.int(int64(in.Person))
 	q.int(int64(in.Class))
-	q.int(dueMillis(in.Due))
+	q.int(rows.DueMillis(in.Due))
 	q.int(told)
 	if err := q.exec(); err != nil {
 		return id.Message{}, false, err
 	}
 	s.counts[message.Pending]++
-	k := kept{seq: seq, steps: 1, story: told}
-	k.mail.Intent = kind
-	k.mail.ID, k.mail.Person, k.mail.State, k.mail.NotBefore = in.ID, in.Person, message.Pending, dueTime(dueMillis(in.Due))
-	s.s.hot.keep(in.ID, &k)
+	k := rows.Kept{Seq: seq, Steps: 1, Story: told}
+	k.Mail.Intent = kind
+	k.Mail.ID, k.Mail.Person, k.Mail.State, k.Mail.NotBefore = in.ID, in.Person, message.Pending, rows.DueTime(rows.DueMillis(in.Due))
+	s.s.hot.Keep(in.ID, &k)
 	return in.ID, true, nil
 }
 
@@ -123,7 +109,7 @@ func (s *mails) Get(m id.Message) (outbox.Mail, bool, error) {
 		if k == nil || err != nil {
 			return outbox.Mail{}, false, err
 		}
-		return k.mail, true, nil
+		return k.Mail, true, nil
 	}
 	q := s.c.query("SELECT " + mailRows + "WHERE m.id = ?")
 	q.blob(m[:])
@@ -152,7 +138,7 @@ func (s *mails) read(q *query) (m outbox.Mail, err error) {
 	if err != nil {
 		return m, err
 	}
-	if m.Intent, err = readIntent(body); err != nil {
+	if m.Intent, err = rows.ReadIntent(body); err != nil {
 		return m, damagedFile(s.c.file, "a mail", err)
 	}
 	m.Intent.ID = id.Message(q.colHash(0))
@@ -161,7 +147,7 @@ func (s *mails) read(q *query) (m outbox.Mail, err error) {
 	m.Attempts = int(q.colInt(4))
 	m.Token = q.colInt(5)
 	m.LeaseEnds = q.colTime(6)
-	m.NotBefore = dueTime(q.colInt(7))
+	m.NotBefore = rows.DueTime(q.colInt(7))
 	m.MessageID = q.colText(8)
 	m.Duplicate = q.colInt(9) != 0
 	return m, nil
@@ -196,7 +182,7 @@ func (s *mails) NextOwed() (time.Time, bool, error) {
 	if !found {
 		return time.Time{}, false, nil
 	}
-	return dueTime(least), true, nil
+	return rows.DueTime(least), true, nil
 }
 
 func (s *mails) InState(state message.State, after id.Message, limit int) ([]outbox.Mail, error) {
@@ -217,25 +203,25 @@ func busy(state message.State) bool {
 }
 
 // standing gives what the writer knows of a mail, nil when there is none.
-func (s *mails) standing(m id.Message) (*kept, error) {
-	if k := s.s.hot.find(m); k != nil {
+func (s *mails) standing(m id.Message) (*rows.Kept, error) {
+	if k := s.s.hot.Find(m); k != nil {
 		return k, nil
 	}
 	q := s.c.query("SELECT " + mailColumns + ", m.steps, m.story FROM mail m JOIN intent i ON i.seq = m.seq WHERE m.id = ?")
 	q.blob(m[:])
-	var k *kept
+	var k *rows.Kept
 	if q.step() {
 		mail, err := s.read(&q)
 		if err != nil {
 			_ = q.done() // The first error is the one that counts.
 			return nil, err
 		}
-		k = &kept{mail: mail, seq: q.colInt(1), steps: q.colInt(11), story: q.colInt(12)}
+		k = &rows.Kept{Mail: mail, Seq: q.colInt(1), Steps: q.colInt(11), Story: q.colInt(12)}
 	}
 	if err := q.done(); err != nil || k == nil {
 		return nil, err
 	}
-	s.s.hot.keep(m, k)
+	s.s.hot.Keep(m, k)
 	return k, nil
 }
 
@@ -249,13 +235,13 @@ func (s *mails) Move(m *outbox.Mail, told ...outbox.Step) error {
 		return err
 	case k == nil:
 		return errNoMail(m.ID)
-	case k.mail.Token != m.Token:
+	case k.Mail.Token != m.Token:
 		return outbox.ErrStale
 	}
-	old, token, steps, story := k.mail.State, k.mail.Token, k.steps, k.story
+	old, token, steps, story := k.Mail.State, k.Mail.Token, k.Steps, k.Story
 	for i := range told {
 		steps++
-		if story, err = s.step(k.seq, story, steps, &told[i]); err != nil {
+		if story, err = s.step(k.Seq, story, steps, &told[i]); err != nil {
 			return err
 		}
 	}
@@ -275,7 +261,7 @@ func (s *mails) Move(m *outbox.Mail, told ...outbox.Step) error {
 	q.text(m.MessageID)
 	q.bool(m.Duplicate)
 	q.int(steps)
-	q.int(dueMillis(m.NotBefore))
+	q.int(rows.DueMillis(m.NotBefore))
 	q.int(story)
 	if !busy(old) || !busy(m.State) {
 		q.bool(m.State == message.Pending || m.State == message.Deferred)
@@ -287,8 +273,8 @@ func (s *mails) Move(m *outbox.Mail, told ...outbox.Step) error {
 	s.counts[old%counters]--
 	s.counts[m.State%counters]++
 	m.Token = token + 1
-	k.steps, k.story = steps, story
-	k.move(m)
+	k.Steps, k.Story = steps, story
+	k.Move(m)
 	return nil
 }
 
@@ -323,18 +309,18 @@ func (s *mails) Note(m id.Message, step outbox.Step) error {
 	if k == nil {
 		return errNoMail(m)
 	}
-	seq, err := s.step(k.seq, k.story, k.steps+1, &step)
+	seq, err := s.step(k.Seq, k.Story, k.Steps+1, &step)
 	if err != nil {
 		return err
 	}
 	q := s.c.query("UPDATE mail SET steps = ?2, story = ?3 WHERE id = ?1")
 	q.blob(m[:])
-	q.int(k.steps + 1)
+	q.int(k.Steps + 1)
 	q.int(seq)
 	if err := q.exec(); err != nil {
 		return err
 	}
-	k.steps, k.story = k.steps+1, seq
+	k.Steps, k.Story = k.Steps+1, seq
 	return nil
 }
 
@@ -386,7 +372,7 @@ func (s *mails) Reassign(from, to id.Person) error {
 	if s.s == nil {
 		return errReadOnly
 	}
-	s.s.hot.clear()
+	s.s.hot.Clear()
 	for _, sql := range [...]string{
 		"UPDATE mail SET person = ?2 WHERE person = ?1",
 		"UPDATE cap SET person = ?2 WHERE person = ?1",
@@ -428,7 +414,7 @@ func (s *mails) SaveParts(m id.Message, parts []byte) error {
 	if err != nil {
 		return err
 	}
-	s.buf = appendSummed(s.buf[:0], seq, parts)
+	s.buf = rows.AppendSummed(s.buf[:0], seq, parts)
 	q := s.c.query("INSERT INTO parts(seq, body) VALUES(?, ?) ON CONFLICT(seq) DO UPDATE SET body = excluded.body")
 	q.int(seq)
 	q.blob(s.buf)
@@ -451,8 +437,8 @@ func (s *mails) Parts(m id.Message) ([]byte, error) {
 
 func (s *mails) seq(m id.Message) (seq int64, err error) {
 	if s.s != nil {
-		if k := s.s.hot.find(m); k != nil {
-			return k.seq, nil
+		if k := s.s.hot.Find(m); k != nil {
+			return k.Seq, nil
 		}
 	}
 	q := s.c.query("SELECT seq FROM mail WHERE id = ?")

@@ -4,6 +4,7 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/person"
+	"rapport/internal/store/rows"
 )
 
 type persons tx
@@ -40,7 +41,7 @@ func (p *persons) Load(ids []id.Person, fn func(who id.Person, body []byte) erro
 }
 
 func (p *persons) Insert(who id.Person, body []byte) error {
-	p.buf = appendSummed(p.buf[:0], int64(who), body)
+	p.buf = rows.AppendSummed(p.buf[:0], int64(who), body)
 	q := p.c.query("INSERT INTO person(id, body) VALUES(?, ?)")
 	q.int(int64(who))
 	q.blob(p.buf)
@@ -52,7 +53,7 @@ func (p *persons) Insert(who id.Person, body []byte) error {
 }
 
 func (p *persons) Update(who id.Person, body []byte) error {
-	p.buf = appendSummed(p.buf[:0], int64(who), body)
+	p.buf = rows.AppendSummed(p.buf[:0], int64(who), body)
 	q := p.c.query("UPDATE person SET body = ?2 WHERE id = ?1")
 	q.int(int64(who))
 	q.blob(p.buf)

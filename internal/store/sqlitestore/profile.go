@@ -1,6 +1,9 @@
 package sqlitestore
 
-import "rapport/internal/profile"
+import (
+	"rapport/internal/profile"
+	"rapport/internal/store/rows"
+)
 
 type packs tx
 
@@ -12,7 +15,7 @@ func (p *packs) LastPack() (last int64, err error) {
 }
 
 func (p *packs) AppendPack(pack int64, body []byte) error {
-	p.buf = appendSummed(p.buf[:0], pack, body)
+	p.buf = rows.AppendSummed(p.buf[:0], pack, body)
 	q := p.c.query("INSERT INTO timeline(id, body) VALUES(?, ?)")
 	q.int(pack)
 	q.blob(p.buf)

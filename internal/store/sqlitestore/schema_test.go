@@ -37,7 +37,7 @@ func TestMigrationsGoForwardWholeOrNotAtAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.queue.enter(t.Context(), store.Urgent); err != nil {
+	if err := s.queue.Enter(t.Context(), store.Urgent); err != nil {
 		t.Fatal(err)
 	}
 	c := s.w
@@ -63,7 +63,7 @@ func TestMigrationsGoForwardWholeOrNotAtAll(t *testing.T) {
 	if err := c.migrate(append(base, good, "CREATE TABLE more(a INTEGER PRIMARY KEY)")); err != nil {
 		t.Errorf("the mended step: %v", err)
 	}
-	s.queue.leave()
+	s.queue.Leave()
 	err = s.Read(t.Context(), func(tx store.Tx) error {
 		return tx.Persons().Load([]id.Person{1}, func(_ id.Person, body []byte) error {
 			if string(body) != "somebody" {

@@ -19,6 +19,7 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/store/rows"
 )
 
 // minVersion is the oldest SQLite this package is right with: 3.51 brought
@@ -296,6 +297,15 @@ func (c *conn) kind(err error) error {
 			"the disk that holds %s refuses to read or write; look at the system's log", c.file)
 	}
 	return fmt.Errorf("%s: %w", c.file, err)
+}
+
+// checked takes the checksum off a body, or says which row is damaged.
+func (c *conn) checked(table string, row int64, raw []byte) ([]byte, error) {
+	body, err := rows.Unsummed(row, raw)
+	if err != nil {
+		return nil, damagedFile(c.file, fmt.Sprintf("row %d of %s", row, table), err)
+	}
+	return body, nil
 }
 
 // damagedFile says that a file does not hold what was written, where, and what to do next.

@@ -13,6 +13,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"rapport/internal/store"
+	"rapport/internal/store/rows"
 )
 
 // Config says where a state is and how it is opened.
@@ -32,7 +33,7 @@ type Config struct {
 // State keeps everything but the log in state.db. It implements store.State.
 type State struct {
 	logger    *slog.Logger
-	queue     queue
+	queue     rows.Queue
 	readers   *pool
 	walPinned int64 // CheckpointPages
 
@@ -43,7 +44,7 @@ type State struct {
 	relaySeq int64
 	mailSeq  int64
 	stepSeq  int64
-	hot      hot
+	hot      rows.Hot
 
 	walPages atomic.Int64 // pages in the WAL after the last commit
 	walBase  atomic.Int64 // pages in the WAL at the last checkpoint
@@ -133,10 +134,10 @@ func (s *State) prepare() error {
 
 // Write runs fn in the one transaction that may write.
 func (s *State) Write(ctx context.Context, o store.WriteOptions, fn func(store.Tx) error) error {
-	if err := s.queue.enter(ctx, o.Priority); err != nil {
+	if err := s.queue.Enter(ctx, o.Priority); err != nil {
 		return err
 	}
-	defer s.queue.leave()
+	defer s.queue.Leave()
 	if s.w == nil {
 		return errClosed("state.db")
 	}
@@ -163,7 +164,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 			return
 		}
 		s.relaySeq, s.mailSeq, s.stepSeq = relay, mail, step
-		s.hot.clear()
+		s.hot.Clear()
 		if rollErr := s.w.rollback(); rollErr != nil {
 			err = errors.Join(err, fmt.Errorf("roll back: %w", rollErr))
 		}
@@ -247,7 +248,7 @@ func (s *State) SetMeta(ctx context.Context, key string, value []byte) error {
 }
 
 // Waiting tells how many wait to write.
-func (s *State) Waiting() int { return s.queue.count() }
+func (s *State) Waiting() int { return s.queue.Count() }
 
 // Close waits for those who read or write, brings the WAL home and closes the
 // file. Closing twice is harmless.
@@ -256,11 +257,11 @@ func (s *State) Close() error {
 		s.stop()
 		s.group.Wait()
 		readErr := s.readers.close()
-		if err := s.queue.enter(context.Background(), store.Urgent); err != nil {
+		if err := s.queue.Enter(context.Background(), store.Urgent); err != nil {
 			s.closeErr = errors.Join(readErr, err)
 			return
 		}
-		defer s.queue.leave()
+		defer s.queue.Leave()
 		w := s.w
 		s.w = nil
 		s.closeErr = errors.Join(readErr, w.close())

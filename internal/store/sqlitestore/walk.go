@@ -6,6 +6,7 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/processor"
+	"rapport/internal/store/rows"
 )
 
 type walk tx
@@ -64,7 +65,7 @@ func (w *walk) Advance(lane eventlog.Lane, from, to int64) error {
 }
 
 func (w *walk) AppendSeen(at time.Time, hashes []byte) error {
-	w.buf = appendSummed(w.buf[:0], at.UnixMilli(), hashes)
+	w.buf = rows.AppendSummed(w.buf[:0], at.UnixMilli(), hashes)
 	q := w.c.query("INSERT INTO seen(at, body) VALUES(?, ?)")
 	q.int(at.UnixMilli())
 	q.blob(w.buf)
@@ -139,7 +140,7 @@ func (w *walk) AppendRelay(body []byte) error {
 		return errReadOnly
 	}
 	w.s.relaySeq++
-	w.buf = appendSummed(w.buf[:0], w.s.relaySeq, body)
+	w.buf = rows.AppendSummed(w.buf[:0], w.s.relaySeq, body)
 	q := w.c.query("INSERT INTO relay(seq, body) VALUES(?, ?)")
 	q.int(w.s.relaySeq)
 	q.blob(w.buf)

@@ -1,4 +1,4 @@
-package sqlitestore
+package rows
 
 import (
 	"context"
@@ -7,16 +7,16 @@ import (
 	"rapport/internal/store"
 )
 
-// queue lets one writer in at a time: of those who wait the most urgent goes
+// Queue lets one writer in at a time: of those who wait the most urgent goes
 // first, and of the equally urgent the one that came first.
-type queue struct {
+type Queue struct {
 	mu      sync.Mutex
 	busy    bool
 	waiting [store.Idle + 1][]chan struct{}
 }
 
-// enter waits for its turn. Without an error leave must follow.
-func (q *queue) enter(ctx context.Context, p store.Priority) error {
+// Enter waits for its turn. Without an error Leave must follow.
+func (q *Queue) Enter(ctx context.Context, p store.Priority) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -44,12 +44,12 @@ func (q *queue) enter(ctx context.Context, p store.Priority) error {
 		}
 	}
 	q.mu.Unlock()
-	q.leave() // The turn came at the same moment: pass it on.
+	q.Leave() // The turn came at the same moment: pass it on.
 	return ctx.Err()
 }
 
-// leave hands the turn to the next.
-func (q *queue) leave() {
+// Leave hands the turn to the next.
+func (q *Queue) Leave() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for p := range q.waiting {
@@ -62,8 +62,8 @@ func (q *queue) leave() {
 	q.busy = false
 }
 
-// count tells how many wait.
-func (q *queue) count() int {
+// Count tells how many wait.
+func (q *Queue) Count() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0

@@ -1,4 +1,4 @@
-package sqlitestore
+package rows
 
 import (
 	"encoding/binary"
@@ -14,9 +14,9 @@ const intentFormat = 1
 
 var errIntent = errors.New("malformed intent")
 
-// appendIntent writes what a mail is, but for its id and person, which stand in
+// AppendIntent writes what a mail is, but for its id and person, which stand in
 // columns: format, key id (0: not sealed), fields.
-func appendIntent(dst []byte, in *message.Intent) []byte {
+func AppendIntent(dst []byte, in *message.Intent) []byte {
 	dst = append(dst, intentFormat, 0)
 	for _, s := range [...]string{
 		in.Key, in.To, in.Template, string(in.Purpose), in.Provider, in.Journey, in.Step, in.Place, in.Cause,
@@ -34,8 +34,8 @@ func appendIntent(dst []byte, in *message.Intent) []byte {
 	return wire.AppendBytes(append(dst, 1), in.Data)
 }
 
-// readIntent reads what appendIntent wrote; nothing points into body.
-func readIntent(body []byte) (in message.Intent, err error) {
+// ReadIntent reads what AppendIntent wrote; nothing points into body.
+func ReadIntent(body []byte) (in message.Intent, err error) {
 	r := wire.Reader{Rest: body}
 	if r.Byte() != intentFormat || r.Uvarint() != 0 {
 		return in, errIntent

@@ -1,30 +1,30 @@
-package sqlitestore
+package rows
 
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-var errRowSum = errors.New("checksum mismatch")
+// ErrSum says that a body is not the one that was written into this row.
+var ErrSum = errors.New("checksum mismatch")
 
 // sumSize is how many bytes stand behind each body.
 const sumSize = 4
 
-// appendSummed writes a body with a checksum behind it that covers the row's
+// AppendSummed writes a body with a checksum behind it that covers the row's
 // number too, so that a body is never taken for another row's. It finds what
 // the page's checksum cannot: damage in memory and in the write-ahead log.
-func appendSummed(dst []byte, row int64, body []byte) []byte {
+func AppendSummed(dst []byte, row int64, body []byte) []byte {
 	begin := len(dst)
 	dst = append(dst, body...)
 	return binary.LittleEndian.AppendUint32(dst, rowSum(row, dst[begin:]))
 }
 
-// appendSum puts the checksum behind a body that stands alone in its buffer.
-func appendSum(body []byte, row int64) []byte {
+// AppendSum puts the checksum behind a body that stands alone in its buffer.
+func AppendSum(body []byte, row int64) []byte {
 	return binary.LittleEndian.AppendUint32(body, rowSum(row, body))
 }
 
@@ -35,11 +35,11 @@ func rowSum(row int64, body []byte) uint32 {
 	return sum ^ uint32(mixed>>32) ^ uint32(mixed)
 }
 
-// checked takes the checksum off a body, or says which row is damaged.
-func (c *conn) checked(table string, row int64, raw []byte) ([]byte, error) {
+// Unsummed takes the checksum off a body; ErrSum says that the row is damaged.
+func Unsummed(row int64, raw []byte) ([]byte, error) {
 	n := len(raw) - sumSize
 	if n < 0 || rowSum(row, raw[:n]) != binary.LittleEndian.Uint32(raw[n:]) {
-		return nil, damagedFile(c.file, fmt.Sprintf("row %d of %s", row, table), errRowSum)
+		return nil, ErrSum
 	}
 	return raw[:n:n], nil
 }

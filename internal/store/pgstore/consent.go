@@ -1,0 +1,124 @@
+package pgstore
+
+import (
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"rapport/internal/consent"
+	"rapport/internal/id"
+	"rapport/internal/purpose"
+)
+
+type permissions tx
+
+var _ consent.Store = (*permissions)(nil)
+
+func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error) {
+	if p.s == nil {
+		return 0, false, errReadOnly
+	}
+	found, err := (*tx)(p).one([]any{&seq}, "SELECT seq FROM ledger WHERE subject = $1 AND record = $2 AND purpose = $3",
+		uuid(e.Subject), e.Record, string(e.Purpose))
+	if err != nil || found {
+		return seq, false, err
+	}
+	p.s.next.ledger++
+	seq = p.s.next.ledger
+	err = (*tx)(p).later("INSERT INTO ledger VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		seq, e.Record, uuid(e.Subject), e.Kind, string(e.Purpose), int(e.State), millis(e.Said), millis(e.At), e.Method, e.Source, e.Evidence)
+	if err != nil {
+		return 0, false, err
+	}
+	return seq, true, (*tx)(p).later(`INSERT INTO held VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(subject, purpose) DO UPDATE
+		SET state = excluded.state, seq = excluded.seq, record = excluded.record, at = excluded.at`,
+		uuid(e.Subject), string(e.Purpose), int(e.State), seq, e.Record, millis(e.At))
+}
+
+func (p *permissions) Standing(subject id.Hash) (out []consent.Held, err error) {
+	err = (*tx)(p).query(func(r pgx.Rows) error {
+		_, h, err := readHeld(r)
+		out = append(out, h)
+		return err
+	}, heldRows+`WHERE subject = $1 ORDER BY purpose COLLATE "C"`, uuid(subject))
+	return out, err
+}
+
+const heldRows = "SELECT subject, purpose, state, seq, record, at FROM held "
+
+func readHeld(r pgx.Rows) (subject id.Hash, h consent.Held, err error) {
+	var who pgtype.UUID
+	var p string
+	var state int16
+	var at pgtype.Int8
+	err = r.Scan(&who, &p, &state, &h.Seq, &h.Record, &at)
+	h.Purpose, h.State, h.At = purpose.Purpose(p), consent.State(state), instant(at) //nolint:gosec // It was written from one.
+	return who.Bytes, h, fail(err)
+}
+
+func (p *permissions) Ledger(subject id.Hash) (out []consent.Entry, err error) {
+	err = (*tx)(p).query(func(r pgx.Rows) error {
+		e := consent.Entry{Subject: subject}
+		var purp string
+		var state int16
+		var said, at pgtype.Int8
+		err := r.Scan(&e.Seq, &e.Record, &e.Kind, &purp, &state, &said, &at, &e.Method, &e.Source, &e.Evidence)
+		e.Purpose, e.State, e.Said, e.At = purpose.Purpose(purp), consent.State(state), instant(said), instant(at) //nolint:gosec // It was written from one.
+		out = append(out, e)
+		return fail(err)
+	}, "SELECT seq, record, kind, purpose, state, said, at, method, source, evidence FROM ledger WHERE subject = $1 ORDER BY seq", uuid(subject))
+	return out, err
+}
+
+func (p *permissions) Version() (seq int64, err error) {
+	_, err = (*tx)(p).one([]any{&seq}, "SELECT coalesce(max(seq), 0) FROM ledger")
+	return seq, err
+}
+
+func (p *permissions) EachNarrowing(fn func(subject id.Hash, h consent.Held) error) error {
+	return (*tx)(p).query(func(r pgx.Rows) error {
+		subject, h, err := readHeld(r)
+		if err != nil {
+			return err
+		}
+		return fn(subject, h)
+	}, heldRows+`WHERE state > 1 ORDER BY subject, purpose COLLATE "C"`)
+}
+
+func (p *permissions) Suppress(s consent.Suppression) error {
+	return (*tx)(p).later("INSERT INTO suppression VALUES($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+		uuid(s.Address), string(s.Purpose), string(s.Reason), millis(s.At), s.Source)
+}
+
+func (p *permissions) Unsuppress(address id.Hash, reason consent.Reason) error {
+	return (*tx)(p).later("DELETE FROM suppression WHERE address = $1 AND reason = $2", uuid(address), string(reason))
+}
+
+const suppressionRows = "SELECT address, purpose, reason, at, source FROM suppression "
+
+func (p *permissions) Suppressions(address id.Hash) (out []consent.Suppression, err error) {
+	err = (*tx)(p).query(func(r pgx.Rows) error {
+		s, err := readSuppression(r)
+		out = append(out, s)
+		return err
+	}, suppressionRows+`WHERE address = $1 ORDER BY purpose COLLATE "C", reason COLLATE "C"`, uuid(address))
+	return out, err
+}
+
+func (p *permissions) EachSuppression(fn func(consent.Suppression) error) error {
+	return (*tx)(p).query(func(r pgx.Rows) error {
+		s, err := readSuppression(r)
+		if err != nil {
+			return err
+		}
+		return fn(s)
+	}, suppressionRows+`ORDER BY address, purpose COLLATE "C", reason COLLATE "C"`)
+}
+
+func readSuppression(r pgx.Rows) (s consent.Suppression, err error) {
+	var address pgtype.UUID
+	var p, reason string
+	var at pgtype.Int8
+	err = r.Scan(&address, &p, &reason, &at, &s.Source)
+	s.Address, s.Purpose, s.Reason, s.At = address.Bytes, purpose.Purpose(p), consent.Reason(reason), instant(at)
+	return s, fail(err)
+}

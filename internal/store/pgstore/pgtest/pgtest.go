@@ -1,0 +1,186 @@
+// Package pgtest gives tests a PostgreSQL of their own: a cluster in a temporary
+// folder, reached over a socket only, made from the packages of the system, run
+// by an ordinary user, and gone with the process. What goes out are connection
+// strings, each of a fresh database. It is part of tests only.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Cluster is a running PostgreSQL.
+type Cluster struct {
+	dir  string
+	bin  string
+	cred *syscall.Credential // nil: as whoever runs the test
+	made atomic.Int64
+}
+
+var shared struct {
+	once    sync.Once
+	cluster *Cluster
+	err     error
+}
+
+// Main runs a package's tests and stops the cluster that they shared.
+func Main(m *testing.M) {
+	code := m.Run()
+	if c := shared.cluster; c != nil {
+		if err := c.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// Database gives the address of a new, empty database in the cluster that all
+// tests of a process share. The package's TestMain must call Main.
+func Database(tb testing.TB) string {
+	tb.Helper()
+	shared.once.Do(func() { shared.cluster, shared.err = Start() })
+	if shared.err != nil {
+		tb.Fatalf("start PostgreSQL: %v", shared.err)
+	}
+	u, err := shared.cluster.Create(tb.Context())
+	if err != nil {
+		tb.Fatalf("make a database: %v", err)
+	}
+	return u
+}
+
+// Start makes a cluster and starts it.
+func Start() (*Cluster, error) {
+	c := &Cluster{}
+	var err error
+	if c.bin, err = programs(); err != nil {
+		return nil, err
+	}
+	if c.dir, err = os.MkdirTemp("", "rapport-pg"); err != nil {
+		return nil, err
+	}
+	if err := c.setUp(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return c, nil
+}
+
+func (c *Cluster) setUp() error {
+	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root.
+		if err := c.ordinary(); err != nil {
+			return err
+		}
+	}
+	if err := c.run("initdb", "-D", c.data(), "-U", "rapport", "-A", "trust", "--no-sync", "--data-checksums", "-E", "UTF8", "--locale=C.UTF-8"); err != nil {
+		return err
+	}
+	// listen_addresses is empty: nothing but the socket. fsync stays on, as for everybody.
+	return c.run("pg_ctl", "-D", c.data(), "-w", "-l", filepath.Join(c.dir, "log"),
+		"-o", fmt.Sprintf("-k %s -c listen_addresses= -c max_connections=300 -c shared_buffers=256MB", c.dir), "start")
+}
+
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+
+// ordinary finds the user whom Debian's package makes, and gives it the folder.
+func (c *Cluster) ordinary() error {
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return fmt.Errorf("PostgreSQL does not run as root, and there is no user postgres: %w", err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	c.cred = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return os.Chown(c.dir, int(uid), int(gid))
+}
+
+// programs finds the newest server of the system's packages.
+func programs() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "", errors.New("no PostgreSQL server is installed: make tools installs it (Debian's package postgresql)")
+	}
+	slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+func version(path string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // A name that is no number comes first.
+	return n
+}
+
+func (c *Cluster) run(program string, args ...string) error {
+	cmd := exec.CommandContext(context.Background(), filepath.Join(c.bin, program), args...) //nolint:gosec // Programs of the system.
+	var out bytes.Buffer
+	// Not a pipe: the server that pg_ctl leaves behind would hold it open.
+	cmd.Dir = c.dir
+	f, err := os.CreateTemp(c.dir, program)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	cmd.Stdout, cmd.Stderr = f, f
+	if c.cred != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.cred}
+	}
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(f.Name())
+		out.Write(said)
+		said, _ = os.ReadFile(filepath.Join(c.dir, "log"))
+		out.Write(said)
+		return fmt.Errorf("%s: %w\n%s", program, err, out.Bytes())
+	}
+	return nil
+}
+
+// URL addresses a database of the cluster.
+func (c *Cluster) URL(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User("rapport"), Path: "/" + database, RawQuery: url.Values{"host": {c.dir}}.Encode()}
+	return u.String()
+}
+
+// Create makes a new, empty database and gives its address.
+func (c *Cluster) Create(ctx context.Context) (string, error) {
+	name := fmt.Sprintf("test%d", c.made.Add(1))
+	conn, err := pgx.Connect(ctx, c.URL("postgres"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	// WAL_LOG would copy block by block; a file copy needs a checkpoint each. The first is quicker here.
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+name)
+	return c.URL(name), err
+}
+
+// Restart stops the server at once, as a crash does, and starts it again.
+func (c *Cluster) Restart() error {
+	return c.run("pg_ctl", "-D", c.data(), "-w", "-m", "immediate", "-l", filepath.Join(c.dir, "log"),
+		"-o", fmt.Sprintf("-k %s -c listen_addresses= -c max_connections=300 -c shared_buffers=256MB", c.dir), "restart")
+}
+
+// Stop ends the cluster and takes its folder away.
+func (c *Cluster) Stop() error {
+	err := c.run("pg_ctl", "-D", c.data(), "-w", "-m", "immediate", "stop")
+	return errors.Join(err, os.RemoveAll(c.dir))
+}

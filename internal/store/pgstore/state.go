@@ -1,0 +1,232 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"rapport/internal/fault"
+	"rapport/internal/store"
+	"rapport/internal/store/rows"
+)
+
+// State keeps everything but the log. It implements store.State. One process
+// writes at a time: it owns the database from OpenState on, and one that has
+// lost it to another finds out with its next commit.
+type State struct {
+	logger  *slog.Logger
+	queue   rows.Queue
+	writer  *pgxpool.Pool
+	readers *pgxpool.Pool
+	name    pgtype.UUID // of this owner
+
+	// Held by whoever is in the queue's one place.
+	closed  bool
+	commits int64
+	next    numbers
+	hot     rows.Hot
+
+	closing sync.Once
+	shut    atomic.Bool // closing has begun
+}
+
+// numbers are the highest that were given; the next row gets one more.
+type numbers struct {
+	person, relay, mail, step, ledger, merge, seen, reject int64
+}
+
+var _ store.State = (*State)(nil)
+
+// OpenState opens the state, makes a new one, or brings an older one forward,
+// and takes it over from whoever wrote it before.
+func OpenState(ctx context.Context, c Config) (*State, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Readers <= 0 {
+		c.Readers = 8
+	}
+	s := &State{logger: c.Logger}
+	var err error
+	if s.writer, err = connect(ctx, c, StateSchema, 1); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	if err = s.prepare(ctx); err == nil {
+		s.readers, err = connect(ctx, c, StateSchema, int32(min(c.Readers, 1000))) //nolint:gosec // It is at most 1,000.
+	}
+	if err != nil {
+		s.writer.Close()
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	return s, nil
+}
+
+func (s *State) prepare(ctx context.Context) error {
+	if err := migrate(ctx, s.writer, StateSchema, stateMigrations); err != nil {
+		return err
+	}
+	err := s.writer.QueryRow(ctx, `INSERT INTO owner VALUES(1, gen_random_uuid(), 0)
+		ON CONFLICT(one) DO UPDATE SET name = excluded.name, n = owner.n + 1 RETURNING name, n`).Scan(&s.name, &s.commits)
+	if err != nil {
+		return fail(err)
+	}
+	n := &s.next
+	return fail(s.writer.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(seq), 0) FROM relay),
+		(SELECT coalesce(max(seq), 0) FROM intent), (SELECT coalesce(max(seq), 0) FROM step), (SELECT coalesce(max(seq), 0) FROM ledger),
+		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject)`).
+		Scan(&n.person, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject))
+}
+
+// Write runs fn in the one transaction that may write.
+func (s *State) Write(ctx context.Context, o store.WriteOptions, fn func(store.Tx) error) error {
+	if err := s.queue.Enter(ctx, o.Priority); err != nil {
+		return err
+	}
+	defer s.queue.Leave()
+	if s.closed {
+		return errClosed()
+	}
+	c, err := s.writer.Acquire(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer c.Release() // A connection within a transaction, or a broken one, is thrown away.
+	return s.write(ctx, c.Conn(), o.Durable, fn)
+}
+
+// write runs one transaction; the caller has the queue's one place.
+func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(store.Tx) error) error {
+	t := &tx{ctx: ctx, c: c, s: s, begin: []string{"BEGIN"}}
+	if !durable { // The commit is whole, but a crash of the database may take it back.
+		t.begin = append(t.begin, "SET LOCAL synchronous_commit = off")
+	}
+	before, committed := s.next, false
+	defer func() {
+		if committed {
+			return
+		}
+		s.next = before
+		s.hot.Clear()
+		t.rollback()
+	}()
+	if err := fn(t); err != nil {
+		return err
+	}
+	if t.broken != nil {
+		return t.broken
+	}
+	err := t.commit()
+	if err != nil && t.committing && s.wasCommitted() {
+		err = nil
+	}
+	committed = err == nil
+	return err
+}
+
+// wasCommitted asks what became of a commit whose answer was lost.
+func (s *State) wasCommitted() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		// The lost connection may be the one in the pool; a few tries pass it.
+		var name pgtype.UUID
+		var n int64
+		err := s.readers.QueryRow(ctx, "SELECT name, n FROM owner WHERE one = 1").Scan(&name, &n)
+		if err == nil {
+			if name == s.name && n == s.commits+1 {
+				s.commits = n
+				return true
+			}
+			return false
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return false
+}
+
+// Read runs fn in a snapshot.
+func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
+	c, err := s.readers.Acquire(ctx)
+	if err != nil {
+		return s.failClosed(err)
+	}
+	defer c.Release()
+	t := &tx{ctx: ctx, c: c.Conn(), begin: []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}}
+	defer t.rollback()
+	return fn(t)
+}
+
+// failClosed tells a pool that was closed from a database that is away.
+func (s *State) failClosed(err error) error {
+	if err != nil && s.shut.Load() {
+		return errClosed()
+	}
+	return fail(err)
+}
+
+// Meta reads a small named value, nil when it was never set.
+func (s *State) Meta(ctx context.Context, key string) (value []byte, err error) {
+	err = s.readers.QueryRow(ctx, "SELECT value FROM meta WHERE key = $1", key).Scan(&value)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	return value, s.failClosed(err)
+}
+
+// SetMeta writes a small named value durably.
+func (s *State) SetMeta(ctx context.Context, key string, value []byte) error {
+	if value == nil {
+		value = []byte{}
+	}
+	return s.Write(ctx, store.WriteOptions{Durable: true}, func(t store.Tx) error {
+		return t.(*tx).later("INSERT INTO meta VALUES($1, $2) ON CONFLICT(key) DO UPDATE SET value = excluded.value", key, value)
+	})
+}
+
+// Waiting tells how many wait to write.
+func (s *State) Waiting() int { return s.queue.Count() }
+
+// Close waits for those who read or write and closes the connections. Closing
+// twice is harmless.
+func (s *State) Close() error {
+	s.closing.Do(func() {
+		s.shut.Store(true)
+		s.readers.Close()
+		if s.queue.Enter(context.Background(), store.Urgent) == nil {
+			defer s.queue.Leave()
+		}
+		s.closed = true
+		s.writer.Close()
+	})
+	return nil
+}
+
+// stillOurs counts the commit, and fails it where somebody else owns the database.
+func (s *State) stillOurs() statement {
+	return statement{func(changed int64) error {
+		if changed != 1 {
+			return errLost()
+		}
+		return nil
+	}, "UPDATE owner SET n = $1 WHERE one = 1 AND name = $2 AND n = $3", []any{s.commits + 1, s.name, s.commits}}
+}
+
+// errLost says that another process has taken the database over.
+func errLost() error {
+	return fault.New(fault.Conflict, "database_taken",
+		"another process has taken this database over: two servers were started on it. This one writes no more; stop it")
+}

@@ -1,0 +1,241 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"rapport/internal/access"
+	"rapport/internal/consent"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/ingest"
+	"rapport/internal/outbox"
+	"rapport/internal/person"
+	"rapport/internal/processor"
+	"rapport/internal/profile"
+	"rapport/internal/project"
+	"rapport/internal/segment"
+	"rapport/internal/store"
+	"rapport/internal/store/rows"
+	"rapport/internal/timer"
+)
+
+// tx is one transaction: accessors hold no state of their own but in it. What
+// they write is gathered; the next question or the commit takes it along.
+type tx struct {
+	ctx    context.Context //nolint:containedctx // A transaction lives within one call.
+	c      *pgx.Conn
+	s      *State   // nil in a reader
+	begin  []string // not sent yet
+	begun  bool
+	broken error // why nothing more may run in it
+
+	pending    pending
+	counts     [counters]int64 // differences, written with the commit
+	committing bool            // COMMIT was sent
+}
+
+// The counters: of persons, and of mails in each state, under the state's number.
+const (
+	countPersons = 0
+	counters     = 16
+)
+
+var _ store.Tx = (*tx)(nil)
+
+// lead queues what must go before the next statement and says how to check each
+// answer.
+func (t *tx) lead(b *pgx.Batch) []check {
+	checks := make([]check, 0, 16)
+	for _, sql := range t.begin {
+		b.Queue(sql)
+		checks = append(checks, nil)
+	}
+	t.begin, t.begun = nil, true
+	return t.pending.flush(b, checks)
+}
+
+// query asks, and calls each for every row. each must not use the transaction.
+func (t *tx) query(each func(pgx.Rows) error, sql string, args ...any) (err error) {
+	if t.broken != nil {
+		return t.broken
+	}
+	var b pgx.Batch
+	checks := t.lead(&b)
+	b.Queue(sql, args...)
+	answers := t.c.SendBatch(t.ctx, &b)
+	defer func() {
+		if closeErr := fail(answers.Close()); err == nil {
+			err = closeErr
+		}
+	}()
+	if err := t.passed(answers, checks); err != nil {
+		return err
+	}
+	r, err := answers.Query()
+	if err != nil {
+		return t.breaks(fail(err))
+	}
+	defer r.Close()
+	for r.Next() {
+		if err := each(r); err != nil {
+			return err
+		}
+	}
+	r.Close()
+	return t.breaks(fail(r.Err()))
+}
+
+// check looks at how many rows a gathered statement changed.
+type check func(changed int64) error
+
+func (t *tx) passed(answers pgx.BatchResults, checks []check) error {
+	for _, c := range checks {
+		tag, err := answers.Exec()
+		if err == nil && c != nil {
+			err = c(tag.RowsAffected())
+		}
+		if err != nil {
+			return t.breaks(fail(err))
+		}
+	}
+	return nil
+}
+
+// breaks remembers an error after which PostgreSQL takes nothing more.
+func (t *tx) breaks(err error) error {
+	if err != nil && t.broken == nil {
+		t.broken = err
+	}
+	return err
+}
+
+// one reads at most one row into places.
+func (t *tx) one(places []any, sql string, args ...any) (found bool, err error) {
+	err = t.query(func(r pgx.Rows) error {
+		found = true
+		return fail(r.Scan(places...))
+	}, sql, args...)
+	return found, err
+}
+
+// later queues a statement without an answer.
+func (t *tx) later(sql string, args ...any) error {
+	if t.s == nil {
+		return errReadOnly
+	}
+	t.pending.others = append(t.pending.others, statement{nil, sql, args})
+	return nil
+}
+
+// commit sends what is gathered and ends the transaction. A transaction that
+// neither read nor wrote is nothing.
+func (t *tx) commit() error {
+	t.pending.count(&t.counts)
+	if !t.begun && t.pending.empty() {
+		return nil
+	}
+	t.pending.others = append(t.pending.others, t.s.stillOurs())
+	if err := t.send(); err != nil {
+		return err
+	}
+	t.committing = true
+	tag, err := t.c.Exec(t.ctx, "COMMIT")
+	if err != nil {
+		return fail(err)
+	}
+	if tag.String() != "COMMIT" { // PostgreSQL answers ROLLBACK where a statement had failed.
+		t.committing = false
+		return fault.New(fault.Internal, "not_committed", "the database has rolled the transaction back")
+	}
+	t.s.commits++
+	t.begun = false
+	return nil
+}
+
+// rollback ends a transaction that is not to be kept.
+func (t *tx) rollback() {
+	if !t.begun || t.c.IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 5*time.Second)
+	defer cancel()
+	_, _ = t.c.Exec(ctx, "ROLLBACK") // A connection that cannot is thrown away with its transaction.
+}
+
+// counted reads a counter as it is within the transaction.
+func (t *tx) counted(what int) (n int64, err error) {
+	_, err = t.one([]any{&n}, "SELECT n FROM counter WHERE what = $1", what)
+	return n + t.counts[what], err
+}
+
+func uuid(h [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: h, Valid: true} }
+
+func uuids(hs []id.Hash) []pgtype.UUID {
+	out := make([]pgtype.UUID, len(hs))
+	for i, h := range hs {
+		out[i] = uuid(h)
+	}
+	return out
+}
+
+// millis writes an instant; the zero time is NULL.
+func millis(t time.Time) pgtype.Int8 {
+	if t.IsZero() {
+		return pgtype.Int8{}
+	}
+	return pgtype.Int8{Int64: t.UnixMilli(), Valid: true}
+}
+
+func instant(ms pgtype.Int8) time.Time {
+	if !ms.Valid {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms.Int64).UTC()
+}
+
+// unsummed takes the checksum off a body, or says which row is damaged.
+func unsummed(table string, row int64, raw []byte) ([]byte, error) {
+	body, err := rows.Unsummed(row, raw)
+	if err != nil {
+		return nil, fault.Wrap(fmt.Errorf("%w: %w", eventlog.ErrDamaged, err), fault.Internal, "file_damaged",
+			"row %d of %s is damaged: it does not hold what was written. Stop the server and restore the database from a backup", row, table)
+	}
+	return body, nil
+}
+
+func (t *tx) Persons() person.Store      { return (*persons)(t) }
+func (t *tx) Identity() identity.Store   { return (*idents)(t) }
+func (t *tx) Profile() profile.Store     { return (*packs)(t) }
+func (t *tx) Segment() segment.Store     { return (*segments)(t) }
+func (t *tx) Timer() timer.Store         { return (*alarms)(t) }
+func (t *tx) Consent() consent.Store     { return (*permissions)(t) }
+func (t *tx) Outbox() outbox.Store       { return (*mails)(t) }
+func (t *tx) Processor() processor.Store { return (*walk)(t) }
+func (t *tx) Access() access.Store       { return (*keys)(t) }
+func (t *tx) Ingest() ingest.Store       { return (*rejects)(t) }
+func (t *tx) Project() project.Store     { return (*versions)(t) }
+
+// send sends what is gathered at once.
+func (t *tx) send() error {
+	if t.broken != nil {
+		return t.broken
+	}
+	var b pgx.Batch
+	checks := t.lead(&b)
+	if b.Len() == 0 {
+		return nil
+	}
+	answers := t.c.SendBatch(t.ctx, &b)
+	err := t.passed(answers, checks)
+	if closeErr := answers.Close(); err == nil {
+		err = t.breaks(fail(closeErr))
+	}
+	return err
+}
