@@ -18,7 +18,7 @@ import (
 )
 
 func serveCommand(c *console) *cobra.Command {
-	var folder, listen, admin, smtp, public, level string
+	var folder, database, listen, admin, smtp, public, level string
 	var logJSON bool
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -31,9 +31,13 @@ on the wire.
 With --config the folder is checked first; where it differs from the version in
 effect it is applied as one version. Without it the server goes on with what the
 data folder knows. The first start writes a management key for this machine to
-manage.key in the data folder, readable by its owner only.`,
+manage.key in the data folder, readable by its owner only.
+
+Log and state are files in the data folder, or, with --database, two schemas in
+PostgreSQL; the data folder then holds the workspace's keys only.`,
 		Example: `  rapport serve --config shop --data /var/lib/rapport
-  RAPPORT_LISTEN=127.0.0.1:9000 rapport serve --config shop`,
+  RAPPORT_LISTEN=127.0.0.1:9000 rapport serve --config shop
+  RAPPORT_DATABASE=postgres://rapport@db.example/rapport rapport serve --config shop`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -62,12 +66,13 @@ manage.key in the data folder, readable by its owner only.`,
 				// wait for each fsync although a core is idle.
 				runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 			}
-			o := app.Options{Data: c.data, Logger: logger, Metrics: telemetry.NewRegistry(), Secrets: c.secrets(folder), Public: public}
+			o := app.Options{Data: c.data, Database: database, Logger: logger, Metrics: telemetry.NewRegistry(), Secrets: c.secrets(folder), Public: public}
 			return c.serve(ctx, o, folder, app.Doors{Listen: listen, Admin: admin, SMTP: smtp})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&folder, "config", "", "configuration folder to check and apply")
+	f.StringVar(&database, "database", "", "address of a PostgreSQL database for log and state (postgres://USER@HOST/NAME); a password belongs into RAPPORT_DATABASE or PGPASSWORD, not on the command line")
 	f.StringVar(&listen, "listen", "127.0.0.1:8420", "address of every door")
 	f.StringVar(&admin, "admin", "127.0.0.1:8421", "loopback address of metrics, profiles and the development inbox (/inbox/); empty: none")
 	f.StringVar(&smtp, "inbox-smtp", "", "loopback address at which the development inbox takes mail by SMTP")

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +24,6 @@ import (
 	"rapport/internal/delivery/devinbox"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
-	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -34,20 +32,20 @@ import (
 	"rapport/internal/project"
 	"rapport/internal/ratelimit"
 	"rapport/internal/store"
-	"rapport/internal/store/sqlitestore"
 )
 
 // Options say which house to open. Data is required.
 type Options struct {
-	Data    string               // the data folder
-	Clock   *Clock               // nil: real time
-	Logger  *slog.Logger         // nil: none
-	Metrics *prometheus.Registry // nil: a new one
-	Secrets project.Secrets      // where the configuration's references are looked up
-	VFS     string               // name of a registered SQLite VFS, for tests
-	Public  string               // the address readers reach, where it differs from the configuration's base_url
-	Build   string               // the version of the program, for the status
-	Wire    delivery.Provider    // takes the place of every provider of the configuration, for simulations
+	Data     string               // the data folder
+	Database string               // address of a PostgreSQL database that holds log and state; "" for files in the data folder
+	Clock    *Clock               // nil: real time
+	Logger   *slog.Logger         // nil: none
+	Metrics  *prometheus.Registry // nil: a new one
+	Secrets  project.Secrets      // where the configuration's references are looked up
+	VFS      string               // name of a registered SQLite VFS, for tests
+	Public   string               // the address readers reach, where it differs from the configuration's base_url
+	Build    string               // the version of the program, for the status
+	Wire     delivery.Provider    // takes the place of every provider of the configuration, for simulations
 }
 
 // House is an open data folder with every room built. Open, then Run, then Close.
@@ -56,9 +54,8 @@ type House struct {
 	clock    *Clock
 	logger   *slog.Logger
 	keys     *keys
-	lock     *sqlitestore.FolderLock
-	logStore *sqlitestore.Log
-	state    *sqlitestore.State
+	logStore logStore
+	state    store.State
 	log      *eventlog.Log
 	hasher   *id.Hasher
 	resolver *identity.Resolver
@@ -129,68 +126,6 @@ func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err 
 
 // onClose has something undone when the house is closed, the last one first.
 func (h *House) onClose(fn func() error) { h.closers = append(h.closers, fn) }
-
-// openCellar takes the folder and opens log and state.
-func (h *House) openCellar(ctx context.Context) error {
-	if err := os.MkdirAll(h.Data, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
-	}
-	var err error
-	if h.lock, err = sqlitestore.Lock(h.Data); err != nil {
-		return err
-	}
-	h.onClose(h.lock.Release)
-	statePath, logPath := filepath.Join(h.Data, "state.db"), filepath.Join(h.Data, "log.db")
-	_, stateErr := os.Stat(statePath)
-	_, logErr := os.Stat(logPath)
-	if h.keys, err = loadKeys(h.Data, stateErr != nil && logErr != nil); err != nil {
-		return err
-	}
-	switch {
-	case stateErr == nil && logErr != nil:
-		return fault.New(fault.Conflict, "log_missing", "the data folder has state.db but no log.db: restore both from one backup")
-	case stateErr != nil && logErr == nil:
-		if err := h.mustBeNew(ctx, logPath); err != nil {
-			return err
-		}
-	}
-	if h.logStore, err = sqlitestore.OpenLog(sqlitestore.LogConfig{Path: logPath, Logger: h.logger, VFS: h.VFS}); err != nil {
-		return err
-	}
-	h.onClose(h.logStore.Close)
-	if h.state, err = sqlitestore.OpenState(sqlitestore.Config{Path: statePath, Logger: h.logger, VFS: h.VFS}); err != nil {
-		return err
-	}
-	h.onClose(h.state.Close)
-	if h.log, err = eventlog.Open(eventlog.Config{Store: h.logStore, Now: h.clock.Now, Logger: h.logger}); err != nil {
-		return err
-	}
-	if h.hasher, err = id.NewHasher(h.keys.Hash); err != nil {
-		return err
-	}
-	h.editions = &editions{state: h.state, made: map[int]*edition{}}
-	return nil
-}
-
-// mustBeNew refuses a log without its state, unless nothing was ever written to
-// it: walking it again would decide again what was sent already.
-func (h *House) mustBeNew(ctx context.Context, path string) error {
-	l, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: path, Logger: h.logger, VFS: h.VFS})
-	if err != nil {
-		return err
-	}
-	used := false
-	for _, lane := range lanes {
-		tail, _, terr := l.Tail(ctx, lane)
-		err = errors.Join(err, terr)
-		used = used || tail > 0
-	}
-	if err = errors.Join(err, l.Close()); err == nil && used {
-		err = fault.New(fault.Conflict, "state_missing",
-			"the data folder has a log of events but no state.db: restore both from one backup; walking the log again would send again what was sent")
-	}
-	return err
-}
 
 // firstEdition finds the configuration to begin with, and stores the first one.
 func (h *House) firstEdition(ctx context.Context, first *project.Config) error {
@@ -264,7 +199,7 @@ func (h *House) buildWalk(ctx context.Context) error {
 	if err := h.walker.Open(ctx); err != nil {
 		return err
 	}
-	if err := h.mustBeAsNew(); err != nil {
+	if err := h.mustBeAsNew(ctx); err != nil {
 		return err
 	}
 	h.reader, err = explain.New(explain.Config{

@@ -132,16 +132,16 @@ func (h *House) mark(ctx context.Context) error {
 	err := h.state.SetMeta(ctx, "marked", strconv.AppendInt(nil, walked[eventlog.Live], 10))
 	for _, lane := range lanes {
 		if err == nil {
-			err = h.logStore.Mark(lane, walked[lane])
+			err = h.logStore.Mark(ctx, lane, walked[lane])
 		}
 	}
 	return err
 }
 
 // mustBeAsNew refuses a state that has walked less than the log knows of.
-func (h *House) mustBeAsNew() error {
+func (h *House) mustBeAsNew(ctx context.Context) error {
 	for _, lane := range lanes {
-		marked, err := h.logStore.Marked(lane)
+		marked, err := h.logStore.Marked(ctx, lane)
 		if err != nil {
 			return err
 		}

@@ -355,7 +355,7 @@ func (w *world) checkReplay(ctx context.Context, dir string, want *inspection) e
 			return err
 		}
 	}
-	if err := errors.Join(unmark(next), keepVersions(ctx, next, want.versions)); err != nil {
+	if err := errors.Join(unmark(ctx, next), keepVersions(ctx, next, want.versions)); err != nil {
 		return err
 	}
 	house, err := app.Open(ctx, app.Options{Data: next, Clock: w.clock}, nil)
@@ -423,12 +423,12 @@ func (f *figure) digest(c *segment.Catalog, whole bool) string {
 }
 
 // unmark makes the log forget how far a state has walked it: this one begins.
-func unmark(dir string) error {
+func unmark(ctx context.Context, dir string) error {
 	log, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: filepath.Join(dir, "log.db")})
 	if err != nil {
 		return err
 	}
-	return errors.Join(log.Mark(eventlog.Live, 0), log.Mark(eventlog.Bulk, 0), log.Close())
+	return errors.Join(log.Mark(ctx, eventlog.Live, 0), log.Mark(ctx, eventlog.Bulk, 0), log.Close())
 }
 
 func keepVersions(ctx context.Context, dir string, versions []project.Version) error {

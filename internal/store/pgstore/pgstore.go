@@ -47,9 +47,8 @@ const (
 // connect opens a pool of at most n connections that look into one schema.
 func connect(ctx context.Context, c Config, schema string, n int32) (*pgxpool.Pool, error) {
 	conf, err := pgxpool.ParseConfig(c.URL)
-	if err != nil { // The driver's text names the URL, which may hold a password.
-		return nil, fault.New(fault.Invalid, "database_url",
-			"the database's address cannot be read; write postgres://USER@HOST:PORT/DATABASE")
+	if err != nil {
+		return nil, errAddress()
 	}
 	conf.MaxConns, conf.MinConns = n, 0
 	p := conf.ConnConfig.RuntimeParams
@@ -67,6 +66,13 @@ func connect(ctx context.Context, c Config, schema string, n int32) (*pgxpool.Po
 		return nil, fail(err)
 	}
 	return pool, nil
+}
+
+// errAddress leaves out the driver's text, which names the address and so maybe
+// a password.
+func errAddress() error {
+	return fault.New(fault.Invalid, "database_url",
+		"the database's address cannot be read; write postgres://USER@HOST:PORT/DATABASE")
 }
 
 func setMissing(p map[string]string, key, value string) {

@@ -122,7 +122,7 @@ func newerSchema(file string, have, know int64) error {
 
 // Mark notes how far a lane is walked by a state that is durable up to there, so
 // that an older state is known for what it is.
-func (l *Log) Mark(lane eventlog.Lane, pos int64) error {
+func (l *Log) Mark(_ context.Context, lane eventlog.Lane, pos int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := l.w.query("INSERT INTO meta VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value")
@@ -132,7 +132,7 @@ func (l *Log) Mark(lane eventlog.Lane, pos int64) error {
 }
 
 // Marked reads what Mark noted last, zero for nothing.
-func (l *Log) Marked(lane eventlog.Lane) (pos int64, err error) {
+func (l *Log) Marked(_ context.Context, lane eventlog.Lane) (pos int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := l.w.query("SELECT value FROM meta WHERE key = ?1")

@@ -1,0 +1,45 @@
+package pgstore
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"rapport/internal/fault"
+)
+
+// DatabaseLock keeps a second server off a database. It is a session's advisory
+// lock on a connection of its own, so it ends with the process, however that
+// ends. Where a pooler shares sessions it may be lost; the owner's row then still
+// keeps a second writer out of every commit.
+type DatabaseLock struct{ c *pgx.Conn }
+
+// lockKey is "rapport" in a number.
+const lockKey = 0x726170706f7274
+
+// Lock takes the database for this process, or says that another has it.
+func Lock(ctx context.Context, c Config) (*DatabaseLock, error) {
+	conf, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		return nil, errAddress()
+	}
+	setMissing(conf.RuntimeParams, "application_name", "rapport lock")
+	conn, err := pgx.ConnectConfig(ctx, conf)
+	if err != nil {
+		return nil, fail(err)
+	}
+	var held bool
+	err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockKey)).Scan(&held)
+	if err == nil && held {
+		return &DatabaseLock{conn}, nil
+	}
+	_ = conn.Close(ctx) // Nothing was written.
+	if err != nil {
+		return nil, fail(err)
+	}
+	return nil, fault.New(fault.Conflict, "database_held",
+		"another server works on this database: stop it first, or name another database")
+}
+
+// Release lets go of the database.
+func (l *DatabaseLock) Release() error { return l.c.Close(context.Background()) }
