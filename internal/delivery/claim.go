@@ -220,19 +220,25 @@ func (c *claims) named(tx store.Tx, ids []id.Message) error {
 // scan claims what the outbox lists first, and learns when the next one is due.
 func (c *claims) scan(tx store.Tx, limit int) error {
 	now := c.d.cfg.Now()
-	limit += c.d.mails.unwritten() // the outbox lists these among the first
-	owed, err := tx.Outbox().Owed(now, limit)
+	// Claims in memory are listed among the first. Some may have been handed over
+	// this moment, so it is the claims that are counted, not the rows.
+	listed := limit + c.d.mails.unwritten()
+	owed, err := tx.Outbox().Owed(now, listed)
 	if err != nil {
 		return fmt.Errorf("list owed mails: %w", err)
 	}
 	for i := range owed {
+		if len(c.jobs) == limit {
+			c.more = true
+			return nil
+		}
 		if err := c.take(tx, &owed[i], now); err != nil {
 			return err
 		}
 	}
 	// Mails that this process still holds are no reason to look again at once:
 	// whoever brings them back wakes us.
-	if c.more = len(owed) == limit && c.moved > 0; c.more {
+	if c.more = len(owed) == listed && c.moved > 0; c.more {
 		return nil
 	}
 	next, ok, err := tx.Outbox().NextOwed()
