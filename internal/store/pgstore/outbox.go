@@ -284,7 +284,7 @@ func (s *mails) Reassign(from, to id.Person) error {
 	if s.s == nil {
 		return errReadOnly
 	}
-	if err := (*tx)(s).send(); err != nil { // Rows that are gathered must not be passed over.
+	if _, err := (*tx)(s).send(); err != nil { // Rows that are gathered must not be passed over.
 		return err
 	}
 	s.s.hot.Clear()
@@ -296,7 +296,8 @@ func (s *mails) Reassign(from, to id.Person) error {
 			return err
 		}
 	}
-	return (*tx)(s).send()
+	_, err := (*tx)(s).send()
+	return err
 }
 
 func (s *mails) Counts() (map[message.State]int64, error) {

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/store/rows"
@@ -47,9 +46,8 @@ func (n *numbered) add(number int64, body []byte) {
 
 // statement is one that stands for itself.
 type statement struct {
-	check check
-	sql   string
-	args  []any
+	sql  string
+	args []any
 }
 
 // standing is a row of mail.
@@ -77,7 +75,7 @@ func (p *pending) count(counts *[counters]int64) {
 	for what, n := range counts {
 		if n != 0 {
 			p.others = append(p.others, statement{
-				nil, "INSERT INTO counter VALUES($1, $2) ON CONFLICT(what) DO UPDATE SET n = counter.n + excluded.n", []any{what, n},
+				"INSERT INTO counter VALUES($1, $2) ON CONFLICT(what) DO UPDATE SET n = counter.n + excluded.n", []any{what, n},
 			})
 		}
 	}
@@ -85,45 +83,37 @@ func (p *pending) count(counts *[counters]int64) {
 }
 
 // flush queues everything and forgets it.
-func (p *pending) flush(b *pgx.Batch, checks []check) []check {
+func (p *pending) flush(b *pgx.Batch) {
 	if p.empty() {
-		return checks
+		return
 	}
-	add := func(c check, sql string, args ...any) {
-		b.Queue(sql, args...)
-		checks = append(checks, c)
-	}
+	add := func(sql string, args ...any) { b.Queue(sql, args...) }
 	p.flushPeople(add)
 	p.flushMails(add)
 	p.relay.flush(add, "INSERT INTO relay SELECT * FROM unnest($1::bigint[], $2::bytea[])")
 	for _, s := range p.others {
-		add(s.check, s.sql, s.args...)
+		add(s.sql, s.args...)
 	}
 	*p = pending{}
-	return checks
 }
 
-type adder func(c check, sql string, args ...any)
+type adder func(sql string, args ...any)
 
 func (n *numbered) flush(add adder, sql string) {
 	if len(n.ids) > 0 {
-		add(nil, sql, n.ids, n.bodies)
+		add(sql, n.ids, n.bodies)
 	}
 }
 
 func (p *pending) flushPeople(add adder) {
 	if n := len(p.newPersons); n > 0 {
 		ids, bodies := columns(p.newPersons)
-		add(nil, "INSERT INTO person SELECT * FROM unnest($1::bigint[], $2::bytea[])", ids, bodies)
+		add("INSERT INTO person SELECT * FROM unnest($1::bigint[], $2::bytea[])", ids, bodies)
 	}
 	if n := len(p.persons); n > 0 {
 		ids, bodies := columns(p.persons)
-		add(func(changed int64) error {
-			if changed != int64(n) {
-				return fault.New(fault.Internal, "person_missing", "%d of %d persons have no row to update", int64(n)-changed, n)
-			}
-			return nil
-		}, "UPDATE person p SET body = u.body FROM unnest($1::bigint[], $2::bytea[]) u(id, body) WHERE p.id = u.id", ids, bodies)
+		add(`WITH changed AS (UPDATE person p SET body = u.body FROM unnest($1::bigint[], $2::bytea[]) u(id, body) WHERE p.id = u.id RETURNING 1)
+			SELECT sqrt(CASE WHEN count(*) = $3 THEN 1 ELSE -1 END) FROM changed`, ids, bodies, n) // Fails unless each had a row.
 	}
 	p.packs.flush(add, "INSERT INTO timeline SELECT * FROM unnest($1::bigint[], $2::bytea[])")
 	p.flushIdents(add)
@@ -152,10 +142,10 @@ func (p *pending) flushIdents(add adder) {
 		bound, who = append(bound, uuid(h)), append(who, int64(p.idents[h]))
 	}
 	if len(gone) > 0 {
-		add(nil, "DELETE FROM ident WHERE h = ANY($1::uuid[])", gone)
+		add("DELETE FROM ident WHERE h = ANY($1::uuid[])", gone)
 	}
 	if len(bound) > 0 {
-		add(nil, `INSERT INTO ident SELECT * FROM unnest($1::uuid[], $2::bigint[])
+		add(`INSERT INTO ident SELECT * FROM unnest($1::uuid[], $2::bigint[])
 			ON CONFLICT(h) DO UPDATE SET person = excluded.person`, bound, who)
 	}
 }
@@ -174,30 +164,30 @@ func (p *pending) flushAlarms(add adder) {
 		due[i], who[i] = append(due[i], a.Due), append(who[i], int64(a.Who))
 	}
 	if len(due[0]) > 0 {
-		add(nil, "DELETE FROM alarm a USING unnest($1::bigint[], $2::bigint[]) u(due, person) WHERE a.due = u.due AND a.person = u.person", due[0], who[0])
+		add("DELETE FROM alarm a USING unnest($1::bigint[], $2::bigint[]) u(due, person) WHERE a.due = u.due AND a.person = u.person", due[0], who[0])
 	}
 	if len(due[1]) > 0 {
-		add(nil, "INSERT INTO alarm SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING", due[1], who[1])
+		add("INSERT INTO alarm SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING", due[1], who[1])
 	}
 }
 
 func (p *pending) flushMails(add adder) {
 	p.intents.flush(add, "INSERT INTO intent SELECT * FROM unnest($1::bigint[], $2::bytea[])")
 	if len(p.newMails) > 0 {
-		add(nil, "INSERT INTO mail "+mailArrays+mailFrom, mailColumnsOf(p.newMails)...)
+		add("INSERT INTO mail "+mailArrays+mailFrom, mailColumnsOf(p.newMails)...)
 	}
 	if len(p.mails) > 0 {
-		add(nil, `UPDATE mail m SET state = u.state, attempts = u.attempts, token = u.token, lease = u.lease, due = u.due,
+		add(`UPDATE mail m SET state = u.state, attempts = u.attempts, token = u.token, lease = u.lease, due = u.due,
 			message_id = u.message_id, duplicate = u.duplicate, steps = u.steps, story = u.story, owed = u.owed, busy = u.busy
 			FROM (`+mailArrays+mailFrom+`) u WHERE m.id = u.id`, mailColumnsOf(p.mails)...)
 	}
 	if s := &p.steps; len(s.seq) > 0 {
-		add(nil, `INSERT INTO step SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::bigint[], $7::text[], $8::bytea[])`,
+		add(`INSERT INTO step SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::bigint[], $7::text[], $8::bytea[])`,
 			s.seq, s.mail, s.prev, s.n, s.state, s.at, s.reason, s.detail)
 	}
 	if len(p.parts) > 0 {
 		ids, bodies := columns(p.parts)
-		add(nil, `INSERT INTO parts SELECT * FROM unnest($1::bigint[], $2::bytea[])
+		add(`INSERT INTO parts SELECT * FROM unnest($1::bigint[], $2::bytea[])
 			ON CONFLICT(seq) DO UPDATE SET body = excluded.body`, ids, bodies)
 	}
 }

@@ -119,6 +119,10 @@ func unreachable(err error) error {
 func failSaid(pg *pgconn.PgError) error {
 	said := fmt.Errorf("SQLSTATE %s: %s", pg.Code, pg.Message)
 	switch pg.Code {
+	case "22012": // The commit counts the owner's row and divides by it.
+		return errLost()
+	case "2201F": // So do the updates of persons, with a root.
+		return fault.Wrap(said, fault.Internal, "person_missing", "somebody has no row to update")
 	case "53100":
 		e := fault.Wrap(said, fault.Unavailable, "disk_full", "the disk that holds the database is full; free space on it, the server then goes on by itself")
 		e.RetryAfter = 2 * time.Second

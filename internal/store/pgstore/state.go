@@ -41,6 +41,8 @@ type State struct {
 // numbers are the highest that were given; the next row gets one more.
 type numbers struct {
 	person, relay, mail, step, ledger, merge, seen, reject int64
+
+	walked [2]int64 // position of each lane
 }
 
 var _ store.State = (*State)(nil)
@@ -81,8 +83,9 @@ func (s *State) prepare(ctx context.Context) error {
 	n := &s.next
 	return fail(s.writer.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(seq), 0) FROM relay),
 		(SELECT coalesce(max(seq), 0) FROM intent), (SELECT coalesce(max(seq), 0) FROM step), (SELECT coalesce(max(seq), 0) FROM ledger),
-		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject)`).
-		Scan(&n.person, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject))
+		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject),
+		coalesce((SELECT pos FROM position WHERE lane = 0), 0), coalesce((SELECT pos FROM position WHERE lane = 1), 0)`).
+		Scan(&n.person, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1]))
 }
 
 // Write runs fn in the one transaction that may write.
@@ -124,7 +127,7 @@ func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(st
 		return t.broken
 	}
 	err := t.commit()
-	if err != nil && t.committing && s.wasCommitted() {
+	if err != nil && t.committing && s.wasCommitted() { // Its answer was lost on the way.
 		err = nil
 	}
 	committed = err == nil
@@ -215,14 +218,11 @@ func (s *State) Close() error {
 	return nil
 }
 
-// stillOurs counts the commit, and fails it where somebody else owns the database.
+// stillOurs counts the commit, and divides by zero where somebody else owns the
+// database, so that the COMMIT behind it is not carried out.
 func (s *State) stillOurs() statement {
-	return statement{func(changed int64) error {
-		if changed != 1 {
-			return errLost()
-		}
-		return nil
-	}, "UPDATE owner SET n = $1 WHERE one = 1 AND name = $2 AND n = $3", []any{s.commits + 1, s.name, s.commits}}
+	return statement{`WITH ours AS (UPDATE owner SET n = $1 WHERE one = 1 AND name = $2 AND n = $3 RETURNING 1)
+		SELECT 1 / count(*) FROM ours`, []any{s.commits + 1, s.name, s.commits}}
 }
 
 // errLost says that another process has taken the database over.

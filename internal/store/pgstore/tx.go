@@ -2,10 +2,12 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"rapport/internal/access"
@@ -49,16 +51,13 @@ const (
 
 var _ store.Tx = (*tx)(nil)
 
-// lead queues what must go before the next statement and says how to check each
-// answer.
-func (t *tx) lead(b *pgx.Batch) []check {
-	checks := make([]check, 0, 16)
+// lead queues what must go before the next statement.
+func (t *tx) lead(b *pgx.Batch) {
 	for _, sql := range t.begin {
 		b.Queue(sql)
-		checks = append(checks, nil)
 	}
 	t.begin, t.begun = nil, true
-	return t.pending.flush(b, checks)
+	t.pending.flush(b)
 }
 
 // query asks, and calls each for every row. each must not use the transaction.
@@ -67,7 +66,8 @@ func (t *tx) query(each func(pgx.Rows) error, sql string, args ...any) (err erro
 		return t.broken
 	}
 	var b pgx.Batch
-	checks := t.lead(&b)
+	t.lead(&b)
+	before := b.Len()
 	b.Queue(sql, args...)
 	answers := t.c.SendBatch(t.ctx, &b)
 	defer func() {
@@ -75,8 +75,10 @@ func (t *tx) query(each func(pgx.Rows) error, sql string, args ...any) (err erro
 			err = closeErr
 		}
 	}()
-	if err := t.passed(answers, checks); err != nil {
-		return err
+	for range before {
+		if _, err := answers.Exec(); err != nil {
+			return t.breaks(fail(err))
+		}
 	}
 	r, err := answers.Query()
 	if err != nil {
@@ -90,22 +92,6 @@ func (t *tx) query(each func(pgx.Rows) error, sql string, args ...any) (err erro
 	}
 	r.Close()
 	return t.breaks(fail(r.Err()))
-}
-
-// check looks at how many rows a gathered statement changed.
-type check func(changed int64) error
-
-func (t *tx) passed(answers pgx.BatchResults, checks []check) error {
-	for _, c := range checks {
-		tag, err := answers.Exec()
-		if err == nil && c != nil {
-			err = c(tag.RowsAffected())
-		}
-		if err != nil {
-			return t.breaks(fail(err))
-		}
-	}
-	return nil
 }
 
 // breaks remembers an error after which PostgreSQL takes nothing more.
@@ -130,29 +116,29 @@ func (t *tx) later(sql string, args ...any) error {
 	if t.s == nil {
 		return errReadOnly
 	}
-	t.pending.others = append(t.pending.others, statement{nil, sql, args})
+	t.pending.others = append(t.pending.others, statement{sql, args})
 	return nil
 }
 
-// commit sends what is gathered and ends the transaction. A transaction that
-// neither read nor wrote is nothing.
+// commit sends what is gathered together with the end of the transaction, in one
+// round trip. A transaction that neither read nor wrote is nothing.
 func (t *tx) commit() error {
 	t.pending.count(&t.counts)
 	if !t.begun && t.pending.empty() {
 		return nil
 	}
-	t.pending.others = append(t.pending.others, t.s.stillOurs())
-	if err := t.send(); err != nil {
-		return err
-	}
+	t.pending.others = append(t.pending.others, t.s.stillOurs(), statement{sql: "COMMIT"})
 	t.committing = true
-	tag, err := t.c.Exec(t.ctx, "COMMIT")
-	if err != nil {
-		return fail(err)
-	}
-	if tag.String() != "COMMIT" { // PostgreSQL answers ROLLBACK where a statement had failed.
+	tag, err := t.send()
+	switch {
+	case err == nil && tag.String() == "COMMIT":
+	case err == nil: // PostgreSQL answers ROLLBACK where a statement had failed.
 		t.committing = false
 		return fault.New(fault.Internal, "not_committed", "the database has rolled the transaction back")
+	default:
+		var said *pgconn.PgError
+		t.committing = !errors.As(err, &said) // What it answers is no doubt.
+		return err
 	}
 	t.s.commits++
 	t.begun = false
@@ -222,20 +208,24 @@ func (t *tx) Access() access.Store       { return (*keys)(t) }
 func (t *tx) Ingest() ingest.Store       { return (*rejects)(t) }
 func (t *tx) Project() project.Store     { return (*versions)(t) }
 
-// send sends what is gathered at once.
-func (t *tx) send() error {
+// send sends what is gathered at once, and gives the last answer.
+func (t *tx) send() (last pgconn.CommandTag, err error) {
 	if t.broken != nil {
-		return t.broken
+		return last, t.broken
 	}
 	var b pgx.Batch
-	checks := t.lead(&b)
+	t.lead(&b)
 	if b.Len() == 0 {
-		return nil
+		return last, nil
 	}
 	answers := t.c.SendBatch(t.ctx, &b)
-	err := t.passed(answers, checks)
-	if closeErr := answers.Close(); err == nil {
-		err = t.breaks(fail(closeErr))
+	for range b.Len() {
+		if last, err = answers.Exec(); err != nil {
+			break
+		}
 	}
-	return err
+	if closeErr := answers.Close(); err == nil {
+		err = closeErr
+	}
+	return last, t.breaks(fail(err))
 }
