@@ -201,6 +201,9 @@ func (d *Dispatcher) apply(tx store.Tx, j *job, m *outbox.Mail, o *message.Outco
 		r.Bounce = bounceOf(o)
 		return d.fail(tx, m, now, orReason(o, "refused"), r)
 	case message.TryLater, message.NotSent:
+		if o.Verdict == message.NotSent && o.Again { // nobody was asked: no attempt is burned
+			return d.postpone(tx, m, now, 0, orReason(o, "not_sent"), r)
+		}
 		m.Attempts++
 		wait := d.cfg.Rules.Schedule(m.Class).After(m.Attempts, d.cfg.Rand())
 		if o.Verdict == message.NotSent && m.Attempts == 1 {
