@@ -82,7 +82,8 @@ func relay(tx store.Tx, m *outbox.Mail, name, reason string, gate []byte, r *rep
 	return nil
 }
 
-// skip ends a mail that must not go.
+// skip ends a mail that must not go. It is called in a transaction of the ledger
+// only, which counts it once that is committed.
 func (d *Dispatcher) skip(tx store.Tx, m *outbox.Mail, now time.Time, reason string, detail []byte) error {
 	if err := d.cfg.Rules.Return(tx.Outbox(), m); err != nil {
 		return err
@@ -91,7 +92,11 @@ func (d *Dispatcher) skip(tx store.Tx, m *outbox.Mail, now time.Time, reason str
 	if err := tx.Outbox().Move(m, outbox.Step{State: m.State, At: now, Reason: reason, Detail: detail}); err != nil {
 		return err
 	}
-	return relay(tx, m, EventSkipped, reason, detail, &report{}, now)
+	if err := relay(tx, m, EventSkipped, reason, detail, &report{}, now); err != nil {
+		return err
+	}
+	d.ledger.skipped[reason]++
+	return nil
 }
 
 // fail ends a mail that could not go. One that a provider refused has bounced;
