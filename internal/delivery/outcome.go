@@ -172,7 +172,13 @@ func (d *Dispatcher) record(jobs []*job, outcomes []message.Outcome) *entry {
 // outcome that comes too late, because the mail has been moved since, is written
 // into the story and changes nothing.
 func (d *Dispatcher) conclude(tx store.Tx, j *job, m *outbox.Mail, o *message.Outcome, now time.Time) (func(), error) {
-	err := d.apply(tx, j, m, o, now)
+	var err error
+	if m.State != message.HandingOver { // It never came so far.
+		err = d.writeClaim(tx, j, m)
+	}
+	if err == nil {
+		err = d.apply(tx, j, m, o, now)
+	}
 	if fault.KindOf(err) == fault.NotFound { // erased while it was on the wire
 		*m = outbox.Mail{}
 		return nil, nil
