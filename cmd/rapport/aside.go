@@ -11,17 +11,19 @@ import (
 
 type asidesAnswer struct {
 	SetAside []explain.Aside `json:"set_aside"`
+	Cursor   string          `json:"cursor"`
 }
 
 // listAsides lists what was taken and could not be walked.
-func (c *console) listAsides(ctx context.Context, limit int) error {
-	return show(ctx, c, path("set-aside"), map[string]string{"limit": strconv.Itoa(limit)}, func(a asidesAnswer) {
+func (c *console) listAsides(ctx context.Context, cursor string, limit int) error {
+	return show(ctx, c, path("set-aside"), map[string]string{"cursor": cursor, "limit": strconv.Itoa(limit)}, func(a asidesAnswer) {
 		var rows [][]string
 		for i := range a.SetAside {
 			x := &a.SetAside[i]
 			rows = append(rows, []string{asideID(x), c.time(x.At), x.Source, clean(x.Type), clean(x.Name), clean(x.MessageID), x.Code, clean(x.Error)})
 		}
 		c.table([]string{"ID", "AT", "SOURCE", "TYPE", "NAME", "MESSAGE", "CODE", "WHAT WENT WRONG"}, rows)
+		c.older(a.Cursor)
 	})
 }
 

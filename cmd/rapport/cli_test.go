@@ -80,7 +80,7 @@ func (b *desk) run(t *testing.T, args ...string) int {
 }
 
 // TestAnswers runs commands against a server that gives fixed answers and holds
-// what is printed against testdata/golden; -update rewrites it.
+// what is printed against testdata/golden; UPDATE_GOLDEN=1 rewrites it.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -143,7 +143,10 @@ func TestAnswers(t *testing.T) {
 		}, 0},
 		{"set-aside", []string{"rejected", "list", "--set-aside", "--limit", "2"}, map[string]string{
 			"GET /v1/set-aside?limit=2": `{"set_aside":[{"lane":"live","position":4711,"at":"2026-01-02T03:04:05Z","code":"derived_loop","error":"it goes round","type":"track","name":"A\u001b[31m","source":"shop","message_id":"m-1"},
-				{"lane":"bulk","position":9,"at":"2026-01-02T03:04:05Z","code":"unreadable","error":"no event"}]}`,
+				{"lane":"bulk","position":9,"at":"2026-01-02T03:04:05Z","code":"unreadable","error":"no event"}],"cursor":"bulk/9"}`,
+		}, 0},
+		{"set-aside-older", []string{"rejected", "list", "--set-aside", "--cursor", "bulk/9"}, map[string]string{
+			"GET /v1/set-aside?cursor=bulk%2F9&limit=50": `{"set_aside":[{"lane":"live","position":7,"at":"2026-01-02T03:04:05Z","code":"unreadable","error":"no event"}],"cursor":""}`,
 		}, 0},
 		{"set-aside-show", []string{"rejected", "show", "live/4711"}, map[string]string{
 			"GET /v1/set-aside/live/4711": `{"lane":"live","position":4711,"at":"2026-01-02T03:04:05Z","code":"derived_loop","error":"it goes round","type":"track","name":"A","source":"shop","message_id":"m-1",

@@ -156,6 +156,13 @@ func (c *console) table(heading []string, rows [][]string) {
 	}
 }
 
+// older says how to go on with a list, "" being its end.
+func (c *console) older(cursor string) {
+	if cursor != "" {
+		c.printf("\n%s --cursor %s\n", c.dim("older:"), cursor)
+	}
+}
+
 // pairs prints names and values below each other; pairs without a value are left out.
 func (c *console) pairs(list ...[2]string) {
 	width := 0

@@ -37,9 +37,7 @@ func messageList(c *console) *cobra.Command {
 			}
 			return show(cmd.Context(), c, "/v1/messages", q, func(a mailsAnswer) {
 				c.mails(a.Messages)
-				if a.Cursor != "" {
-					c.printf("\n%s --cursor %s\n", c.dim("older:"), a.Cursor)
-				}
+				c.older(a.Cursor)
 			})
 		},
 	}

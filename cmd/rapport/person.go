@@ -120,9 +120,7 @@ func personEvents(c *console) *cobra.Command {
 					rows = append(rows, []string{c.time(e.Time), e.Type, clean(e.Name), e.Source, short(string(e.Properties), 80)})
 				}
 				c.table([]string{"AT", "TYPE", "NAME", "SOURCE", "PROPERTIES"}, rows)
-				if a.Cursor != "" {
-					c.printf("\n%s --cursor %s\n", c.dim("older:"), a.Cursor)
-				}
+				c.older(a.Cursor)
 			})
 		},
 	}

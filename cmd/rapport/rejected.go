@@ -39,10 +39,10 @@ func rejectedList(c *console) *cobra.Command {
 		Short: "List what was refused, newest first, with counts by reason",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if aside {
-				if code != "" || source != "" || cursor != "" {
-					return usagef("--set-aside goes with --limit alone")
+				if code != "" || source != "" {
+					return usagef("--set-aside goes with --limit and --cursor alone")
 				}
-				return c.listAsides(cmd.Context(), limit)
+				return c.listAsides(cmd.Context(), cursor, limit)
 			}
 			q := map[string]string{"code": code, "source": source, "cursor": cursor, "limit": strconv.Itoa(limit)}
 			return show(cmd.Context(), c, "/v1/rejected", q, func(a rejectsAnswer) {
@@ -61,9 +61,7 @@ func rejectedList(c *console) *cobra.Command {
 					rows = append(rows, []string{strconv.FormatInt(r.ID, 10), c.time(r.At), r.Source, r.Path, r.Code, clean(r.Detail), state})
 				}
 				c.table([]string{">ID", "AT", "SOURCE", "PATH", "CODE", "WHAT WAS WRONG", ""}, rows)
-				if a.Cursor != "" {
-					c.printf("\n%s --cursor %s\n", c.dim("older:"), a.Cursor)
-				}
+				c.older(a.Cursor)
 			})
 		},
 	}

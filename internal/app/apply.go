@@ -46,7 +46,7 @@ func (h *House) Plan(ctx context.Context, files map[string][]byte) (*Plan, error
 
 // compare checks a folder and holds it against the configuration in effect.
 func (h *House) compare(files map[string][]byte) (*edition, *Plan, error) {
-	config, problems := project.Load(folder(files))
+	config, problems := project.Load(project.Files(files))
 	if config == nil {
 		return nil, nil, badConfiguration("the configuration does not hold together", problems)
 	}

@@ -3,13 +3,11 @@ package app
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 	"sync"
-	"testing/fstest"
 
 	"go.yaml.in/yaml/v4"
 
@@ -148,7 +146,7 @@ func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: configuration %d", processor.ErrNoVersion, number)
 	}
-	config, problems := project.Load(folder(v.Files))
+	config, problems := project.Load(project.Files(v.Files))
 	if config == nil {
 		return nil, &problemsError{problems}
 	}
@@ -199,13 +197,4 @@ func schema(segments *segment.Catalog, journeys *journey.Catalog) (*profile.Sche
 		return nil, fmt.Errorf("join what rules count: %w", err)
 	}
 	return profile.NewSchema(tallies), nil
-}
-
-// folder shows stored files as a folder.
-func folder(files map[string][]byte) fs.FS {
-	m := fstest.MapFS{}
-	for name, body := range files {
-		m[name] = &fstest.MapFile{Data: body, Mode: 0o444}
-	}
-	return m
 }

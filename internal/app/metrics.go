@@ -19,7 +19,7 @@ type gauges struct {
 
 	records, batches, duplicates, aside, derived, decided, merges, refused *prometheus.Desc
 	appended, walked, lag                                                  *prometheus.Desc
-	mails, claimed, paused, domains                                        *prometheus.Desc
+	mails, skipped, claimed, paused, domains                               *prometheus.Desc
 	fallbacks, failures, kept, version, backfilled, toBackfill, unread     *prometheus.Desc
 	again                                                                  *prometheus.Desc
 }
@@ -48,6 +48,7 @@ func newGauges(h *House) *gauges {
 		lag:        d("lane_lag", "Records of a lane that wait to be walked.", "lane"),
 		again:      d("mails_duplicate_possible", "Mails sent again after an unknown end: their readers may have two."),
 		mails:      d("mails", "Mails kept, by state; unknown are those of which nobody knows whether they left.", "state"),
+		skipped:    d("mails_skipped_total", "Mails that were not to be sent after all since the start, by the reason in their story.", "reason"),
 		claimed:    d("provider_mails", "Mails on their way to a provider, on the wire or before.", "provider"),
 		paused:     d("provider_paused", "1 while nothing is sent by a provider because it refuses us or cannot be reached.", "provider"),
 		domains:    d("provider_domains_held", "Receiving domains that are paused or slowed down, at most 50.", "provider"),
@@ -65,7 +66,7 @@ func newGauges(h *House) *gauges {
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
-		g.mails, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again,
+		g.mails, g.skipped, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again,
 	} {
 		out <- d
 	}
@@ -76,8 +77,8 @@ const patience = 2 * time.Second
 
 // Collect implements prometheus.Collector.
 func (g *gauges) Collect(out chan<- prometheus.Metric) {
-	count := func(d *prometheus.Desc, n int64) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	count := func(d *prometheus.Desc, n int64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
 	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
@@ -104,6 +105,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			gauge(g.paused, oneIf(l.Paused != ""), l.Name)
 			gauge(g.domains, float64(len(l.Domains)), l.Name)
 		}
+	}
+	for reason, n := range g.h.sender.skips.Counts() {
+		count(g.skipped, n, reason)
 	}
 	count(g.fallbacks, int64(g.h.renderer.Fallbacks()))
 	count(g.failures, int64(g.h.renderer.Failures()))

@@ -45,6 +45,10 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 	if code := l.track("", "ann", "m3"); code != 200 {
 		t.Fatalf("what is malformed is answered %d", code)
 	}
+	// A journey mails carl, whose address nobody knows.
+	if w := l.ask("POST", "/v1/track", `{"messageId":"m4","userId":"carl","event":"Trigger"}`); w.Code != 200 {
+		t.Fatalf("track without an address: %d %s", w.Code, w.Body)
+	}
 	if code, _ := l.receipt("bob", "k1"); code != 202 {
 		t.Fatalf("send: %d", code)
 	}
@@ -66,7 +70,9 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 		for name, want := range map[string]float64{
 			"rapport_walk_records_total":                float64(status.Walk.Records),
 			"rapport_walk_duplicates_total":             1,
-			"rapport_walk_mails_total":                  3,
+			"rapport_walk_mails_total":                  4,
+			"rapport_mails_skipped_total no_address":    1,
+			"rapport_mails skipped":                     1,
 			"rapport_walk_set_aside_total":              0,
 			"rapport_walk_derived_total":                float64(status.Walk.Derived),
 			"rapport_lane_walked live":                  float64(status.Lanes["live"].Walked),
@@ -81,7 +87,7 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 			"rapport_config_version":                    1,
 			"rapport_metrics_unread":                    0,
 			"rapport_backfill_people":                   0,
-			"rapport_ingest_events_total accepted shop": 3,
+			"rapport_ingest_events_total accepted shop": 4,
 		} {
 			if got, ok := after[name]; !ok || got != want {
 				t.Errorf("%s: got %v (%v), want %v", name, got, ok, want)

@@ -174,6 +174,7 @@ type sender struct {
 	now     *delivery.Dispatcher
 	changed chan struct{}
 	next    *edition
+	skips   delivery.Skips // of all dispatchers since the start
 }
 
 func (s *sender) wake(ids []id.Message) {
@@ -274,8 +275,8 @@ func (h *House) newDispatcher(e *edition) (*delivery.Dispatcher, error) {
 	return delivery.New(delivery.Config{
 		State: telling{h.state, h.walker.RelayWaits}, Renderer: h.renderer, Gate: h.figures, Suppressor: h.figures,
 		Providers: ways, Default: sending.Provider, Limits: limits,
-		Rules: outbox.Rules{Caps: sending.Caps, Quiet: sending.Quiet},
-		Now:   h.clock.Now, Mono: time.Now, Until: h.clock.Until,
+		Rules: outbox.Rules{Caps: sending.Caps, Quiet: sending.Quiet}, Skips: &h.sender.skips,
+		Now: h.clock.Now, Mono: time.Now, Until: h.clock.Until,
 		Zone:   h.zoneOf(e),
 		Logger: h.logger.With("room", "delivery"),
 	})

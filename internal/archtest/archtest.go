@@ -3,7 +3,7 @@
 // is every place where the tree breaks them: a room that imports one below it
 // or is not listed, a package without its comment, a clock, chance or the
 // environment read outside the roof, SQL outside its home, a module nobody
-// allowed. It runs as a test only and is never part of the product.
+// allowed, the means of tests in the product. It runs as a test only and is never part of the product.
 package archtest
 
 import (
@@ -234,8 +234,12 @@ func (c *check) imports(s source) {
 			c.inside(s, below)
 			continue
 		}
-		if first, _, _ := strings.Cut(target, "/"); strings.Contains(first, ".") {
+		first, _, _ := strings.Cut(target, "/")
+		if strings.Contains(first, ".") {
 			c.outside(s, target)
+		}
+		if first == "testing" && !s.test && !testRoom(s.room) {
+			c.add(s.path, "%s is for tests only", target)
 		}
 	}
 }

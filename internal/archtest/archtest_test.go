@@ -146,6 +146,14 @@ func TestPlanted(t *testing.T) {
 			[]string{"internal/walk/dep.go: good.example/json/v22 belongs to no module of dependencies.txt"}},
 		{"module for tests", map[string]string{"internal/walk/dep.go": with("import _ \"good.example/cmp/cmpopts\"\n")}, nil,
 			[]string{"internal/walk/dep.go: good.example/cmp is for tests only"}},
+		{"testing in a room", map[string]string{"internal/walk/dep.go": with("import _ \"testing/fstest\"\n")}, nil,
+			[]string{"internal/walk/dep.go: testing/fstest is for tests only"}},
+		{"testing in a command", map[string]string{"cmd/house/dep.go": "package main\n\nimport _ \"testing\"\n"}, nil,
+			[]string{"cmd/house/dep.go: testing is for tests only"}},
+		{"testing where tests belong", map[string]string{
+			"internal/walk/t_test.go":            with("import _ \"testing/fstest\"\n"),
+			"internal/walk/walktest/walktest.go": "// Package walktest tests.\npackage walktest\n\nimport _ \"testing\"\n",
+		}, func(p *Plan) { p.Rooms = append(p.Rooms, "walk/walktest") }, nil},
 		{"module nobody imports", nil, func(p *Plan) { p.Dependencies["good.example/old"] = Dependency{} },
 			[]string{"dependencies.txt: nothing imports good.example/old"}},
 	} {

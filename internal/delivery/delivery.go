@@ -35,6 +35,7 @@ type Config struct {
 	Default    string            // the provider of intents that name none; may be empty if there is one only
 	Limits     map[string]Limits // by provider
 	Rules      outbox.Rules
+	Skips      *Skips // where skipped mails are counted; nil: nowhere that is seen
 
 	Now  func() time.Time // business time
 	Mono func() time.Time // machine time
@@ -83,6 +84,9 @@ func New(c Config) (*Dispatcher, error) {
 	if c.Zone == nil {
 		c.Zone = func(store.Tx, id.Person) *time.Location { return time.UTC }
 	}
+	if c.Skips == nil {
+		c.Skips = &Skips{}
+	}
 	if c.Rand == nil {
 		c.Rand = rand.Float64
 	}
@@ -93,7 +97,7 @@ func New(c Config) (*Dispatcher, error) {
 	if err := d.makeLanes(); err != nil {
 		return nil, err
 	}
-	d.ledger = newLedger(c.State, c.Logger)
+	d.ledger = newLedger(c.State, c.Logger, c.Skips)
 	d.intake.init()
 	d.mails.init()
 	d.unsure.init()

@@ -22,8 +22,10 @@ const (
 // while a transaction is under way shares the next one. One fsync thus serves
 // every mail that was ready for it.
 type ledger struct {
-	state store.State
-	log   *slog.Logger
+	state   store.State
+	log     *slog.Logger
+	skips   *Skips
+	skipped map[string]int64 // by the transaction under way; whoever writes in it alone touches this
 
 	mu      sync.Mutex
 	wait    sync.Cond
@@ -45,8 +47,8 @@ type entry struct {
 	done      chan error // capacity 1
 }
 
-func newLedger(s store.State, log *slog.Logger) *ledger {
-	l := &ledger{state: s, log: log, waiting: map[*entry]*time.Timer{}}
+func newLedger(s store.State, log *slog.Logger, skips *Skips) *ledger {
+	l := &ledger{state: s, log: log, skips: skips, skipped: map[string]int64{}, waiting: map[*entry]*time.Timer{}}
 	l.wait.L = &l.mu
 	return l
 }
@@ -117,7 +119,8 @@ func (l *ledger) transact(group []*entry) error {
 	for _, e := range group {
 		o.Durable = o.Durable || e.durable
 	}
-	return l.state.Write(context.Background(), o, func(tx store.Tx) error {
+	err := l.state.Write(context.Background(), o, func(tx store.Tx) error {
+		clear(l.skipped)
 		for _, e := range group {
 			if err := e.write(tx); err != nil {
 				return err
@@ -125,6 +128,10 @@ func (l *ledger) transact(group []*entry) error {
 		}
 		return nil
 	})
+	if err == nil {
+		l.skips.add(l.skipped)
+	}
+	return err
 }
 
 // finish tells the end of an entry, or puts it off if it must be written.

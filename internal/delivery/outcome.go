@@ -82,7 +82,8 @@ func relay(tx store.Tx, m *outbox.Mail, name, reason string, gate []byte, r *rep
 	return nil
 }
 
-// skip ends a mail that must not go.
+// skip ends a mail that must not go. It is called in a transaction of the ledger
+// only, which counts it once that is committed.
 func (d *Dispatcher) skip(tx store.Tx, m *outbox.Mail, now time.Time, reason string, detail []byte) error {
 	if err := d.cfg.Rules.Return(tx.Outbox(), m); err != nil {
 		return err
@@ -91,7 +92,11 @@ func (d *Dispatcher) skip(tx store.Tx, m *outbox.Mail, now time.Time, reason str
 	if err := tx.Outbox().Move(m, outbox.Step{State: m.State, At: now, Reason: reason, Detail: detail}); err != nil {
 		return err
 	}
-	return relay(tx, m, EventSkipped, reason, detail, &report{}, now)
+	if err := relay(tx, m, EventSkipped, reason, detail, &report{}, now); err != nil {
+		return err
+	}
+	d.ledger.skipped[reason]++
+	return nil
 }
 
 // fail ends a mail that could not go. One that a provider refused has bounced;
@@ -167,7 +172,13 @@ func (d *Dispatcher) record(jobs []*job, outcomes []message.Outcome) *entry {
 // outcome that comes too late, because the mail has been moved since, is written
 // into the story and changes nothing.
 func (d *Dispatcher) conclude(tx store.Tx, j *job, m *outbox.Mail, o *message.Outcome, now time.Time) (func(), error) {
-	err := d.apply(tx, j, m, o, now)
+	var err error
+	if m.State != message.HandingOver { // It never came so far.
+		err = d.writeClaim(tx, j, m)
+	}
+	if err == nil {
+		err = d.apply(tx, j, m, o, now)
+	}
 	if fault.KindOf(err) == fault.NotFound { // erased while it was on the wire
 		*m = outbox.Mail{}
 		return nil, nil
@@ -201,6 +212,9 @@ func (d *Dispatcher) apply(tx store.Tx, j *job, m *outbox.Mail, o *message.Outco
 		r.Bounce = bounceOf(o)
 		return d.fail(tx, m, now, orReason(o, "refused"), r)
 	case message.TryLater, message.NotSent:
+		if o.Verdict == message.NotSent && o.Again { // nobody was asked: no attempt is burned
+			return d.postpone(tx, m, now, 0, orReason(o, "not_sent"), r)
+		}
 		m.Attempts++
 		wait := d.cfg.Rules.Schedule(m.Class).After(m.Attempts, d.cfg.Rand())
 		if o.Verdict == message.NotSent && m.Attempts == 1 {

@@ -248,6 +248,10 @@ func (l *lane) report(host string, o *message.Outcome, now time.Time) (alarm, bo
 		d.slowDown(o, now, l)
 	case message.NotSent:
 		d.stop.release()
+		if o.Again { // a connection that had been idle says nothing about the provider
+			l.stop.release()
+			break
+		}
 		return l.fail(o, now)
 	case message.MaybeSent:
 		l.stop.release()

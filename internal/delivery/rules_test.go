@@ -9,6 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"rapport/internal/delivery"
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/message"
@@ -119,12 +123,20 @@ func TestHandOverReadsEverythingAgain(t *testing.T) {
 			if tt.bend != nil {
 				tt.bend(b)
 			}
+			b.cfg.Skips = &delivery.Skips{}
 			b.open()
 			defer b.close()
 			m := b.owe(tt.mail)
 			b.wake(m)
 			b.settle()
 			b.wantStory(m, tt.story)
+			counted := map[string]int64(nil)
+			if _, reason, ok := strings.Cut(tt.story, "skipped:"); ok {
+				counted = map[string]int64{reason: 1}
+			}
+			if diff := cmp.Diff(counted, b.cfg.Skips.Counts(), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("skips by reason (-want +got):\n%s", diff)
+			}
 			if b.sink.Total() != tt.sent {
 				t.Errorf("sent %d, want %d", b.sink.Total(), tt.sent)
 			}

@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,11 +29,22 @@ type Aside struct {
 	Bytes     []byte    `json:"bytes,omitempty"` // instead, where the record cannot be read as an event
 }
 
-// Asides lists what was set aside, newest first, without what the events hold.
-func (r *Reader) Asides(ctx context.Context, limit int) ([]Aside, error) {
-	out := []Aside{}
+// Asides lists what was set aside, newest first, without what the events hold,
+// and the cursor of the next page, "" at the end: the last one's lane and position.
+func (r *Reader) Asides(ctx context.Context, cursor string, limit int) ([]Aside, string, error) {
+	lane, behind := eventlog.Live, int64(0)
+	if cursor != "" {
+		word, number, _ := strings.Cut(cursor, "/")
+		var known bool
+		var err error
+		lane, known = LaneOf(word)
+		if behind, err = strconv.ParseInt(number, 10, 64); err != nil || behind < 1 || !known {
+			return nil, "", fault.New(fault.Invalid, "bad_cursor", "the cursor is not one that this server gave")
+		}
+	}
+	out, next := []Aside{}, ""
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
-		list, err := b.Walk.Asides(limit)
+		list, err := b.Walk.Asides(lane, behind, limit)
 		for _, a := range list {
 			shown, _, _ := asideOf(a) // What cannot be read is listed too.
 			out = append(out, shown)
@@ -40,9 +52,22 @@ func (r *Reader) Asides(ctx context.Context, limit int) ([]Aside, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list what was set aside: %w", err)
+		return nil, "", fmt.Errorf("list what was set aside: %w", err)
 	}
-	return out, nil
+	if n := len(out); n == limit {
+		next = out[n-1].Lane + "/" + strconv.FormatInt(out[n-1].Position, 10)
+	}
+	return out, next, nil
+}
+
+// LaneOf finds a lane by its name.
+func LaneOf(name string) (eventlog.Lane, bool) {
+	for _, lane := range [...]eventlog.Lane{eventlog.Live, eventlog.Bulk} {
+		if lane.String() == name {
+			return lane, true
+		}
+	}
+	return 0, false
 }
 
 // Aside gives one of them with its event.

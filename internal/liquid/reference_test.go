@@ -4,23 +4,22 @@ import (
 	"bufio"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-// readLines decodes each line of a file in testdata.
+// readLines decodes each line of a file.
 func readLines[T any](t testing.TB, name string) []T {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", name))
+	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = f.Close() }() // Nothing was written.
 	var out []T
 	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, 1<<22)
 	for lines.Scan() {
 		var v T
 		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
@@ -48,7 +47,7 @@ func TestReference(t *testing.T) {
 		Invalid  bool              `json:"invalid"`
 		Want     string            `json:"want"`
 	}
-	for i, c := range readLines[refCase](t, "reference.jsonl") {
+	for i, c := range readLines[refCase](t, "testdata/reference.jsonl") {
 		tpl, err := Compile(c.Template, Options{Partials: c.Partials, Strict: c.Strict, CoreOnly: true})
 		if err != nil {
 			if !c.Invalid {
@@ -81,7 +80,7 @@ func TestDatesAsRuby(t *testing.T) {
 		Want   *string `json:"want"`
 	}
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for i, c := range readLines[dateCase](t, "dates.jsonl") {
+	for i, c := range readLines[dateCase](t, "testdata/dates.jsonl") {
 		got, ok := "", true
 		if c.Parse != "" {
 			var at time.Time

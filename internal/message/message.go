@@ -126,4 +126,5 @@ type Outcome struct {
 	RetryAfter time.Duration
 	Suppress   bool // the address is dead: never again
 	Counts     bool // a soft failure of the address: several in a row make it dead
+	Again      bool // with NotSent: not a word was said about the mail, which goes again at once
 }

@@ -86,7 +86,7 @@ func (h *house) asides() []processor.Aside {
 	h.t.Helper()
 	var out []processor.Aside
 	h.must(h.state.Read(context.Background(), func(tx store.Tx) (err error) {
-		out, err = tx.Processor().Asides(1000)
+		out, err = tx.Processor().Asides(eventlog.Live, 0, 1000)
 		return err
 	}))
 	for i, k := 0, len(out)-1; i < k; i, k = i+1, k-1 {

@@ -26,8 +26,9 @@ type Store interface {
 	DropSeen(before time.Time) error
 	// SetAside keeps a record that could not be walked, with its error.
 	SetAside(r Aside) error
-	// Asides lists them, newest first; Aside reads one.
-	Asides(limit int) ([]Aside, error)
+	// Asides lists them, newest first: from the newest on with position 0, else
+	// from behind the one at a position of a lane. Aside reads one.
+	Asides(lane eventlog.Lane, behind int64, limit int) ([]Aside, error)
 	Aside(lane eventlog.Lane, pos int64) (Aside, bool, error)
 	// AppendRelay adds what state wants to say to the log, as an encoded event;
 	// Relay gives up to limit rows after a number; DropRelay deletes rows up to a number.

@@ -115,7 +115,7 @@ func (s *inspection) read(tx store.Tx) error {
 	if s.counts, err = tx.Segment().Counts(); err != nil {
 		return err
 	}
-	asides, err := tx.Processor().Asides(100)
+	asides, err := tx.Processor().Asides(eventlog.Live, 0, 100)
 	if err != nil {
 		return err
 	}

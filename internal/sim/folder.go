@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"testing/fstest"
 
 	"rapport/internal/project"
 )
@@ -60,11 +59,11 @@ const page = `<!doctype html><html><body><p>Hello</p><p>{{ workspace.postal_addr
 `
 
 func load(version int) (*project.Config, error) {
-	m := fstest.MapFS{}
+	files := map[string][]byte{}
 	for name, text := range folder(version) {
-		m[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o444}
+		files[name] = []byte(text)
 	}
-	c, problems := project.Load(m)
+	c, problems := project.Load(project.Files(files))
 	if c == nil {
 		var errs []error
 		for _, p := range problems {
@@ -77,11 +76,7 @@ func load(version int) (*project.Config, error) {
 
 // reload compiles a version that was stored.
 func reload(v project.Version) (*project.Config, error) {
-	m := fstest.MapFS{}
-	for name, body := range v.Files {
-		m[name] = &fstest.MapFile{Data: body, Mode: 0o444}
-	}
-	c, problems := project.Load(m)
+	c, problems := project.Load(project.Files(v.Files))
 	if c == nil {
 		return nil, fmt.Errorf("version %d: %v", v.Number, problems)
 	}

@@ -1,6 +1,6 @@
 // Writes random templates with what liquidjs makes of them, one JSON object a line:
 //   node generate.mjs SEED COUNT > cases.jsonl
-// TestLiquidJS in the folder above reads the file that LIQUIDJS_CASES names.
+// TestLiquidJS in internal/liquid reads the file that LIQUIDJS_CASES names; testdata/liquidjs.jsonl there is "1 300".
 import { Liquid } from "liquidjs";
 
 const [seed, count] = [Number(process.argv[2] ?? 1), Number(process.argv[3] ?? 10000)];

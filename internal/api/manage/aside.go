@@ -5,25 +5,25 @@ import (
 	"strconv"
 
 	"rapport/internal/access"
-	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/fault"
 )
 
 // getAsides lists the records that could not be walked.
 func (h *Handler) getAsides(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	q := queryOf(r, "limit")
+	q := queryOf(r, "limit", "cursor")
 	limit := int(q.number("limit", defaultPage, maxPage))
 	if q.err != nil {
 		return q.err
 	}
-	list, err := h.Reader.Asides(r.Context(), limit)
+	list, cursor, err := h.Reader.Asides(r.Context(), q.text("cursor"), limit)
 	if err != nil {
 		return err
 	}
 	return h.answer(w, r, http.StatusOK, struct {
 		SetAside []explain.Aside `json:"set_aside"`
-	}{list})
+		Cursor   string          `json:"cursor"`
+	}{list, cursor})
 }
 
 // getAside shows one of them with its event.
@@ -31,12 +31,8 @@ func (h *Handler) getAside(w http.ResponseWriter, r *http.Request, _ access.Key)
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
-	lane := eventlog.Live
-	switch r.PathValue("lane") {
-	case eventlog.Live.String():
-	case eventlog.Bulk.String():
-		lane = eventlog.Bulk
-	default:
+	lane, ok := explain.LaneOf(r.PathValue("lane"))
+	if !ok {
 		return fault.New(fault.Invalid, "bad_lane", "a lane is live or bulk")
 	}
 	position, err := strconv.ParseInt(r.PathValue("position"), 10, 64)

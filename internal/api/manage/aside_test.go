@@ -3,6 +3,7 @@ package manage_test
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -51,8 +52,18 @@ func TestSetAsideIsShown(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", k, second[k], v)
 		}
 	}
-	if got := h.answerOf(http.StatusOK, h.ask("GET", "/v1/set-aside?limit=1", ""))["set_aside"].([]any); len(got) != 1 {
-		t.Errorf("a page of one has %d", len(got))
+	for cursor, want := range map[string][2]string{"": {"bulk", "bulk/7"}, "bulk/7": {"live", "live/7"}, "live/7": {"", ""}} {
+		page := h.answerOf(http.StatusOK, h.ask("GET", "/v1/set-aside?limit=1&cursor="+url.QueryEscape(cursor), ""))
+		lane := ""
+		if rows := page["set_aside"].([]any); len(rows) > 0 {
+			lane = rows[0].(map[string]any)["lane"].(string)
+		}
+		if lane != want[0] || page["cursor"] != want[1] {
+			t.Errorf("behind %q: got %v, want one of %q and %q next", cursor, page, want[0], want[1])
+		}
+	}
+	if page := h.answerOf(http.StatusOK, h.ask("GET", "/v1/set-aside", "")); page["cursor"] != "" {
+		t.Errorf("the last page goes on at %v", page["cursor"])
 	}
 
 	one := h.answerOf(http.StatusOK, h.ask("GET", "/v1/set-aside/live/7", ""))["event"].(map[string]any)
@@ -65,7 +76,9 @@ func TestSetAsideIsShown(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/v1/set-aside/live/8": "404 not_set_aside", "/v1/set-aside/slow/7": "400 bad_lane", "/v1/set-aside/live/x": "400 bad_position",
-		"/v1/set-aside/live/0": "400 bad_position", "/v1/set-aside?limit=0": "400 bad_limit", "/v1/set-aside/live/7?x=1": "400 unknown_parameter",
+		"/v1/set-aside/live/0": "400 bad_position", "/v1/set-aside?limit=0": "400 bad_limit",
+		"/v1/set-aside?cursor=live": "400 bad_cursor", "/v1/set-aside?cursor=slow/7": "400 bad_cursor", "/v1/set-aside?cursor=live/0": "400 bad_cursor",
+		"/v1/set-aside/live/7?x=1": "400 unknown_parameter",
 	} {
 		status, code, _ := strings.Cut(want, " ")
 		if w := h.ask("GET", path, ""); http.StatusText(w.Code) == "" || status != w.Result().Status[:3] || !strings.Contains(w.Body.String(), code) {

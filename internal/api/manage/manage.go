@@ -77,7 +77,7 @@ type Reader interface {
 	States(ctx context.Context) (map[string]int64, error)
 	ByKey(ctx context.Context, key string) (explain.Owed, bool, error)
 	Keys(ctx context.Context, after id.Hash, limit int) ([]id.Hash, error)
-	Asides(ctx context.Context, limit int) ([]explain.Aside, error)
+	Asides(ctx context.Context, cursor string, limit int) ([]explain.Aside, string, error)
 	Aside(ctx context.Context, lane eventlog.Lane, position int64) (*explain.Aside, error)
 }
 

@@ -65,6 +65,7 @@ type Sink struct {
 	addr    string
 	listen  net.Listener
 	done    chan struct{}
+	open    sync.Map // the connections of now
 	conns   atomic.Int64
 	opened  atomic.Int64
 	wire    atomic.Int64
@@ -109,6 +110,14 @@ func (s *Sink) Open() int { return int(s.conns.Load()) }
 // OnWire counts the mails whose text has begun to come and is not answered yet.
 func (s *Sink) OnWire() int { return int(s.wire.Load()) }
 
+// HangUp ends the connections of now, as a server does with those that are idle.
+func (s *Sink) HangUp() {
+	s.open.Range(func(c, _ any) bool {
+		_ = c.(net.Conn).Close() // Its own goroutine finds it closed.
+		return true
+	})
+}
+
 // Close ends all connections and waits for them.
 func (s *Sink) Close() {
 	s.closing.Do(func() {
@@ -132,7 +141,9 @@ func (w *watched) Accept() (net.Conn, error) {
 	}
 	w.s.conns.Add(1)
 	w.s.opened.Add(1)
-	return &slowConn{Conn: c, s: w.s}, nil
+	sc := &slowConn{Conn: c, s: w.s}
+	w.s.open.Store(sc, nil)
+	return sc, nil
 }
 
 type slowConn struct {
@@ -142,7 +153,10 @@ type slowConn struct {
 }
 
 func (c *slowConn) Close() error {
-	c.once.Do(func() { c.s.conns.Add(-1) })
+	c.once.Do(func() {
+		c.s.open.Delete(c)
+		c.s.conns.Add(-1)
+	})
 	return c.Conn.Close()
 }
 

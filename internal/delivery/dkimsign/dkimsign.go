@@ -32,7 +32,7 @@ type Key struct {
 type Config struct {
 	Domain string
 	Keys   []Key
-	Places int // mails signed at a time; 0: as many as there are processors
+	Places int // mails signed at a time; 0: as many as there are cores
 }
 
 // Signer signs mails. It is safe for concurrent use.
@@ -56,7 +56,9 @@ func New(c Config) (*Signer, error) {
 		return nil, errors.New("dkim: a domain and at least one key are required")
 	}
 	if c.Places <= 0 {
-		c.Places = runtime.GOMAXPROCS(0)
+		// GOMAXPROCS alone may be more than the cores, for threads that wait for
+		// the disk; the cores alone may be more than a container is given.
+		c.Places = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
 	}
 	s := &Signer{places: make(chan struct{}, c.Places)}
 	for _, k := range c.Keys {

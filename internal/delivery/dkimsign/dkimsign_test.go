@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -211,6 +212,21 @@ func TestPlacesBoundTheSigning(t *testing.T) {
 	cancel()
 	if _, err := signer.Sign(ended, mail); err == nil {
 		t.Error("an ended context does not end the signing")
+	}
+}
+
+// Signing does nothing but compute: more places than cores would only have mails
+// wait for each other half-signed.
+func TestThereAreNoMorePlacesThanCores(t *testing.T) { //nolint:paralleltest // It changes the whole process.
+	list, _ := keys(t)
+	was := runtime.GOMAXPROCS(2 * runtime.NumCPU())
+	defer runtime.GOMAXPROCS(was)
+	signer, err := dkimsign.New(dkimsign.Config{Domain: "shop.example", Keys: list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := signer.Places(); got != runtime.NumCPU() {
+		t.Errorf("%d places on %d cores", got, runtime.NumCPU())
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 type conn struct {
 	r        *Relay
 	net      net.Conn
+	raw      net.Conn // below TLS
 	in       *bufio.Reader
 	out      []byte
 	ext      map[string]string
@@ -95,7 +96,7 @@ func (r *Relay) dialAs(ctx context.Context, policy Policy) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	c := &conn{r: r, net: nc}
+	c := &conn{r: r, net: nc, raw: nc}
 	// The closure reads c.net again: TLS wraps it meanwhile.
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -535,6 +536,14 @@ func (c *conn) read() (reply, error) {
 		}
 	}
 	return p, errors.New("read a reply: too many lines")
+}
+
+// silent tells whether the server has said nothing since its last reply. Between
+// two mails it has nothing to say but farewell: a 421, the end of TLS, the end of
+// the connection. It looks and does not ask, for a NOOP would take a round trip,
+// and servers count them as junk.
+func (c *conn) silent() bool {
+	return c.in.Buffered() == 0 && !readable(c.raw)
 }
 
 // quit takes leave without waiting for an answer.

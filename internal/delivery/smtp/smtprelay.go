@@ -170,11 +170,13 @@ func (r *Relay) Send(ctx context.Context, mails []message.Rendered) []message.Ou
 	return l.Send(ctx, mails)
 }
 
-// Connect implements delivery.Connector. A connection that was kept is taken for
-// ready; only when the server turns out to have closed it is another one dialled
-// for a mail that has been handed over.
+// Connect implements delivery.Connector. A connection that was kept is ready as
+// long as the server has said nothing over it. One that it closes after that, and
+// before it has said a word about the mail, is not replaced while the mail is
+// handed over: nothing is on a wire then, and dialling can take minutes. Such a
+// mail comes back as not sent, to go again at once.
 func (r *Relay) Connect(ctx context.Context) (delivery.Line, message.Outcome) {
-	l := &line{r: r}
+	l := &line{r: r, handed: true}
 	if o, ok := l.open(ctx); !ok {
 		l.Close()
 		return nil, o
@@ -188,6 +190,7 @@ type line struct {
 	r      *Relay
 	c      *conn
 	reused bool // c was kept, and nothing was said over it since
+	handed bool // the first mail is handed over once the line stands: it is sent over c or not at all
 	slot   bool
 }
 
@@ -251,13 +254,16 @@ func (l *line) one(ctx context.Context, m *message.Rendered) message.Outcome {
 		if o, ok := l.open(ctx); !ok {
 			return o
 		}
-		c, reused := l.c, l.reused
-		l.c, l.reused = nil, false
+		c, reused, handed := l.c, l.reused, l.handed
+		l.c, l.reused, l.handed = nil, false, false
 		o, alive := c.deliver(ctx, &env)
 		// A connection that was kept may have been closed by the server in the
 		// meantime; nothing was taken, so another one may have the mail.
 		if reused && !c.answered && (o.Verdict == message.NotSent || o.Code == 421) && ctx.Err() == nil {
 			c.close()
+			if handed {
+				return message.Outcome{Verdict: message.NotSent, Reason: "connection_closed", Again: true}
+			}
 			continue
 		}
 		l.r.release(c, alive)
@@ -308,17 +314,22 @@ func (r *Relay) prepare(ctx context.Context, m *message.Rendered, buf *[]byte) (
 }
 
 // connect gives a connection that is ready for a mail, an idle one if there is
-// one that is fresh enough.
+// one that is fresh enough and that the server has not given up.
 func (r *Relay) connect(ctx context.Context) (c *conn, reused bool, err error) {
 	r.mu.Lock()
 	for n := len(r.idle); n > 0; n = len(r.idle) {
 		c = r.idle[n-1]
 		r.idle = r.idle[:n-1]
-		if c.expire.Stop() {
-			r.mu.Unlock()
-			c.answered = false
-			return c, true, nil
+		if !c.expire.Stop() {
+			continue // drop has it
 		}
+		if !c.silent() {
+			_ = c.raw.Close() // There is nobody to take leave from.
+			continue
+		}
+		r.mu.Unlock()
+		c.answered = false
+		return c, true, nil
 	}
 	r.mu.Unlock()
 	c, err = r.dial(ctx)

@@ -106,8 +106,17 @@ func (w *walk) SetAside(r processor.Aside) error {
 	return q.exec()
 }
 
-func (w *walk) Asides(limit int) ([]processor.Aside, error) {
-	q := w.c.query("SELECT lane, pos, at, code, error, body FROM aside ORDER BY at DESC, lane DESC, pos DESC LIMIT ?")
+func (w *walk) Asides(lane eventlog.Lane, behind int64, limit int) ([]processor.Aside, error) {
+	const newest = " ORDER BY at DESC, lane DESC, pos DESC LIMIT ?"
+	var q query
+	if behind == 0 {
+		q = w.c.query("SELECT lane, pos, at, code, error, body FROM aside" + newest)
+	} else {
+		q = w.c.query(`SELECT lane, pos, at, code, error, body FROM aside
+			WHERE (at, lane, pos) < (SELECT at, lane, pos FROM aside WHERE lane = ? AND pos = ?)` + newest)
+		q.int(int64(lane))
+		q.int(behind)
+	}
 	q.int(int64(limit))
 	var out []processor.Aside
 	for q.step() {

@@ -96,8 +96,9 @@ func testSeen(t *testing.T, s store.State) {
 func testAsides(t *testing.T, s store.State) {
 	rows := []processor.Aside{
 		{Lane: eventlog.Live, Pos: 10, At: noon, Code: "loop", Error: "a loop", Body: []byte("event 1")},
-		{Lane: eventlog.Bulk, Pos: 10, At: noon.Add(time.Second), Code: "poison", Error: "a defect"},
+		{Lane: eventlog.Bulk, Pos: 10, At: noon, Code: "poison", Error: "a defect"},
 		{Lane: eventlog.Live, Pos: 11, At: noon.Add(time.Minute), Code: "loop", Error: "another", Body: []byte("event 2")},
+		{Lane: eventlog.Live, Pos: 9, At: noon, Code: "loop", Error: "the first", Body: []byte("event 0")},
 	}
 	write(t, s, func(tx store.Tx) error {
 		var err error
@@ -107,16 +108,20 @@ func testAsides(t *testing.T, s store.State) {
 		return errors.Join(err, tx.Processor().SetAside(rows[0])) // Once more changes nothing.
 	})
 	read(t, s, func(tx store.Tx) error {
-		got, err := tx.Processor().Asides(10)
-		same(t, "newest first", got, []processor.Aside{rows[2], rows[1], rows[0]})
-		page, pageErr := tx.Processor().Asides(1)
-		same(t, "a page", page, rows[2:])
+		got, err := tx.Processor().Asides(eventlog.Live, 0, 10)
+		same(t, "newest first", got, []processor.Aside{rows[2], rows[1], rows[0], rows[3]})
+		page, pageErr := tx.Processor().Asides(eventlog.Live, 0, 1)
+		same(t, "a page", page, rows[2:3])
+		next, nextErr := tx.Processor().Asides(eventlog.Live, 11, 1)
+		same(t, "the next page", next, rows[1:2])
+		rest, restErr := tx.Processor().Asides(eventlog.Bulk, 10, 10)
+		same(t, "those of the same instant, behind it", rest, []processor.Aside{rows[0], rows[3]})
 		one, found, oneErr := tx.Processor().Aside(eventlog.Bulk, 10)
 		same(t, "one", one, rows[1])
 		same(t, "found", found, true)
 		_, found, noneErr := tx.Processor().Aside(eventlog.Bulk, 11)
 		same(t, "none", found, false)
-		return errors.Join(err, pageErr, oneErr, noneErr)
+		return errors.Join(err, pageErr, nextErr, restErr, oneErr, noneErr)
 	})
 }
 
