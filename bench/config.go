@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -41,7 +42,7 @@ limits: {events_per_second: 5000000, burst: 5000000, manage_per_second: 100000}
   profiling: {title: Profile, description: A profile., basis: legitimate_interest, scope: device}
 `,
 		"sources/shop.yaml":               "kind: server\npurpose: profiling\nbasis: legitimate_interest\n",
-		"providers/sink.yaml":             fmt.Sprintf("kind: smtp\nhost: %s\nport: %s\ntls: none\npacing: {connections: %d}\n%s", host, port, connections, dkimPart(sh.dkim)),
+		"providers/sink.yaml":             fmt.Sprintf("kind: smtp\nhost: %s\nport: %s\ntls: none\npacing: {connections: %d}\n%s", host, port, cmp.Or(sh.connections, connections), dkimPart(sh.dkim)),
 		"templates/note/template.yaml":    "subject: \"News {{ trigger.ref | default: '-' }}\"\npurpose: marketing.newsletter\n",
 		"templates/note/body.html":        mailBody,
 		"templates/receipt/template.yaml": "subject: \"Receipt {{ trigger.ref | default: '-' }}\"\npurpose: service\nclass: transactional\n",

@@ -46,6 +46,8 @@ type shape struct {
 	dkim      string // "", "ed25519", "rsa"
 	asks      bool   // the newsletter rests on consent
 	perSecond int    // mails a second at most; 0: no limit
+
+	connections int // SMTP connections; 0: the usual number
 }
 
 func (b *run) setup() string {
