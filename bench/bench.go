@@ -26,6 +26,7 @@ type Options struct {
 	Duration  time.Duration // of each scenario; 10 s
 	Sustained time.Duration // of the walked scenario; 60 s
 	Only      []string      // names of scenarios; none: all
+	Database  string        // PostgreSQL on which databases may be made for the servers; "": the embedded store
 	Profile   string        // folder for CPU profiles of the server; "": none
 	Out       io.Writer     // where progress goes
 }

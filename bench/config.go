@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rapport/internal/store"
+	"rapport/internal/store/pgstore"
 	"rapport/internal/store/sqlitestore"
 )
 
@@ -139,6 +140,14 @@ func dkimKey(kind string) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
 }
 
+// state opens the state of a server that is halted.
+func (s *server) state(ctx context.Context) (store.State, error) {
+	if s.database != "" {
+		return pgstore.OpenState(ctx, pgstore.Config{URL: s.database})
+	}
+	return sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(s.dir, "data", "state.db")})
+}
+
 // fillSeen stops the server, writes random ids into its duplicate window, and
 // starts it again.
 func (b *run) fillSeen(ctx context.Context, s *server, n int) error {
@@ -146,7 +155,7 @@ func (b *run) fillSeen(ctx context.Context, s *server, n int) error {
 		return err
 	}
 	s.halt()
-	state, err := sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(s.dir, "data", "state.db")})
+	state, err := s.state(ctx)
 	if err != nil {
 		return err
 	}

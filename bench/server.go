@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"rapport/internal/store/pgstore"
 )
 
 // run is one benchmark run with the server that is up, if one is.
@@ -27,15 +29,17 @@ type run struct {
 
 // server is a rapport process of ours.
 type server struct {
-	cmd     *exec.Cmd
-	dir     string
-	address string
-	admin   string // metrics and profiles
-	manage  string // management key
-	ingest  string // key of the source "shop"
-	log     bytes.Buffer
-	ended   chan struct{}
-	started time.Duration // from exec to ready
+	cmd      *exec.Cmd
+	dir      string
+	address  string
+	database string       // of this server alone; "": files in dir
+	drop     func() error // takes the database away
+	admin    string       // metrics and profiles
+	manage   string       // management key
+	ingest   string       // key of the source "shop"
+	log      bytes.Buffer
+	ended    chan struct{}
+	started  time.Duration // from exec to ready
 }
 
 // shape says which configuration a server gets.
@@ -51,8 +55,12 @@ type shape struct {
 }
 
 func (b *run) setup() string {
-	return fmt.Sprintf("%s known people, 50 live segments (20 with windows), 5 journeys, %s ids in the duplicate window, fsync on, server and client and sink on the same cores",
-		number(float64(b.People)), number(float64(b.Seen)))
+	home := "embedded store"
+	if b.Database != "" {
+		home = "PostgreSQL"
+	}
+	return fmt.Sprintf("%s, %s known people, 50 live segments (20 with windows), 5 journeys, %s ids in the duplicate window, fsync on, server and client and sink on the same cores",
+		home, number(float64(b.People)), number(float64(b.Seen)))
 }
 
 // need starts a server of the usual shape unless one is up.
@@ -79,10 +87,15 @@ func (b *run) start(ctx context.Context, sh shape) (*server, error) {
 		return nil, err
 	}
 	s := &server{dir: dir}
+	if b.Database != "" {
+		if s.database, s.drop, err = pgstore.Scratch(ctx, b.Database, fmt.Sprintf("rapport_bench_%d_%d", os.Getpid(), b.serial)); err != nil {
+			return nil, err
+		}
+	}
+	b.server = s
 	if err := s.launch(ctx, b.Program); err != nil {
 		return nil, err
 	}
-	b.server = s
 	if err := s.makeKey(ctx); err != nil {
 		return nil, err
 	}
@@ -104,6 +117,11 @@ func (b *run) start(ctx context.Context, sh shape) (*server, error) {
 func (b *run) stop() {
 	if b.server != nil {
 		b.server.halt()
+		if drop := b.server.drop; drop != nil {
+			if err := drop(); err != nil {
+				_, _ = fmt.Fprintln(b.Out, "the database of a server stays:", err)
+			}
+		}
 		_ = os.RemoveAll(b.server.dir) // Space for the next one.
 		b.server = nil
 	}
@@ -119,6 +137,9 @@ func (s *server) launch(ctx context.Context, program string) error {
 	s.ended = make(chan struct{})
 	s.cmd = exec.CommandContext(ctx, program, "serve", "--config", filepath.Join(s.dir, "config"), "--data", filepath.Join(s.dir, "data"),
 		"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "info", "--log-json")
+	if s.database != "" {
+		s.cmd.Env = append(os.Environ(), "RAPPORT_DATABASE="+s.database)
+	}
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	errs, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -162,6 +183,9 @@ func (s *server) launch(ctx context.Context, program string) error {
 
 // halt ends the process and waits for it.
 func (s *server) halt() {
+	if s.cmd == nil || s.cmd.Process == nil {
+		return // it never began
+	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // It may have ended already.
 	select {
 	case <-s.ended:

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rapport/internal/store/pgstore/pgtest"
 )
 
 // The house is killed again and again while it takes events and sends mails, as
@@ -61,6 +63,12 @@ type record struct {
 }
 
 func TestKilledAgainAndAgainNothingIsLostAndNothingTwice(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { killedAgain(t, "") })
+	t.Run("PostgreSQL", func(t *testing.T) { killedAgain(t, pgtest.Server(t)) })
+}
+
+func killedAgain(t *testing.T, database string) {
+	t.Helper()
 	rounds, seed := intEnv(t, "RAPPORT_ROUNDS", 20), intEnv(t, "RAPPORT_SEED", int(time.Now().UnixNano()&0xffffff))
 	t.Logf("rounds %d, seed %d", rounds, seed)
 	r := rand.New(rand.NewPCG(uint64(seed), 1))
@@ -68,7 +76,7 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingTwice(t *testing.T) {
 	ctx, stop := context.WithTimeout(context.Background(), time.Duration(rounds)*15*time.Second+2*time.Minute)
 	defer stop()
 
-	b := &run{Options: Options{Program: buildRapport(t), Dir: t.TempDir(), Out: os.Stderr, People: people}}
+	b := &run{Options: Options{Program: buildRapport(t), Dir: t.TempDir(), Out: os.Stderr, People: people, Database: database}}
 	defer b.stop()
 	s, err := b.start(ctx, shape{connections: killedConnections})
 	if err != nil {

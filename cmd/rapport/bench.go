@@ -48,6 +48,7 @@ Scenarios: ` + strings.Join(measure.Names(), ", ") + `.`,
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "of each scenario")
 	f.DurationVar(&o.Sustained, "sustained", time.Minute, "of the walked scenario")
 	f.StringSliceVar(&o.Only, "only", nil, "scenarios to run; all if left out")
+	f.StringVar(&o.Database, "database", "", "a PostgreSQL on which each server gets a new database (postgres://USER@HOST/postgres); the embedded store if left out")
 	f.StringVar(&o.Profile, "profile", "", "folder for CPU profiles of the server")
 	f.StringVar(&o.Dir, "dir", "", "where to make data folders; a temporary folder if left out")
 	return cmd

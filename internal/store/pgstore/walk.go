@@ -89,12 +89,18 @@ func (w *walk) SetAside(r processor.Aside) error {
 		int(r.Lane), r.Pos, millis(r.At), r.Code, r.Error, r.Body)
 }
 
-func (w *walk) Asides(limit int) (out []processor.Aside, err error) {
+func (w *walk) Asides(lane eventlog.Lane, behind int64, limit int) (out []processor.Aside, err error) {
+	const columns, newest = "SELECT lane, pos, at, code, error, body FROM aside ", "ORDER BY at DESC NULLS LAST, lane DESC, pos DESC LIMIT $1"
+	sql, args := columns+newest, []any{limit}
+	if behind > 0 {
+		sql = columns + "WHERE (at, lane, pos) < (SELECT at, lane, pos FROM aside WHERE lane = $2 AND pos = $3) " + newest
+		args = append(args, int(lane), behind)
+	}
 	err = (*tx)(w).query(func(r pgx.Rows) error {
 		a, err := readAside(r)
 		out = append(out, a)
 		return err
-	}, "SELECT lane, pos, at, code, error, body FROM aside ORDER BY at DESC NULLS LAST, lane DESC, pos DESC LIMIT $1", limit)
+	}, sql, args...)
 	return out, err
 }
 

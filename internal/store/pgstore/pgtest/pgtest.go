@@ -65,6 +65,22 @@ func Database(tb testing.TB) string {
 	return u
 }
 
+// Server starts a cluster for one test and gives an address at which databases
+// may be made.
+func Server(tb testing.TB) string {
+	tb.Helper()
+	c, err := Start()
+	if err != nil {
+		tb.Fatalf("start PostgreSQL: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c.URL("postgres")
+}
+
 // Start makes a cluster and starts it.
 func Start() (*Cluster, error) {
 	c := &Cluster{}
