@@ -14,6 +14,8 @@ command -v node >/dev/null 2>&1 || packages="$packages nodejs"
 command -v npm >/dev/null 2>&1 || packages="$packages npm"
 # The race detector is linked with C.
 command -v gcc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
+# A real PostgreSQL keeps log and state; tests make a cluster of their own.
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
 # DKIM signatures are verified by dkimpy after a real SMTP trip.
 /usr/bin/python3 -c 'import dkim, nacl' >/dev/null 2>&1 || packages="$packages python3-dkim python3-nacl"
 

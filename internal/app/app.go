@@ -46,6 +46,10 @@ type Options struct {
 	Public   string               // the address readers reach, where it differs from the configuration's base_url
 	Build    string               // the version of the program, for the status
 	Wire     delivery.Provider    // takes the place of every provider of the configuration, for simulations
+
+	// Space gives what is free on the disk of the data folder and how large that
+	// is; nil asks the system.
+	Space func() (free, total int64, err error)
 }
 
 // House is an open data folder with every room built. Open, then Run, then Close.
@@ -65,6 +69,7 @@ type House struct {
 	access   *access.Keys
 	ingest   *ingest.Ingest
 	limits   *ratelimit.Keyed
+	space    *space
 	figures  *figures
 	renderer *content.Renderer
 	links    *links

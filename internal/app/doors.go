@@ -34,8 +34,13 @@ func (h *House) buildDoors(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	look := h.Space
+	if look == nil {
+		look = func() (free, total int64, err error) { return diskSpace(h.Data) }
+	}
+	h.space = newSpace(&space{look: look, least: int64(limits.FreeDisk), now: time.Now, logger: h.logger})
 	h.ingest, err = ingest.New(ingest.Config{
-		Log: h.log, Permit: &permit{consent: h.consent, resolver: h.resolver, logger: h.logger},
+		Log: h.log, Room: h.space.room, Permit: &permit{consent: h.consent, resolver: h.resolver, logger: h.logger},
 		Keeper: ingestKeeper{h.state}, Sources: h.source, Now: h.clock.Now, Machine: time.Now,
 		Metrics: ingest.NewMetrics(h.Metrics), Logger: h.logger.With("room", "ingest"),
 		Limits: ingest.Limits{
@@ -80,9 +85,13 @@ func (h *House) healthy(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok\n")) // The caller has gone.
 }
 
-// ready tells whether events are taken and walked: the log accepts, and the
-// walk is not far behind.
+// ready tells whether events are taken and walked: the log accepts, there is
+// room on the disk, and the walk is not far behind.
 func (h *House) ready(w http.ResponseWriter, r *http.Request) {
+	if err := h.space.room(); err != nil {
+		api.WriteProblem(w, r, nil, err)
+		return
+	}
 	tail, _ := h.log.Tail(eventlog.Live)
 	if lag := tail - h.walker.Walked(eventlog.Live); lag > maxLag {
 		api.WriteProblem(w, r, nil, fault.New(fault.Unavailable, "walk_behind", "the walk is %d records behind (more than %d)", lag, maxLag))

@@ -22,6 +22,7 @@ type gauges struct {
 	mails, skipped, claimed, paused, domains                               *prometheus.Desc
 	fallbacks, failures, kept, version, backfilled, toBackfill, unread     *prometheus.Desc
 	again                                                                  *prometheus.Desc
+	free, floor                                                            *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*gauges)(nil)
@@ -58,6 +59,8 @@ func newGauges(h *House) *gauges {
 		version:    d("config_version", "Configuration in effect."),
 		backfilled: d("backfill_people", "People brought to the configuration in effect, by id; 0 while there is no backfill."),
 		toBackfill: d("backfill_people_last", "Id of the last person to be brought there; 0 while there is no backfill."),
+		free:       d("disk_free_bytes", "What is free on the disk of the data folder."),
+		floor:      d("disk_floor_bytes", "What events leave free there: below it none are taken."),
 		unread:     d("metrics_unread", "1 when the state store could not be asked for this page."),
 	}
 }
@@ -66,7 +69,7 @@ func newGauges(h *House) *gauges {
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
-		g.mails, g.skipped, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again,
+		g.mails, g.skipped, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again, g.free, g.floor,
 	} {
 		out <- d
 	}
@@ -118,6 +121,10 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(g.backfilled, done)
 	gauge(g.toBackfill, last)
+	if s := g.h.space.latest(); s.known {
+		gauge(g.free, float64(s.free))
+		gauge(g.floor, float64(s.floor))
+	}
 	gauge(g.unread, oneIf(!g.fromState(gauge)))
 }
 

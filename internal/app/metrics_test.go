@@ -36,7 +36,8 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 	t.Parallel()
 	sink := taking(t, func(to string) bool { return strings.HasPrefix(to, "away") })
 	registry := telemetry.NewRegistry()
-	l := live(t, app.Options{Data: t.TempDir(), Metrics: registry}, small(t, sink.Addr(), nil))
+	space := func() (free, total int64, err error) { return 7 << 30, 10 << 30, nil }
+	l := live(t, app.Options{Data: t.TempDir(), Metrics: registry, Space: space}, small(t, sink.Addr(), nil))
 	for _, message := range []string{"m1", "m1", "m2"} {
 		if code := l.track("Trigger", "ann", message); code != 200 {
 			t.Fatalf("track: %d", code)
@@ -86,6 +87,8 @@ func TestMetricsTellWhatTheStatusTells(t *testing.T) {
 			"rapport_content_failures_total":            0,
 			"rapport_config_version":                    1,
 			"rapport_metrics_unread":                    0,
+			"rapport_disk_free_bytes":                   7 << 30,
+			"rapport_disk_floor_bytes":                  1 << 29,
 			"rapport_backfill_people":                   0,
 			"rapport_ingest_events_total accepted shop": 4,
 		} {

@@ -60,8 +60,8 @@ func (r returning) Send(ctx context.Context, mails []message.Rendered) []message
 }
 
 // Connect implements delivery.Connector.
-func (r returning) Connect(ctx context.Context) (delivery.Line, message.Outcome) {
-	l, o := r.Connector.Connect(ctx)
+func (r returning) Connect(ctx context.Context, mails []message.Rendered) (delivery.Line, message.Outcome) {
+	l, o := r.Connector.Connect(ctx, returnedTo(r.to, mails))
 	if l == nil {
 		return nil, o
 	}

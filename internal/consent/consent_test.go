@@ -156,6 +156,29 @@ func TestArrivalOrders(t *testing.T) {
 	}
 }
 
+// A "no" that changes nothing and a "yes" of one instant are walked, and the
+// process ends between the two.
+func TestATieGoesToTheNarrowerAcrossARestart(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	h.tick()
+	h.door(prefs("", ada, `{"marketing":false}`), false)
+	h.walk()
+	at := h.tick()
+	for _, s := range []string{`{"marketing":false}`, `{"marketing":true}`} {
+		ev := prefs("", ada, s)
+		ev.Received = at
+		h.door(ev, false)
+	}
+	behind := h.log[1:]
+	h.log = h.log[:1]
+	h.walk()
+	h.log = behind
+	h.open()
+	h.walk()
+	h.want("after both", h.may(news, ada), consent.Deny, consent.IsRefused)
+}
+
 func TestReplayOfAnOldRecordChangesNothing(t *testing.T) {
 	t.Parallel()
 	h := setup(t)

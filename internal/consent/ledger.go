@@ -221,7 +221,7 @@ func (a *Authority) narrow(st Store, e Entry, cur Held, door bool) (bool, error)
 		}
 		e.At = cur.At // It arrives now, whatever the clock says.
 	}
-	if !door && cur.State > Granted && atLeast(cur.State, e.State) {
+	if !door && cur.State > Granted && atLeast(cur.State, e.State) && !a.comesWith(&e) {
 		a.leaveUnsaid(&e)
 		return a.against(st, e)
 	}
@@ -374,6 +374,16 @@ func (a *Authority) leaveUnsaid(e *Entry) {
 		a.unsaidAt = at
 	}
 	a.unsaid[statement{e.Subject, e.Purpose}] = true
+}
+
+// comesWith tells whether a grant of the same instant waits behind a "no". The
+// "no" is then written down although it changes nothing: what is only remembered
+// would be forgotten by a crash between the two.
+func (a *Authority) comesWith(e *Entry) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, comes := a.coming[statement{e.Subject, e.Purpose}]
+	return comes && at == e.At.UnixMilli()
 }
 
 func (a *Authority) tied(e *Entry) bool {

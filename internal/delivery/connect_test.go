@@ -32,7 +32,7 @@ func (p *phone) Send(context.Context, []message.Rendered) []message.Outcome {
 	return nil
 }
 
-func (p *phone) Connect(context.Context) (delivery.Line, message.Outcome) {
+func (p *phone) Connect(context.Context, []message.Rendered) (delivery.Line, message.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.asked != nil {

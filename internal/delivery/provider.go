@@ -27,9 +27,12 @@ type Provider interface {
 // process that is killed while it dials leaves no mail of unknown end.
 type Connector interface {
 	Provider
-	// Connect gives a connection that is ready for mails. Without one the outcome
-	// tells why; it is of the same kind as those of Send and never MaybeSent.
-	Connect(ctx context.Context) (Line, message.Outcome)
+	// Connect gives a connection that is ready for these mails, of which Send will
+	// get all or some, unchanged. What takes time and needs no wire, such as a
+	// signature, is done here: a mail that waits for it is not handed over yet.
+	// Without a connection the outcome tells why; it is of the same kind as those
+	// of Send and never MaybeSent.
+	Connect(ctx context.Context, mails []message.Rendered) (Line, message.Outcome)
 }
 
 // Line is one connection that stands ready. Send is as in Provider; Close must

@@ -88,7 +88,7 @@ func (w *worker) connect(ctx context.Context) bool {
 				w.d.cfg.Logger.Error("a provider panicked", "provider", w.l.name)
 			}
 		}()
-		w.line, o = c.Connect(ctx)
+		w.line, o = c.Connect(ctx, w.rendered())
 	}()
 	if w.line != nil {
 		return true
@@ -103,6 +103,15 @@ func (w *worker) connect(ctx context.Context) bool {
 	w.settled()
 	w.conclude(outcomes)
 	return false
+}
+
+// rendered gives the mails of the batch.
+func (w *worker) rendered() []message.Rendered {
+	w.mails = w.mails[:0]
+	for _, j := range w.batch {
+		w.mails = append(w.mails, j.rendered)
+	}
+	return w.mails
 }
 
 // hangUp gives the connection back.
@@ -320,12 +329,7 @@ func (d *Dispatcher) writeClaim(tx store.Tx, j *job, m *outbox.Mail) error {
 
 // send gives the batch to the provider and has the outcomes recorded.
 func (w *worker) send(ctx context.Context) {
-	d := w.d
-	w.mails = w.mails[:0]
-	for _, j := range w.batch {
-		w.mails = append(w.mails, j.rendered)
-	}
-	w.conclude(d.sendSafely(ctx, w.l, w.line, w.mails))
+	w.conclude(w.d.sendSafely(ctx, w.l, w.line, w.rendered()))
 	clear(w.mails)
 }
 

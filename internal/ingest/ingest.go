@@ -128,6 +128,7 @@ type Config struct {
 	Machine func() time.Time                 // machine time, for rates
 	Rand    io.Reader                        // makes message ids; crypto/rand when nil
 	Limits  Limits
+	Room    func() error // says why no events may be taken for now; nil: they always may
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -174,6 +175,7 @@ type Ingest struct {
 	keeper  Keeper
 	sources func(string) (Source, bool)
 	now     func() time.Time
+	room    func() error
 	limits  Limits
 	metrics *Metrics
 	logger  *slog.Logger
@@ -198,6 +200,9 @@ func New(c Config) (*Ingest, error) {
 	}
 	if in.sources == nil {
 		in.sources = func(string) (Source, bool) { return Source{}, false }
+	}
+	if in.room = c.Room; in.room == nil {
+		in.room = func() error { return nil }
 	}
 	if in.metrics == nil {
 		in.metrics = NewMetrics(nil)
@@ -291,6 +296,10 @@ func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
 		if err := in.permit.Narrow(ctx, w.said); err != nil {
 			return Receipt{}, unavailable(err, "permission could not be written down")
 		}
+	}
+	// What narrows permission stands by now, also where its event must come again.
+	if err := in.room(); err != nil {
+		return Receipt{}, unavailable(err, "there is no room")
 	}
 	r := Receipt{Lane: eventlog.Live}
 	if w.call.Bulk {

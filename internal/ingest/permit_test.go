@@ -49,6 +49,34 @@ func TestNarrowsBeforeItAppends(t *testing.T) {
 	}
 }
 
+// TestWithoutRoomNothingIsTakenButWhatNarrows refuses events and rejects while
+// the disk is nearly full; who says no is heard all the same.
+func TestWithoutRoomNothingIsTakenButWhatNarrows(t *testing.T) {
+	t.Parallel()
+	full := fault.New(fault.Unavailable, "disk_low", "no room")
+	room := error(full)
+	b := setup(t, func(c *ingest.Config) { c.Room = func() error { return room } })
+	calls := map[string]ingest.Call{
+		"a batch with a mistake": batch(`{"batch":[{"type":"page","userId":"a"},{"type":"nonsense","userId":"b"}]}`),
+		"an empty batch":         batch(`{"batch":[]}`),
+		"no JSON":                single(event.Track, `{`),
+		"a refusal":              batch(`{"batch":[{"type":"page","userId":"c","context":{"consent":{"categoryPreferences":{"Marketing":false}}}}]}`),
+	}
+	for name, c := range calls {
+		var f *fault.Error
+		if r, err := b.Take(t.Context(), c); !asFault(err, &f) || f.Code != "disk_low" || f.Kind != fault.Unavailable {
+			t.Errorf("%s: %+v, %v; want disk_low", name, r, err)
+		}
+	}
+	if !slices.Equal(*b.steps, []string{"narrow"}) || len(b.permit.said) != 1 || len(b.keeper.rows) != 0 {
+		t.Errorf("steps %q, %d statements, %d rejects kept; want what narrows alone", *b.steps, len(b.permit.said), len(b.keeper.rows))
+	}
+	room = nil
+	if r, err := b.Take(t.Context(), calls["a batch with a mistake"]); err != nil || r.Accepted != 1 || len(r.Rejected) != 1 {
+		t.Errorf("with room again: %+v, %v", r, err)
+	}
+}
+
 func TestBatchConsentHoldsForItsItems(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

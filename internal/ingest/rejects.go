@@ -12,6 +12,9 @@ import (
 // than the allowed number a second are only counted, so that a broken or
 // hostile sender cannot keep the state store busy.
 func (in *Ingest) keep(ctx context.Context, w *work) error {
+	if err := in.room(); err != nil {
+		return unavailable(err, "there is no room")
+	}
 	source := w.call.Source.Name
 	for _, r := range w.rejected {
 		in.metrics.reject(source, r.Code, 1)

@@ -32,7 +32,7 @@ func TestDuplicateIDs(t *testing.T) {
 			}
 			h.do(plan("first"))
 			again()
-			h.clock.set(start.Add(time.Minute))
+			h.clock.Set(start.Add(time.Minute))
 			h.do(plan("first"))
 			h.do(plan("second"))
 			same(t, "duplicates counted", int64(2), h.walker.Stats().Duplicates)
@@ -40,7 +40,7 @@ func TestDuplicateIDs(t *testing.T) {
 			same(t, "events within the window", int64(1), p.EventsCount)
 			same(t, "the first wins", `"first"`, string(p.Traits["plan"]))
 			again()
-			h.clock.set(start.Add(8 * 24 * time.Hour))
+			h.clock.Set(start.Add(8 * 24 * time.Hour))
 			h.do(plan("third"))
 			p = h.person("user_id", "u1")
 			same(t, "events after the window", int64(2), p.EventsCount)

@@ -303,9 +303,9 @@ func TestADuplicateThatWaitedInTheLogIsStillOne(t *testing.T) {
 	t.Parallel()
 	h := setup(t, shop)
 	h.do(event.Event{UserID: "u1", Name: "Product Added", MessageID: "same"})
-	h.clock.set(start.Add(23 * time.Hour))
+	h.clock.Set(start.Add(23 * time.Hour))
 	h.append(event.Event{UserID: "u1", Name: "Product Added", MessageID: "same"})
-	h.clock.set(start.Add(80 * time.Hour)) // the house stood still for days
+	h.clock.Set(start.Add(80 * time.Hour)) // the house stood still for days
 	h.reopen()
 	h.walk()
 	same(t, "events: the event, the entry", int64(2), h.person("user_id", "u1").EventsCount)
@@ -319,7 +319,7 @@ func TestTheWindowIsTheSameWhenTheWalkCatchesUpInOneBatch(t *testing.T) {
 	t.Parallel()
 	h := setup(t, "segments: {}")
 	for i := range 5 {
-		h.clock.set(start.Add(time.Duration(i) * 31 * time.Hour))
+		h.clock.Set(start.Add(time.Duration(i) * 31 * time.Hour))
 		h.append(event.Event{UserID: "u1", Name: "Page Seen", MessageID: "same"})
 	}
 	h.walk()
@@ -347,7 +347,7 @@ func TestAnAlarmAppliesWhatIsDueHoweverBatchesFell(t *testing.T) {
 	h.append(event.Event{UserID: "u1", Name: "Product Added"})
 	h.walk()
 	// The alarm of another walk of the same log, at another instant.
-	h.clock.set(start.Add(25 * time.Hour))
+	h.clock.Set(start.Add(25 * time.Hour))
 	h.append(event.Event{Type: event.Alarm, Source: "rapport", MessageID: "alarm/1/7", Person: 1, Due: start.Add(24*time.Hour + time.Second)})
 	h.walk()
 	same(t, "timeline", []string{"Product Added", "Audience Entered cart 0s", "Audience Exited cart 24h0m0s"}, h.names("user_id", "u1"))

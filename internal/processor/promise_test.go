@@ -89,14 +89,14 @@ func TestAnAlarmNeverRingsEarly(t *testing.T) {
 	tail := func() int64 { n, _ := h.log.Tail(eventlog.Live); return n }
 	before := tail()
 	for _, d := range []time.Duration{time.Minute, 2*time.Hour - time.Millisecond, 2 * time.Hour} {
-		h.clock.set(start.Add(d))
+		h.clock.Set(start.Add(d))
 		wait, err := h.walker.Ring(context.Background())
 		h.must(err)
 		if tail() != before || wait <= 0 || wait > time.Second {
 			t.Fatalf("at %s: %d records, wait %s", d, tail()-before, wait)
 		}
 	}
-	h.clock.set(start.Add(2*time.Hour + time.Millisecond))
+	h.clock.Set(start.Add(2*time.Hour + time.Millisecond))
 	_, err := h.walker.Ring(context.Background())
 	h.must(err)
 	same(t, "rang", before+1, tail())
@@ -321,7 +321,7 @@ func TestTimeNeverGoesBack(t *testing.T) {
 	h := setup(t, shop)
 	h.do(event.Event{UserID: "u1", Name: "Product Added"})
 	h.at(30 * time.Hour)
-	h.clock.set(start.Add(time.Hour)) // the clock was stepped back
+	h.clock.Set(start.Add(time.Hour)) // the clock was stepped back
 	for i, who := range []string{"u1", "u2"} {
 		h.do(event.Event{Type: event.Identify, UserID: who, Traits: []byte(`{"address":{"country":"DE"}}`)})
 		p := h.person("user_id", who)
@@ -415,7 +415,7 @@ journeys:
 `)
 	h.do(event.Event{Anonymous: "a1", Name: "Product Added", Context: []byte(`{}`)})
 	h.do(event.Event{UserID: "u1", Name: "Page Seen"})
-	h.clock.set(start.Add(30 * time.Hour)) // the exit is overdue when the two meet
+	h.clock.Set(start.Add(30 * time.Hour)) // the exit is overdue when the two meet
 	h.do(event.Event{UserID: "u1", Anonymous: "a1", Name: "Page Seen"})
 	same(t, "timeline", []string{"Product Added", "Audience Entered cart 0s", "Page Seen", "Audience Exited cart 24h0m0s", "Page Seen"}, h.names("user_id", "u1"))
 	mails := h.mails(h.person("user_id", "u1").ID)
@@ -450,11 +450,11 @@ journeys:
 func TestAnAlarmArmedWhileTheScannerLooksIsRung(t *testing.T) {
 	t.Parallel()
 	h := setup(t, "segments: {cart: {rule: {did: Product Added, within: 24h}}}")
-	h.clock.set(start.Add(2 * time.Hour))
+	h.clock.Set(start.Add(2 * time.Hour))
 	h.do(event.Event{UserID: "u1", Name: "Product Added"})
 	// It waits in the log, and will be armed for an earlier instant than the first.
 	h.append(event.Event{UserID: "u2", Name: "Product Added", Time: start})
-	h.clock.set(start.Add(100 * time.Hour))
+	h.clock.Set(start.Add(100 * time.Hour))
 	h.trouble.read = h.walk // the scanner has read, and has not moved on yet
 	_, err := h.walker.Ring(context.Background())
 	h.must(err)

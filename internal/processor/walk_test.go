@@ -19,42 +19,19 @@ import (
 	"rapport/internal/explain"
 	"rapport/internal/id"
 	"rapport/internal/identity"
-	"rapport/internal/journey"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
 	"rapport/internal/processor"
-	"rapport/internal/profile"
-	"rapport/internal/rule"
-	"rapport/internal/segment"
+	"rapport/internal/processor/processortest"
 	"rapport/internal/store"
 	"rapport/internal/store/sqlitestore"
 )
-
-// hand is a clock that is moved by hand.
-type hand struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *hand) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *hand) After(time.Duration) <-chan time.Time { return make(chan time.Time) }
-
-func (c *hand) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = t
-}
 
 // house is a log, a state and a walker over them, driven by hand.
 type house struct {
 	t        testing.TB
 	dir      string
-	clock    *hand
+	clock    *processortest.Hand
 	log      *eventlog.Log
 	state    *sqlitestore.State
 	walker   *processor.Walker
@@ -75,7 +52,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func setup(t testing.TB, config string) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), clock: &hand{now: start}, configs: map[int]string{1: config}, trouble: &trouble{}}
+	h := &house{t: t, dir: t.TempDir(), clock: processortest.NewHand(start), configs: map[int]string{1: config}, trouble: &trouble{}}
 	h.open()
 	t.Cleanup(func() { h.stop() })
 	h.config(1)
@@ -106,7 +83,9 @@ func (h *house) open() {
 	resolver := identity.New(identity.Config{Hasher: hasher})
 	h.walker, err = processor.New(processor.Config{
 		Log: h.log, Keeper: &faulty{store.Walk{State: h.state}, h.trouble}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock, Mono: time.Now,
-		Load: func(_ context.Context, n int) (*processor.Version, error) { return compile(n, h.configs[n]) },
+		Load: func(_ context.Context, n int) (*processor.Version, error) {
+			return processortest.Compile(n, h.configs[n])
+		},
 	})
 	h.must(err)
 	h.must(h.walker.Open(ctx))
@@ -130,45 +109,6 @@ func (h *house) reopen() {
 	h.open()
 }
 
-func compile(n int, config string) (*processor.Version, error) {
-	var raw struct {
-		Segments map[string]yaml.Node `yaml:"segments"`
-		Journeys map[string]yaml.Node `yaml:"journeys"`
-	}
-	if err := yaml.Unmarshal([]byte(config), &raw); err != nil {
-		return nil, err
-	}
-	var defs []segment.Definition
-	for name, node := range raw.Segments {
-		d, problems := segment.Parse(name, &node)
-		if len(problems) > 0 {
-			return nil, fmt.Errorf("segment %s: %v", name, problems)
-		}
-		defs = append(defs, d)
-	}
-	segments, err := segment.Compile(defs)
-	if err != nil {
-		return nil, err
-	}
-	var flows []*journey.Definition
-	for name, node := range raw.Journeys {
-		d, problems := journey.Parse(name, &node)
-		if len(problems) > 0 {
-			return nil, fmt.Errorf("journey %s: %v", name, problems)
-		}
-		flows = append(flows, d)
-	}
-	journeys, err := journey.Compile(n, flows)
-	if err != nil {
-		return nil, err
-	}
-	tallies, err := rule.Union(segments.Tallies, journeys.Tallies()...)
-	if err != nil {
-		return nil, err
-	}
-	return &processor.Version{Number: n, Schema: profile.NewSchema(tallies), Segments: segments, Journeys: journeys}, nil
-}
-
 func (h *house) must(err error) {
 	h.t.Helper()
 	if err != nil {
@@ -185,7 +125,7 @@ func (h *house) config(n int) {
 // at moves business time to start plus d, rings what is due, and walks.
 func (h *house) at(d time.Duration) {
 	h.t.Helper()
-	h.clock.set(start.Add(d))
+	h.clock.Set(start.Add(d))
 	_, err := h.walker.Ring(context.Background())
 	h.must(err)
 	h.walk()
@@ -326,7 +266,7 @@ func TestExitBearsItsInstantHoweverLateAnybodyLooks(t *testing.T) {
 	t.Parallel()
 	h := setup(t, shop)
 	h.do(event.Event{UserID: "u1", Name: "Product Added"})
-	h.clock.set(start.Add(100 * time.Hour)) // nobody rings before the next event
+	h.clock.Set(start.Add(100 * time.Hour)) // nobody rings before the next event
 	h.do(event.Event{UserID: "u1", Name: "Page"})
 	same(t, "timeline", []string{"Product Added", "Audience Entered cart 0s", "Audience Exited cart 24h0m0s", "Page"}, h.names("user_id", "u1"))
 }

@@ -195,7 +195,7 @@ func (s *section) size(key string, otherwise, least, most int) int {
 		return otherwise
 	}
 	digits, unit := n.Value, 1
-	for suffix, factor := range map[string]int{"KB": 1 << 10, "MB": 1 << 20} {
+	for suffix, factor := range map[string]int{"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30} {
 		if d, ok := strings.CutSuffix(strings.ToUpper(n.Value), suffix); ok {
 			digits, unit = strings.TrimSpace(d), factor
 		}
@@ -205,7 +205,7 @@ func (s *section) size(key string, otherwise, least, most int) int {
 		s.file.errorf(n, "write for example 32KB or 4MB", "%q must be a number of bytes up to %s, not %q", key, bytesText(most), n.Value)
 		return otherwise
 	}
-	if v*unit < least || v*unit > most {
+	if v > most/unit || v*unit < least {
 		s.file.errorf(n, "", "%q must be between %s and %s, not %s", key, bytesText(least), bytesText(most), n.Value)
 		return otherwise
 	}
@@ -266,6 +266,8 @@ func span(d time.Duration) string {
 
 func bytesText(n int) string {
 	switch {
+	case n >= 1<<30 && n%(1<<30) == 0:
+		return strconv.Itoa(n>>30) + "GB"
 	case n >= 1<<20 && n%(1<<20) == 0:
 		return strconv.Itoa(n>>20) + "MB"
 	case n >= 1<<10 && n%(1<<10) == 0:

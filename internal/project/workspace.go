@@ -55,6 +55,7 @@ type Limits struct {
 	Identifiers     int // per kind and person, beyond user_id which is one
 	RejectsKept     int
 	ManagePerSecond float64 // per management key
+	FreeDisk        int     // bytes that events leave free on the disk; negative: a part of it
 }
 
 const day = 24 * time.Hour
@@ -90,7 +91,7 @@ func workspace(f *file) Workspace {
 		MaxTriggerAge: e.duration("max_trigger_age", time.Hour, time.Minute, 30*day),
 	}
 	w.Limits = limits(s.sub("limits", "events_per_second", "burst", "event_size", "batch_size", "batch_events", "json_keys",
-		"identifiers_per_kind", "rejects_kept", "manage_per_second"))
+		"identifiers_per_kind", "rejects_kept", "manage_per_second", "free_disk"))
 	return w
 }
 
@@ -108,6 +109,7 @@ func limits(s *section) Limits {
 		Identifiers:     s.integer("identifiers_per_kind", 5, 1, 100),
 		RejectsKept:     s.integer("rejects_kept", 10_000, 0, 10_000_000),
 		ManagePerSecond: s.number("manage_per_second", 20_000, 1_000_000),
+		FreeDisk:        s.size("free_disk", -1, 0, 1<<40),
 	}
 }
 

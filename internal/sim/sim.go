@@ -167,6 +167,9 @@ func (w *world) kept() error {
 
 // open begins a life on a data folder.
 func (w *world) open(ctx context.Context, dir string, first *project.Config) error {
+	if w.lives > 0 { // A start takes time: two lives never share an instant.
+		w.clock.Set(w.clock.Now().Add(time.Millisecond))
+	}
 	l := &life{dir: dir, disk: crashvfs.New(), done: make(chan error, 1)}
 	var err error
 	l.house, err = app.Open(ctx, app.Options{Data: dir, Clock: w.clock, VFS: l.disk.Name(), Wire: &wire{w, l}}, first)

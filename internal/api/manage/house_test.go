@@ -27,39 +27,16 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
-	"rapport/internal/journey"
 	"rapport/internal/message"
 	"rapport/internal/processor"
-	"rapport/internal/profile"
+	"rapport/internal/processor/processortest"
 	"rapport/internal/purpose"
 	"rapport/internal/ratelimit"
-	"rapport/internal/rule"
-	"rapport/internal/segment"
 	"rapport/internal/store"
 	"rapport/internal/store/sqlitestore"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-// hand is a clock that stands until it is moved.
-type hand struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *hand) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *hand) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func (c *hand) After(time.Duration) <-chan time.Time { return make(chan time.Time) }
 
 // chance gives names in order, so that answers can be foretold.
 type chance struct{ n byte }
@@ -136,7 +113,7 @@ journeys:
 type house struct {
 	t       testing.TB
 	dir     string
-	clock   *hand
+	clock   *processortest.Hand
 	log     *eventlog.Log
 	state   *sqlitestore.State
 	walker  *processor.Walker
@@ -156,7 +133,7 @@ type house struct {
 // setup opens a new folder and lets the walk run.
 func setup(t testing.TB) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), clock: &hand{now: start}}
+	h := &house{t: t, dir: t.TempDir(), clock: processortest.NewHand(start)}
 	h.open()
 	h.walking()
 	t.Cleanup(func() { h.stop() })
@@ -199,7 +176,7 @@ func (h *house) open() {
 	resolver := identity.New(identity.Config{Hasher: h.hasher})
 	h.walker, err = processor.New(processor.Config{
 		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: resolver, Hasher: h.hasher, Consent: h.consent, Clock: h.clock, Mono: time.Now,
-		Load: func(context.Context, int) (*processor.Version, error) { return compile() },
+		Load: func(context.Context, int) (*processor.Version, error) { return processortest.Compile(1, definitions) },
 	})
 	h.must(err)
 	h.must(h.walker.Open(ctx))
@@ -270,45 +247,6 @@ func (h *house) knock() {
 	door, err := manage.New(h.config)
 	h.must(err)
 	h.door = door.Handler()
-}
-
-func compile() (*processor.Version, error) {
-	var raw struct {
-		Segments map[string]yaml.Node `yaml:"segments"`
-		Journeys map[string]yaml.Node `yaml:"journeys"`
-	}
-	if err := yaml.Unmarshal([]byte(definitions), &raw); err != nil {
-		return nil, err
-	}
-	var defs []segment.Definition
-	for name, node := range raw.Segments {
-		d, problems := segment.Parse(name, &node)
-		if len(problems) > 0 {
-			return nil, fmt.Errorf("segment %s: %v", name, problems)
-		}
-		defs = append(defs, d)
-	}
-	var flows []*journey.Definition
-	for name, node := range raw.Journeys {
-		d, problems := journey.Parse(name, &node)
-		if len(problems) > 0 {
-			return nil, fmt.Errorf("journey %s: %v", name, problems)
-		}
-		flows = append(flows, d)
-	}
-	segments, err := segment.Compile(defs)
-	if err != nil {
-		return nil, err
-	}
-	journeys, err := journey.Compile(1, flows)
-	if err != nil {
-		return nil, err
-	}
-	tallies, err := rule.Union(segments.Tallies, journeys.Tallies()...)
-	if err != nil {
-		return nil, err
-	}
-	return &processor.Version{Number: 1, Schema: profile.NewSchema(tallies), Segments: segments, Journeys: journeys}, nil
 }
 
 // append puts a record into the log and waits until it is walked.

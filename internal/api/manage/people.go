@@ -102,24 +102,24 @@ func (h *Handler) getSegments(w http.ResponseWriter, r *http.Request, _ access.K
 	return h.answer(w, r, http.StatusOK, map[string]any{"segments": list})
 }
 
-// asks reads whom an explanation is about.
-func (h *Handler) asks(r *http.Request) (id.Person, error) {
+// asks reads whom an explanation is about, and which thing of theirs.
+func (h *Handler) asks(r *http.Request) (who id.Person, name string, err error) {
 	q := queryOf(r, "person", "min_position")
 	if q.text("person") == "" {
 		q.fault("person", "person_required", "say whom it is about: person=kind:value")
 	}
 	if err := h.await(r, q); err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	return h.find(r.Context(), q.text("person"))
+	if who, err = h.find(r.Context(), q.text("person")); err != nil {
+		return 0, "", err
+	}
+	name, err = named(r, "name")
+	return who, name, err
 }
 
 func (h *Handler) explainSegment(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	who, err := h.asks(r)
-	if err != nil {
-		return err
-	}
-	name, err := named(r, "name")
+	who, name, err := h.asks(r)
 	if err != nil {
 		return err
 	}
@@ -163,11 +163,7 @@ func (h *Handler) getJourneys(w http.ResponseWriter, r *http.Request, _ access.K
 }
 
 func (h *Handler) explainJourney(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	who, err := h.asks(r)
-	if err != nil {
-		return err
-	}
-	name, err := named(r, "name")
+	who, name, err := h.asks(r)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func TestConsentHoldsWhenTheAnswerComes(t *testing.T) {
 	if d := h.may(news, "ann@shop.example"); d.Effect != consent.Allow {
 		t.Fatalf("after a grant: %v %s", d.Effect, d.Reason)
 	}
-	h.clock.move(1)
+	h.clock.Move(1)
 	got := h.answerOf(200, h.ask("POST", "/v1/consent", `{"subject":"email:ann@shop.example","purpose":"`+news+`","state":"withdrawn"}`, "Idempotency-Key: phone-7"))
 	if d := h.may(news, "ann@shop.example"); d.Effect == consent.Allow { // not walked for certain
 		t.Fatal("a withdrawal does not hold when its answer has come")

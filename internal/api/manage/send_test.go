@@ -147,7 +147,7 @@ func TestOneKeyIsOneMail(t *testing.T) {
 	h := setup(t)
 	const body = `{"template":"receipt","to":"ann@shop.example","data":{"a":1,"b":2}}`
 	first := h.answerOf(202, h.send("k1", body))
-	h.clock.move(time.Hour)
+	h.clock.Move(time.Hour)
 	check := func(when string) {
 		t.Helper()
 		for _, same := range []string{body, `{"data": {"b":2, "a":1}, "to":"Ann@SHOP.example", "template":"receipt"}`} {
@@ -200,7 +200,7 @@ func TestARestartWaitsForWhatIsNotWalked(t *testing.T) {
 	h.open() // nobody walks
 	const body = `{"template":"receipt","to":"ann@shop.example"}`
 	first := h.answerOf(202, h.send("k1", body))
-	h.clock.move(time.Hour)
+	h.clock.Move(time.Hour)
 	h.knock()
 	answer := make(chan *httptest.ResponseRecorder)
 	go func() { answer <- h.send("k1", body) }()

@@ -5,8 +5,11 @@ package smtprelay_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -71,7 +74,7 @@ func TestAConnectionThatWasClosedIsNotReady(t *testing.T) {
 			}
 			s.HangUp()
 			w.heard(t)
-			l, o := r.Connect(t.Context())
+			l, o := r.Connect(t.Context(), nil)
 			if l == nil {
 				t.Fatalf("no connection: %s", o.Reason)
 			}
@@ -94,7 +97,7 @@ func TestNothingIsDialledUnderAMailThatIsHandedOver(t *testing.T) {
 	var w wire
 	r := relay(t, s.Addr(), func(c *smtprelay.Config) { c.Dial = w.dial })
 	one(t, r, mailTo("a@b.example"))
-	l, _ := r.Connect(t.Context())
+	l, _ := r.Connect(t.Context(), nil)
 	defer l.Close()
 	s.HangUp()
 	w.heard(t)
@@ -119,7 +122,7 @@ func TestFarewellAtTheNextMailIsNoRefusal(t *testing.T) {
 	}})
 	r := relay(t, s.Addr(), nil)
 	one(t, r, mailTo("a@b.example"))
-	l, _ := r.Connect(t.Context())
+	l, _ := r.Connect(t.Context(), nil)
 	defer l.Close()
 	mu.Lock()
 	leave = true
@@ -127,5 +130,37 @@ func TestFarewellAtTheNextMailIsNoRefusal(t *testing.T) {
 	got := l.Send(t.Context(), []message.Rendered{mailTo("c@b.example")})
 	if got[0].Verdict != message.NotSent || !got[0].Again || s.Opened() != 1 {
 		t.Errorf("outcome %+v over %d connections; want it not sent, to go again", got[0], s.Opened())
+	}
+}
+
+// signer counts how often it signs.
+type signer struct{ signed atomic.Int64 }
+
+func (s *signer) Sign(context.Context, []byte) ([]byte, error) {
+	return fmt.Appendf(nil, "X-Signed: %d\r\n", s.signed.Add(1)), nil
+}
+
+// A mail is signed before it is handed over, and once.
+func TestAMailIsSignedBeforeItIsHandedOver(t *testing.T) {
+	t.Parallel()
+	s := sink(t, deliverytest.SinkConfig{})
+	var pen signer
+	r := relay(t, s.Addr(), func(c *smtprelay.Config) { c.Signer = &pen })
+	mails := []message.Rendered{mailTo("a@b.example"), mailTo("skipped@b.example"), mailTo("c@b.example")}
+	l, o := r.Connect(t.Context(), mails)
+	if l == nil || pen.signed.Load() != 3 {
+		t.Fatalf("%d mails are signed: %+v", pen.signed.Load(), o)
+	}
+	defer l.Close()
+	late := mailTo("late@b.example")
+	for _, o := range l.Send(t.Context(), []message.Rendered{mails[0], mails[2], late}) {
+		if o.Verdict != message.SentOK {
+			t.Errorf("verdict %d (%s)", o.Verdict, o.Reason)
+		}
+	}
+	for i, want := range []string{"X-Signed: 1\r\n", "X-Signed: 3\r\n", "X-Signed: 4\r\n"} {
+		if got := s.All()[i]; !strings.HasPrefix(string(got.Raw), want) {
+			t.Errorf("the mail to %s begins with %.20q, want %q", got.To, got.Raw, want)
+		}
 	}
 }

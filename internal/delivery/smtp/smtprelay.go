@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ import (
 	"rapport/internal/delivery"
 	"rapport/internal/delivery/letter"
 	"rapport/internal/fault"
+	"rapport/internal/id"
 	"rapport/internal/message"
 )
 
@@ -170,13 +172,17 @@ func (r *Relay) Send(ctx context.Context, mails []message.Rendered) []message.Ou
 	return l.Send(ctx, mails)
 }
 
-// Connect implements delivery.Connector. A connection that was kept is ready as
+// Connect implements delivery.Connector. The mails are written and signed before
+// a connection is looked for. A connection that was kept is ready as
 // long as the server has said nothing over it. One that it closes after that, and
 // before it has said a word about the mail, is not replaced while the mail is
 // handed over: nothing is on a wire then, and dialling can take minutes. Such a
 // mail comes back as not sent, to go again at once.
-func (r *Relay) Connect(ctx context.Context) (delivery.Line, message.Outcome) {
+func (r *Relay) Connect(ctx context.Context, mails []message.Rendered) (delivery.Line, message.Outcome) {
 	l := &line{r: r, handed: true}
+	for i := range mails {
+		l.ready = append(l.ready, r.prepare(ctx, &mails[i]))
+	}
 	if o, ok := l.open(ctx); !ok {
 		l.Close()
 		return nil, o
@@ -192,6 +198,7 @@ type line struct {
 	reused bool // c was kept, and nothing was said over it since
 	handed bool // the first mail is handed over once the line stands: it is sent over c or not at all
 	slot   bool
+	ready  []*prepared // mails that were made before they were handed over
 }
 
 // open gives the line its connection.
@@ -225,6 +232,10 @@ func (l *line) Send(ctx context.Context, mails []message.Rendered) []message.Out
 
 // Close implements delivery.Line: the connection is kept for the next mail.
 func (l *line) Close() {
+	for _, p := range l.ready {
+		p.free()
+	}
+	l.ready = nil
 	if l.c != nil {
 		l.r.release(l.c, true)
 		l.c = nil
@@ -240,15 +251,10 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // one sends one mail.
 func (l *line) one(ctx context.Context, m *message.Rendered) message.Outcome {
-	buf := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= 1<<20 {
-			buffers.Put(buf)
-		}
-	}()
-	env, o, ok := l.r.prepare(ctx, m, buf)
-	if !ok {
-		return o
+	p := l.prepared(ctx, m)
+	defer p.free()
+	if !p.ok {
+		return p.refusal
 	}
 	for {
 		if o, ok := l.open(ctx); !ok {
@@ -256,7 +262,7 @@ func (l *line) one(ctx context.Context, m *message.Rendered) message.Outcome {
 		}
 		c, reused, handed := l.c, l.reused, l.handed
 		l.c, l.reused, l.handed = nil, false, false
-		o, alive := c.deliver(ctx, &env)
+		o, alive := c.deliver(ctx, &p.envelope)
 		// A connection that was kept may have been closed by the server in the
 		// meantime; nothing was taken, so another one may have the mail.
 		if reused && !c.answered && (o.Verdict == message.NotSent || o.Code == 421) && ctx.Err() == nil {
@@ -278,8 +284,43 @@ type envelope struct {
 	utf8     bool // an address needs SMTPUTF8
 }
 
-// prepare makes the bytes. What cannot be written is refused here, for good.
-func (r *Relay) prepare(ctx context.Context, m *message.Rendered, buf *[]byte) (envelope, message.Outcome, bool) {
+// prepared is a mail that can be sent, or what keeps it from being sent.
+type prepared struct {
+	envelope
+	id      id.Message
+	buf     *[]byte
+	refusal message.Outcome
+	ok      bool
+}
+
+// free gives the memory back.
+func (p *prepared) free() {
+	if p.buf != nil && cap(*p.buf) <= 1<<20 {
+		buffers.Put(p.buf)
+	}
+	p.buf = nil
+}
+
+// prepared takes a mail that was made before, or makes it now.
+func (l *line) prepared(ctx context.Context, m *message.Rendered) *prepared {
+	i := slices.IndexFunc(l.ready, func(p *prepared) bool { return p.id == m.ID })
+	if i < 0 {
+		return l.r.prepare(ctx, m)
+	}
+	p := l.ready[i]
+	l.ready = slices.Delete(l.ready, i, i+1)
+	return p
+}
+
+// prepare makes a mail.
+func (r *Relay) prepare(ctx context.Context, m *message.Rendered) *prepared {
+	p := &prepared{id: m.ID, buf: buffers.Get().(*[]byte)}
+	p.envelope, p.refusal, p.ok = r.write(ctx, m, p.buf)
+	return p
+}
+
+// write makes the bytes. What cannot be written is refused here, for good.
+func (r *Relay) write(ctx context.Context, m *message.Rendered, buf *[]byte) (envelope, message.Outcome, bool) {
 	refuse := func(err error) (envelope, message.Outcome, bool) {
 		o := message.Outcome{Verdict: message.Refused, Reason: fault.CodeOf(err)}
 		if o.Reason == "internal" {

@@ -204,7 +204,7 @@ func TestConnectStandsReadyBeforeTheMail(t *testing.T) {
 	s := sink(t, deliverytest.SinkConfig{})
 	r := relay(t, s.Addr(), func(c *smtprelay.Config) { c.Connections = 1 })
 	for i := range 2 {
-		l, o := r.Connect(t.Context())
+		l, o := r.Connect(t.Context(), nil)
 		if l == nil {
 			t.Fatalf("no connection: %s", o.Reason)
 		}
@@ -227,7 +227,7 @@ func TestConnectStandsReadyBeforeTheMail(t *testing.T) {
 	}
 	s.Close()
 	gone := relay(t, s.Addr(), nil)
-	if l, o := gone.Connect(t.Context()); l != nil || o.Verdict != message.NotSent || o.Reason != "provider_unreachable" {
+	if l, o := gone.Connect(t.Context(), nil); l != nil || o.Verdict != message.NotSent || o.Reason != "provider_unreachable" {
 		t.Errorf("a server that is not there: %v, %+v", l, o)
 	}
 }
