@@ -51,7 +51,7 @@ func readHeld(r pgx.Rows) (subject id.Hash, h consent.Held, err error) {
 	var state int16
 	var at pgtype.Int8
 	err = r.Scan(&who, &p, &state, &h.Seq, &h.Record, &at)
-	h.Purpose, h.State, h.At = purpose.Purpose(p), consent.State(state), instant(at) //nolint:gosec // It was written from one.
+	h.Purpose, h.State, h.At = purpose.Purpose(p), consent.State(state), instant(at)
 	return who.Bytes, h, fail(err)
 }
 
@@ -62,7 +62,7 @@ func (p *permissions) Ledger(subject id.Hash) (out []consent.Entry, err error) {
 		var state int16
 		var said, at pgtype.Int8
 		err := r.Scan(&e.Seq, &e.Record, &e.Kind, &purp, &state, &said, &at, &e.Method, &e.Source, &e.Evidence)
-		e.Purpose, e.State, e.Said, e.At = purpose.Purpose(purp), consent.State(state), instant(said), instant(at) //nolint:gosec // It was written from one.
+		e.Purpose, e.State, e.Said, e.At = purpose.Purpose(purp), consent.State(state), instant(said), instant(at)
 		out = append(out, e)
 		return fail(err)
 	}, "SELECT seq, record, kind, purpose, state, said, at, method, source, evidence FROM ledger WHERE subject = $1 ORDER BY seq", uuid(subject))

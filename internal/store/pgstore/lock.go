@@ -19,7 +19,11 @@ const lockKey = 0x726170706f7274
 
 // Lock takes the database for this process, or says that another has it.
 func Lock(ctx context.Context, c Config) (*DatabaseLock, error) {
-	conf, err := pgx.ParseConfig(c.URL)
+	address, err := safely(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, errAddress()
 	}

@@ -80,7 +80,7 @@ func (l *Log) Append(ctx context.Context, frames []eventlog.Frame) error {
 	var first, at []int64
 	var bodies [][]byte
 	for _, f := range frames {
-		lanes, counts = append(lanes, int32(f.Lane)), append(counts, int32(f.Count)) //nolint:gosec // A frame holds thousands at most.
+		lanes, counts = append(lanes, int32(f.Lane)), append(counts, int32(f.Count))
 		first, at, bodies = append(first, f.First), append(at, f.At.UnixMilli()), append(bodies, f.Body)
 	}
 	_, err := l.pool.Exec(ctx, "INSERT INTO frame SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bytea[])",

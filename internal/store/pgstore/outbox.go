@@ -99,8 +99,8 @@ func readMail(r pgx.Rows) (k rows.Kept, err error) {
 	if m.Intent, err = rows.ReadIntent(body); err != nil {
 		return k, err
 	}
-	m.ID, m.Person = mid.Bytes, id.Person(who)                                                  // It may have been given to another since.
-	m.State, m.LeaseEnds, m.NotBefore = message.State(state), instant(lease), rows.DueTime(due) //nolint:gosec // It was written from one.
+	m.ID, m.Person = mid.Bytes, id.Person(who) // It may have been given to another since.
+	m.State, m.LeaseEnds, m.NotBefore = message.State(state), instant(lease), rows.DueTime(due)
 	return k, nil
 }
 
@@ -252,7 +252,7 @@ func (s *mails) Story(m id.Message) (out []outbox.Step, err error) {
 		var state int16
 		var at pgtype.Int8
 		err := r.Scan(&step.Seq, &state, &at, &step.Reason, &step.Detail)
-		step.State, step.At = message.State(state), instant(at) //nolint:gosec // It was written from one.
+		step.State, step.At = message.State(state), instant(at)
 		out = append(out, step)
 		return fail(err)
 	}, `WITH RECURSIVE story(prev, n, state, at, reason, detail) AS (
@@ -306,7 +306,7 @@ func (s *mails) Counts() (map[message.State]int64, error) {
 		var what int16
 		var n int64
 		err := r.Scan(&what, &n)
-		out[message.State(what)] = n //nolint:gosec // It was written from one.
+		out[message.State(what)] = n
 		return fail(err)
 	}, "SELECT what, n FROM counter WHERE what > 0")
 	for state := message.Pending; state <= message.Resolved; state++ {

@@ -216,7 +216,7 @@ func mailColumnsOf(m map[id.Message]*standing) []any {
 		mail := &s.kept.Mail
 		ids, seq, who = append(ids, uuid(k)), append(seq, s.kept.Seq), append(who, int64(mail.Person))
 		class, state = append(class, int32(mail.Class)), append(state, int32(mail.State))
-		attempts = append(attempts, int32(min(mail.Attempts, 1<<30))) //nolint:gosec // It is bounded.
+		attempts = append(attempts, int32(min(mail.Attempts, 1<<30)))
 		token, lease, due = append(token, mail.Token), append(lease, millis(mail.LeaseEnds)), append(due, rows.DueMillis(mail.NotBefore))
 		messageID, duplicate = append(messageID, mail.MessageID), append(duplicate, mail.Duplicate)
 		length, story = append(length, s.kept.Steps), append(story, s.kept.Story)

@@ -46,7 +46,11 @@ const (
 
 // connect opens a pool of at most n connections that look into one schema.
 func connect(ctx context.Context, c Config, schema string, n int32) (*pgxpool.Pool, error) {
-	conf, err := pgxpool.ParseConfig(c.URL)
+	address, err := safely(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := pgxpool.ParseConfig(address)
 	if err != nil {
 		return nil, errAddress()
 	}
@@ -66,13 +70,6 @@ func connect(ctx context.Context, c Config, schema string, n int32) (*pgxpool.Po
 		return nil, fail(err)
 	}
 	return pool, nil
-}
-
-// errAddress leaves out the driver's text, which names the address and so maybe
-// a password.
-func errAddress() error {
-	return fault.New(fault.Invalid, "database_url",
-		"the database's address cannot be read; write postgres://USER@HOST:PORT/DATABASE")
 }
 
 func setMissing(p map[string]string, key, value string) {

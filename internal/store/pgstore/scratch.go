@@ -25,7 +25,11 @@ func Scratch(ctx context.Context, server, name string) (address string, drop fun
 }
 
 func admin(ctx context.Context, server, statement string) error {
-	conf, err := pgx.ParseConfig(server)
+	address, err := safely(server)
+	if err != nil {
+		return err
+	}
+	conf, err := pgx.ParseConfig(address)
 	if err != nil {
 		return errAddress()
 	}

@@ -62,7 +62,7 @@ func OpenState(ctx context.Context, c Config) (*State, error) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	if err = s.prepare(ctx); err == nil {
-		s.readers, err = connect(ctx, c, StateSchema, int32(min(c.Readers, 1000))) //nolint:gosec // It is at most 1,000.
+		s.readers, err = connect(ctx, c, StateSchema, int32(min(c.Readers, 1000)))
 	}
 	if err != nil {
 		s.writer.Close()

@@ -117,7 +117,7 @@ func readAside(r pgx.Rows) (a processor.Aside, err error) {
 	var lane int16
 	var at pgtype.Int8
 	err = r.Scan(&lane, &a.Pos, &at, &a.Code, &a.Error, &a.Body)
-	a.Lane, a.At = eventlog.Lane(lane), instant(at) //nolint:gosec // It was written from one.
+	a.Lane, a.At = eventlog.Lane(lane), instant(at)
 	return a, fail(err)
 }
 
