@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -98,14 +99,15 @@ func fail(err error) error {
 	}
 	var dial *pgconn.ConnectError
 	var wire net.Error
-	if errors.As(err, &dial) || errors.As(err, &wire) || pgconn.SafeToRetry(err) {
-		return unreachable(errors.Unwrap(err))
+	if errors.As(err, &dial) || errors.As(err, &wire) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || pgconn.SafeToRetry(err) {
+		return unreachable()
 	}
 	return fmt.Errorf("database: %w", err)
 }
 
-func unreachable(err error) error {
-	e := fault.Wrap(err, fault.Unavailable, "database_unreachable",
+// unreachable leaves the driver's text out, which names host and user.
+func unreachable() error {
+	e := fault.New(fault.Unavailable, "database_unreachable",
 		"the database cannot be reached; look whether PostgreSQL runs and accepts this address and user")
 	e.RetryAfter = 2 * time.Second
 	return e
