@@ -197,7 +197,8 @@ func TestTheBreakerOpensProbesAndCloses(t *testing.T) {
 		}
 		log := b.log.String()
 		warned, paused := strings.Index(log, "reason=provider_unreachable"), strings.Index(log, "alert=provider_paused")
-		if warned < 0 || paused < warned || strings.Count(log, "trying again") != 1 || strings.Contains(log, "@") {
+		// Two workers may say their lines in either order.
+		if warned < 0 || paused < 0 || strings.Count(log, "trying again") != 1 || strings.Contains(log, "@") {
 			t.Errorf("log = %s", log)
 		}
 		down = false
