@@ -119,7 +119,7 @@ func failSaid(pg *pgconn.PgError) error {
 	said := fmt.Errorf("SQLSTATE %s: %s", pg.Code, pg.Message)
 	switch pg.Code {
 	case "22012": // The commit counts the owner's row and divides by it.
-		return errLost()
+		return errNotOurs
 	case "2201F": // So do the updates of persons, with a root.
 		return fault.Wrap(said, fault.Internal, "person_missing", "somebody has no row to update")
 	case "53100":

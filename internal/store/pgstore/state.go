@@ -127,8 +127,11 @@ func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(st
 		return t.broken
 	}
 	err := t.commit()
-	if err != nil && t.committing && s.wasCommitted() { // Its answer was lost on the way.
+	switch {
+	case err != nil && t.committing && s.wasCommitted(): // Its answer was lost on the way.
 		err = nil
+	case errors.Is(err, errNotOurs):
+		err = s.whyNotOurs(ctx)
 	}
 	committed = err == nil
 	return err
@@ -225,8 +228,22 @@ func (s *State) stillOurs() statement {
 		SELECT 1 / count(*) FROM ours`, []any{s.commits + 1, s.name, s.commits}}
 }
 
-// errLost says that another process has taken the database over.
-func errLost() error {
+// errNotOurs is what the end of a transaction says whose count of commits the
+// owner's row does not hold.
+var errNotOurs = errors.New("the owner's row is not what this process left")
+
+// whyNotOurs tells a database that somebody else has taken from one that has
+// crashed and lost the commits that need not survive it. Whoever wrote them holds
+// things in memory that the database has never heard of, and must begin anew.
+func (s *State) whyNotOurs(ctx context.Context) error {
+	var name pgtype.UUID
+	if err := s.readers.QueryRow(ctx, "SELECT name FROM owner WHERE one = 1").Scan(&name); err != nil {
+		return s.failClosed(err)
+	}
+	if name == s.name {
+		return fault.New(fault.Conflict, store.CodeRewound,
+			"the database has crashed and taken its last commits back; start the server again: it walks the log from where the database stands, and nothing is lost")
+	}
 	return fault.New(fault.Conflict, "database_taken",
 		"another process has taken this database over: two servers were started on it. This one writes no more; stop it")
 }
