@@ -40,7 +40,7 @@ type State struct {
 
 // numbers are the highest that were given; the next row gets one more.
 type numbers struct {
-	person, relay, mail, step, ledger, merge, seen, reject int64
+	person, pack, relay, mail, step, ledger, merge, seen, reject int64
 
 	walked [2]int64 // position of each lane
 }
@@ -81,11 +81,11 @@ func (s *State) prepare(ctx context.Context) error {
 		return fail(err)
 	}
 	n := &s.next
-	return fail(s.writer.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(seq), 0) FROM relay),
+	return fail(s.writer.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(id), 0) FROM timeline), (SELECT coalesce(max(seq), 0) FROM relay),
 		(SELECT coalesce(max(seq), 0) FROM intent), (SELECT coalesce(max(seq), 0) FROM step), (SELECT coalesce(max(seq), 0) FROM ledger),
 		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject),
 		coalesce((SELECT pos FROM position WHERE lane = 0), 0), coalesce((SELECT pos FROM position WHERE lane = 1), 0)`).
-		Scan(&n.person, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1]))
+		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1]))
 }
 
 // Write runs fn in the one transaction that may write.
@@ -167,9 +167,14 @@ func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
 	if err != nil {
 		return s.failClosed(err)
 	}
-	defer c.Release()
 	t := &tx{ctx: ctx, c: c.Conn(), begin: []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}}
-	defer t.rollback()
+	defer func() {
+		// Nobody need wait for the end of a snapshot; Close does, for the connection.
+		go func() {
+			defer c.Release()
+			t.rollback()
+		}()
+	}()
 	return fn(t)
 }
 
