@@ -36,8 +36,9 @@ func lines(t *testing.T, f *Format, text string) []string {
 			out = append(out, fmt.Sprintf("%d bad: %v", l.Number, l.Err))
 			return nil
 		}
-		e := l.Event
-		out = append(out, fmt.Sprintf("%d %s %s %s %s %s %s %s", l.Number, e.MessageID, e.Type, e.Name, e.UserID, e.Email, e.Time.Format(time.RFC3339), e.Properties))
+		for _, e := range l.Events {
+			out = append(out, fmt.Sprintf("%d %s %s %s %s %s %s %s", l.Number, e.MessageID, e.Type, e.Name, e.UserID, e.Email, e.Time.Format(time.RFC3339), e.Properties))
+		}
 		return nil
 	})
 	if err != nil {

@@ -144,6 +144,8 @@ type Config struct {
 
 	// Import takes a batch of events into the bulk lane; nil: none are taken.
 	Import Importer
+	// ImportConsent takes permission that was given elsewhere; nil: none is taken.
+	ImportConsent ConsentImporter
 	// Duplicates counts mails that may have reached somebody twice. May be nil:
 	// then the status does not say.
 	Duplicates func(ctx context.Context) (int64, error)
@@ -215,6 +217,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/set-aside":                   {http.MethodGet: h.getAsides},
 		"/v1/set-aside/{lane}/{position}": {http.MethodGet: h.getAside},
 		"/v1/import/{source}":             {http.MethodPost: h.postImport},
+		"/v1/import/{source}/consent":     {http.MethodPost: h.postImportConsent},
 		"/v1/keys":                        {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
 		"/v1/keys/{id}":                   {http.MethodDelete: h.deleteKey},
 		"/v1/consent":                     {http.MethodPost: h.postConsent},
