@@ -1,0 +1,95 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// importMapping makes an event of a row of ten columns, two of them numbers and
+// one a condition for nothing but the speed.
+const importMapping = `format: csv
+types: {total: number, items: number, paid: boolean}
+event:
+  event: Product Viewed
+  user_id: "{{ customer }}"
+  email: "{{ mail | downcase }}"
+  message_id: "row-{{ order }}"
+  timestamp: "{{ at }}"
+  properties:
+    total: "{{ total }}"
+    items: "{{ items }}"
+    paid: "{{ paid }}"
+    country: "{{ country }}"
+    city: "{{ city }}"
+    coupon: "{{ coupon }}"
+`
+
+// importCSV runs `rapport import` of a file of ten columns against the server,
+// until every row is durable, and then until every row is walked.
+func importCSV(ctx context.Context, b *run) ([]Result, error) {
+	s, err := b.need(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, mapping := filepath.Join(s.dir, "orders.csv"), filepath.Join(s.dir, "orders.yaml")
+	if err := writeRows(file, b.Rows, b.People); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(mapping, []byte(importMapping), 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, b.Program, "import", "--url", s.address, "--map", mapping, "--source", "shop", "--json", file) //nolint:gosec // Our own program.
+	cmd.Env = append(os.Environ(), "RAPPORT_KEY="+s.manage)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	profiled := b.profile(ctx, s, "import-csv", b.Duration)
+	before, began := s.usage(), time.Now()
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, errs.Bytes())
+	}
+	took := time.Since(began)
+	var sum struct{ Lines, Accepted int64 }
+	if err := json.Unmarshal(out.Bytes(), &sum); err != nil {
+		return nil, fmt.Errorf("read what was imported: %w", err)
+	}
+	if sum.Accepted != int64(b.Rows) {
+		return nil, fmt.Errorf("%d of %d rows were accepted", sum.Accepted, b.Rows)
+	}
+	client := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	durable := Result{
+		Name: "rapport import, CSV of 10 columns, durable", Items: sum.Accepted, Rate: float64(sum.Accepted) / took.Seconds(),
+		Note: fmt.Sprintf("the command itself took %.1f µs of CPU a row", float64(client.Microseconds())/float64(b.Rows)),
+	}
+	s.measure(&durable, before, sum.Accepted)
+	err = s.settle(ctx)
+	walked := Result{Name: "the same until it is walked", Items: sum.Accepted, Rate: float64(sum.Accepted) / time.Since(began).Seconds()}
+	s.measure(&walked, before, sum.Accepted)
+	return []Result{durable, walked}, errors.Join(err, profiled())
+}
+
+// writeRows makes a file of so many rows about so many people.
+func writeRows(path string, rows, people int) (err error) {
+	f, err := os.Create(path) //nolint:gosec // In a folder of our own.
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := bufio.NewWriterSize(f, 1<<20)
+	_, _ = w.WriteString("order,at,customer,mail,total,items,paid,country,city,coupon\n") // bufio keeps the first error for Flush.
+	base := time.Now().UTC().AddDate(0, 0, -1)
+	cities := []string{"Ulm", "Lyon", "Graz", "Bergen", "Porto"}
+	for i := range rows {
+		who := i * 7919 % people
+		_, _ = fmt.Fprintf(w, "%d,%s,user-%07d,User%d@shop.example,%d.%02d,%d,%s,%s,%s,\"SPRING, %d\"\n", i, base.Add(time.Duration(i)*time.Millisecond).Format(time.DateTime),
+			who, who, i%200, i%100, i%9, []string{"yes", "no"}[i%2], []string{"DE", "FR"}[i%2], cities[i%len(cities)], i%10) // As above.
+	}
+	return w.Flush()
+}
