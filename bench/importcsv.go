@@ -69,7 +69,7 @@ func importCSV(ctx context.Context, b *run) ([]Result, error) {
 }
 
 func (b *run) importFile(ctx context.Context, s *server, name, file, mapping string) ([]Result, error) {
-	cmd := exec.CommandContext(ctx, b.Program, "import", "--url", s.address, "--map", mapping, "--source", "shop", "--json", file) //nolint:gosec // Our own program.
+	cmd := exec.CommandContext(ctx, b.Program, "import", "--url", s.address, "--map", mapping, "--source", "shop", "--json", file)
 	cmd.Env = append(os.Environ(), "RAPPORT_KEY="+s.manage)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -100,7 +100,7 @@ func (b *run) importFile(ctx context.Context, s *server, name, file, mapping str
 
 // writeRows makes a file of so many rows about so many people.
 func writeRows(path string, rows, people, step int) (err error) {
-	f, err := os.Create(path) //nolint:gosec // In a folder of our own.
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}

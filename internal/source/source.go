@@ -7,6 +7,8 @@ package source
 
 import (
 	"time"
+
+	"rapport/internal/purpose"
 )
 
 // The formats of files.
@@ -91,6 +93,15 @@ func (f *Format) NamesMessages() bool {
 		}
 	}
 	return len(f.consents) == 0
+}
+
+// Purposes lists the purposes that lines may speak of.
+func (f *Format) Purposes() []purpose.Purpose {
+	var out []purpose.Purpose
+	for i := range f.consents {
+		out = append(out, f.consents[i].purpose)
+	}
+	return out
 }
 
 // Consents tells whether lines may speak of permission.
