@@ -130,6 +130,11 @@ func newRoot(c *console) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	root.InitDefaultCompletionCmd()
+	if shells, _, err := root.Find([]string{"completion"}); err == nil {
+		shells.GroupID = "begin"
+	}
+	c.completions(root)
 	return strict(root)
 }
 
