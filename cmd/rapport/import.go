@@ -30,6 +30,7 @@ import (
 type importFlags struct {
 	folder, source   string
 	name             string
+	database         string
 	simulate, digest bool
 	keep             bool
 }
@@ -55,7 +56,9 @@ It fails when nothing was taken because every line is bad or was rejected.
 
 With --simulate nothing is sent to a server: the events are played back in order
 of their time, in a data folder of its own, on business time, with everything
-that becomes due in between, and the mails are counted instead of delivered.`,
+that becomes due in between, and the mails are counted instead of delivered. Log and
+state are files of that folder, or, with --database, in a PostgreSQL database
+that must be empty; both count alike.`,
 		Example: `  rapport import --config shop --source orders orders.csv
   rapport import --simulate --config examples/cdnow --digest cdnow-master.txt.gz`,
 		Args: cobra.ExactArgs(1),
@@ -72,6 +75,7 @@ that becomes due in between, and the mails are counted instead of delivered.`,
 	f.StringVar(&fl.name, "name", "", "for standard input: what makes its message ids differ from those of other input")
 	f.BoolVar(&fl.simulate, "simulate", false, "play the file back on business time instead of sending it")
 	f.BoolVar(&fl.digest, "digest", false, "with --simulate: print the digest of who got which journey's mail on which day")
+	f.StringVar(&fl.database, "database", "", "with --simulate: an empty PostgreSQL database for log and state, instead of files")
 	f.BoolVar(&fl.keep, "keep", false, "with --simulate: keep the data folder that was made and say where it is")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err) // The flag is defined two lines above.
@@ -211,7 +215,7 @@ func (c *console) simulate(ctx context.Context, fl importFlags, config *project.
 		return err
 	}
 	first := time.Date(1970, 1, 2, 0, 0, 0, 0, time.UTC)
-	house, err := app.Open(ctx, app.Options{Data: dir, Clock: app.NewClock(first, 0), Logger: logger, Secrets: c.secrets(fl.folder)}, config)
+	house, err := app.Open(ctx, app.Options{Data: dir, Database: fl.database, Clock: app.NewClock(first, 0), Logger: logger, Secrets: c.secrets(fl.folder)}, config)
 	if err != nil {
 		return err
 	}
