@@ -37,12 +37,12 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	t.Run("files", func(t *testing.T) {
 		t.Parallel()
-		scripts(t, func(*testscript.Env) error { return nil })
+		scripts(t, "files", func(*testscript.Env) error { return nil })
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		pgtest.Database(t) // A cluster that cannot be started fails here and not in each script.
-		scripts(t, func(e *testscript.Env) error {
+		scripts(t, "postgres", func(e *testscript.Env) error {
 			address, err := pgtest.Create(context.Background())
 			e.Setenv("RAPPORT_DATABASE", address)
 			return err
@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-func scripts(t *testing.T, setup func(*testscript.Env) error) {
+func scripts(t *testing.T, store string, setup func(*testscript.Env) error) {
 	t.Helper()
 	cdnow, err := filepath.Abs("../../examples/cdnow")
 	if err != nil {
@@ -66,6 +66,8 @@ func scripts(t *testing.T, setup func(*testscript.Env) error) {
 			e.Setenv("CDNOW", cdnow)
 			return setup(e)
 		},
+		// [files] and [postgres] mark what can be so on one store only.
+		Condition: func(name string) (bool, error) { return name == store, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
 		},
