@@ -26,6 +26,7 @@ type importFlags struct {
 	folder, source   string
 	mapping          string
 	name             string
+	database         string
 	simulate, digest bool
 	keep             bool
 	dry              bool
@@ -71,7 +72,9 @@ become.
 
 With --simulate nothing is sent to a server: the events are played back in order
 of their time, in a data folder of its own, on business time, with everything
-that becomes due in between, and the mails are counted instead of delivered.`,
+that becomes due in between, and the mails are counted instead of delivered. Log and
+state are files of that folder, or, with --database, in a PostgreSQL database
+that must be empty; both count alike.`,
 		Example: `  rapport import --config shop --source orders orders.csv
   rapport import --map people.yaml --source crm --dry-run people.csv.gz
   rapport import --simulate --config examples/cdnow --digest cdnow-master.txt.gz`,
@@ -103,6 +106,7 @@ that becomes due in between, and the mails are counted instead of delivered.`,
 	f.BoolVar(&fl.restart, "restart", false, "begin with the first line, also where an earlier import was interrupted")
 	f.BoolVar(&fl.simulate, "simulate", false, "play the file back on business time instead of sending it")
 	f.BoolVar(&fl.digest, "digest", false, "with --simulate: print the digest of who got which journey's mail on which day")
+	f.StringVar(&fl.database, "database", "", "with --simulate: an empty PostgreSQL database for log and state, instead of files")
 	f.BoolVar(&fl.keep, "keep", false, "with --simulate: keep the data folder that was made and say where it is")
 	return cmd
 }
