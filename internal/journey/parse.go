@@ -121,7 +121,7 @@ func digest(n *yaml.Node) [sha256.Size]byte {
 func (p *parser) definition(n *yaml.Node) {
 	d := p.def
 	f := p.fields(n, "a journey", "description", "trigger", "purpose", "class", "valid_for", "provider", "status",
-		"reentry", "key", "include_existing", "max_trigger_age", "exit_when", "steps")
+		"reentry", "key", "include_existing", "max_trigger_age", "exit_when", "on_change", "steps")
 	if f == nil {
 		return
 	}
@@ -153,6 +153,7 @@ func (p *parser) definition(n *yaml.Node) {
 		}
 	}
 	p.include(f["include_existing"])
+	p.onChange(f["on_change"])
 	d.maxAge = defaultAge
 	if a := f["max_trigger_age"]; a != nil {
 		d.maxAge, d.aged = p.duration(a, "max_trigger_age"), true
@@ -235,6 +236,18 @@ func (p *parser) reentry(n *yaml.Node) {
 		d.reentry = Always
 	default:
 		p.fail(n, "once, always, or every: 7d", "reentry %q is unknown", cut(n.Value, MaxName))
+	}
+}
+
+func (p *parser) onChange(n *yaml.Node) {
+	switch s := p.text(n, "on_change"); s {
+	case "", "stay":
+	case "move":
+		p.def.change = MoveOnChange
+	case "exit":
+		p.def.change = ExitOnChange
+	default:
+		p.fail(n, "stay, move or exit", "on_change %q is unknown", cut(s, MaxName))
 	}
 }
 

@@ -199,6 +199,13 @@ func (w *world) play(line string, order []string, sections map[string]string) {
 			w.t.Fatal(err)
 		}
 		w.apply(v, order, sections)
+		for _, name := range slices.Sorted(maps.Keys(w.people)) {
+			x := w.people[name]
+			x.turn.Begin(x, &x.state, now)
+			w.catalog.Change(&x.turn)
+			x.settle(now)
+			x.time(now)
+		}
 	case "merge":
 		w.merge(rest, who, now)
 	case "live":

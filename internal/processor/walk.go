@@ -383,6 +383,11 @@ func (w *Walker) bring(f *figure, now int64) error {
 	f.prof.Version = w.version.Number
 	w.set.touch(f)
 	w.subject.f, w.subject.props = f, nil
+	w.turn.Begin(&w.subject, &f.jour, now)
+	w.version.Journeys.Change(&w.turn)
+	if err := w.effects(f, now); err != nil {
+		return err
+	}
 	if err := w.everySegment(f, now, true, "configuration"); err != nil {
 		return err
 	}
