@@ -48,7 +48,7 @@ func journeyCommand(c *console) *cobra.Command {
 			return show(cmd.Context(), c, path("journeys", args[0], "explain"), q, c.journeyStory)
 		},
 	}
-	cmd.AddCommand(list, explain, journeyTestCommand(c))
+	cmd.AddCommand(list, explain, journeyTestCommand(c), journeyTriggerCommand(c))
 	return cmd
 }
 

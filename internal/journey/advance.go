@@ -22,7 +22,7 @@ func (c *Catalog) OnEvent(t *Turn, ev *Event) {
 	if ev.Type == event.Outcome && len(t.State.Records) > 0 {
 		c.outcome(t, ev.Name)
 	}
-	if len(t.State.Places) > 0 {
+	if len(t.State.Places) > 0 && ev.Type != event.Trigger {
 		for i := range t.State.Places {
 			c.meet(t, &t.State.Places[i], ev)
 		}
@@ -44,6 +44,12 @@ func (c *Catalog) OnTime(t *Turn) {
 			if due := p.due(); due <= t.Now && (next == nil || due < next.due()) {
 				next = p
 			}
+		}
+		if i := t.State.dueDate(t.Now); i >= 0 && (next == nil || t.State.Dates[i].Fire < next.due()) {
+			if c.begin(t, i); t.Again {
+				return
+			}
+			continue
 		}
 		if next == nil {
 			return

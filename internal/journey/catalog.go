@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"rapport/internal/event"
 	"rapport/internal/rule"
 )
 
@@ -16,6 +17,8 @@ type Catalog struct {
 	events map[string][]*flow // those that newcomers enter, by the event that begins them
 	enters map[string][]*flow // by the segment that is entered
 	leaves map[string][]*flow // by the segment that is left
+	asked  map[string][]*flow // by their own name, those that a request begins
+	dates  []*flow            // those that a date begins, by name
 	names  []string           // of the journeys that newcomers enter, sorted
 	zone   *time.Location     // of the workspace; nil: UTC
 }
@@ -99,6 +102,7 @@ func (c *Catalog) In(zone *time.Location) *Catalog {
 
 func (c *Catalog) index() {
 	c.events, c.enters, c.leaves = map[string][]*flow{}, map[string][]*flow{}, map[string][]*flow{}
+	c.asked, c.dates = map[string][]*flow{}, nil
 	c.names = c.names[:0]
 	for name, versions := range c.flows {
 		if versions[len(versions)-1].current {
@@ -117,6 +121,12 @@ func (c *Catalog) index() {
 			index = c.enters
 		case OnLeave:
 			index = c.leaves
+		case OnDate:
+			c.dates = append(c.dates, f)
+			continue
+		case OnRequest:
+			c.asked[name] = []*flow{f}
+			continue
 		}
 		index[f.trigger.name] = append(index[f.trigger.name], f)
 	}
@@ -215,6 +225,9 @@ func (c *Catalog) union() (set []rule.Tally, err error) {
 func (c *Catalog) Begins(ev *Event) bool { return len(c.triggers(ev)) > 0 }
 
 func (c *Catalog) triggers(ev *Event) []*flow {
+	if ev.Type == event.Trigger {
+		return c.asked[ev.Name]
+	}
 	if ev.Segment == "" {
 		return c.events[ev.Name]
 	}

@@ -150,6 +150,10 @@ func (t *Turn) explainEntry(f *flow) Explanation {
 
 func (t *Turn) explainTrigger(f *flow, p *Place) Explanation {
 	switch name := strconv.Quote(f.trigger.name); f.trigger.kind {
+	case OnDate:
+		return t.explainDate(f)
+	case OnRequest:
+		return Explanation{Text: "trigger by a request", Answer: Fact, Seen: "POST /v1/journeys/" + f.name + "/trigger"}
 	case OnEnter, OnLeave:
 		verb := "enters"
 		if f.trigger.kind == OnLeave {

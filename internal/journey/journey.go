@@ -76,6 +76,8 @@ const (
 	OnNamedEvent TriggerKind = 1 // an event of a name
 	OnEnter      TriggerKind = 2 // entering a segment
 	OnLeave      TriggerKind = 3 // leaving a segment
+	OnDate       TriggerKind = 4 // a date in a trait
+	OnRequest    TriggerKind = 5 // a request through the API
 )
 
 // The names under which a segment's entries and exits come in.
@@ -144,6 +146,7 @@ type trigger struct {
 	name  string // the event's or the segment's
 	where *rule.Where
 	rule  *rule.Rule
+	date  *dateSpec
 	ever  *rule.Rule // that the event ever came, to explain with; nil for a segment
 	fits  *rule.Rule // that one ever came that where fits; nil without where
 }

@@ -13,6 +13,7 @@ import (
 type State struct {
 	Places  []Place  // where the person is inside, in order of entry
 	Records []Record // what is remembered of each journey, sorted by name
+	Dates   []Dated  // when dates begin journeys, sorted by name
 }
 
 // Place is one stay in a journey that has not ended.
@@ -168,13 +169,16 @@ func (n *Note) Said() string {
 }
 
 // Empty tells whether the person never met a journey.
-func (s *State) Empty() bool { return len(s.Places) == 0 && len(s.Records) == 0 }
+func (s *State) Empty() bool { return len(s.Places) == 0 && len(s.Records) == 0 && len(s.Dates) == 0 }
 
 // NextDue gives the earliest instant at which OnTime has something to do, or Never.
 func (s *State) NextDue() int64 {
 	due := Never
 	for i := range s.Places {
 		due = min(due, s.Places[i].due())
+	}
+	for i := range s.Dates {
+		due = min(due, s.Dates[i].Fire)
 	}
 	return due
 }

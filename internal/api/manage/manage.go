@@ -70,6 +70,7 @@ type Reader interface {
 	Segments(ctx context.Context) ([]explain.SegmentSize, error)
 	Segment(ctx context.Context, name string, who id.Person) (*explain.Segment, error)
 	Journeys() []explain.JourneyLine
+	TakesRequests(journey string) (known, takes bool)
 	Journey(ctx context.Context, name string, who id.Person) (*explain.Journey, error)
 	Message(ctx context.Context, m id.Message) (*explain.MailStory, error)
 	Mails(ctx context.Context, who id.Person, limit int) ([]explain.Mail, error)
@@ -209,6 +210,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/segments/{name}/explain":     {http.MethodGet: h.explainSegment},
 		"/v1/journeys":                    {http.MethodGet: h.getJourneys},
 		"/v1/journeys/{name}/explain":     {http.MethodGet: h.explainJourney},
+		"/v1/journeys/{name}/trigger":     {http.MethodPost: h.postTrigger},
 		"/v1/messages":                    {http.MethodGet: h.getMessages},
 		"/v1/messages/{id}":               {http.MethodGet: h.getMessage},
 		"/v1/rejected":                    {http.MethodGet: h.getRejects},
