@@ -120,8 +120,8 @@ func (h *House) Proceed(ctx context.Context, at time.Time) (time.Time, error) {
 		next, rings = ring, true
 	}
 	err = h.state.Read(ctx, func(tx store.Tx) error {
-		owed, ok, err := tx.Outbox().NextOwed()
-		if ok && owed.After(h.clock.Now()) && owed.Before(next) {
+		owed, ok, err := tx.Outbox().NextOwed(h.clock.Now())
+		if ok && owed.Before(next) {
 			next, rings = owed, false
 		}
 		return err

@@ -129,15 +129,15 @@ func span(s string) (time.Duration, error) {
 		if i < 1 || i > 6 {
 			return 0, bad
 		}
-		n := time.Duration(0)
+		n := int64(0)
 		for _, c := range rest[:i] {
 			if c < '0' || c > '9' {
 				return 0, bad
 			}
-			n = 10*n + time.Duration(c-'0')
+			n = 10*n + int64(c-'0')
 		}
 		unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[rest[i]]
-		sum += n * unit
+		sum += unit * time.Duration(n)
 		if rest = rest[i+1:]; sum > MaxSpan {
 			return 0, fmt.Errorf("%q is longer than 3660d (MaxSpan)", cut(s))
 		}

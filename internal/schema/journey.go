@@ -6,6 +6,15 @@ var looked = oneOf(eventLooked, keys(must(key("any", list(oneOf(eventLooked, rul
 var eventLooked = keys(
 	must(key("event", text, "the name of an event")),
 	key("where", where, "only with such properties"),
+	key("same", text, "only with the same value of this property as the trigger"),
+)
+
+var weekdays = oneOrMore(word("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+
+var window = keys(
+	must(key("from", text, "when it opens, such as \"09:00\", on the person's clock")),
+	must(key("to", text, "when it closes; before from: on the next day")),
+	otherwise("days", weekdays, "every day", "the days on which it opens"),
 )
 
 var steps = (&Type{Kind: List}).as("steps")
@@ -27,11 +36,15 @@ var sendStep = keys(
 	otherwise("class", classes, "the journey's", "the class of the mail"),
 	otherwise("provider", text, "the journey's", "the way out"),
 	otherwise("valid_for", duration, "the journey's", "after so long the mail is not worth sending any more"),
+	key("window", window, "the hours in which it may leave"),
 	onFailure,
 ).as("send")
 
 var waitStep = keys(
-	must(key("wait", oneOf(duration, keys(must(key("until", oneOf(anything, until), "a day or an instant, or the date in a trait or property")))), "a while, or until a date")),
+	must(key("wait", oneOf(duration, keys(
+		key("until", oneOf(anything, until), "a day or an instant, the date in a trait or property, or a time of day"),
+		key("window", window, "until such hours: there is no wait inside them"),
+	)), "a while, or until a date")),
 	stepID, onFailure,
 ).as("wait")
 
@@ -40,6 +53,8 @@ var until = keys(
 	key("property", text, "the property of the trigger with the date"),
 	key("before", duration, "so long before it"),
 	key("after", duration, "so long after it"),
+	key("time", text, "the next time the person's clock shows it, such as \"07:30\""),
+	otherwise("days", weekdays, "every day", "with time: the days that count"),
 )
 
 var waitForStep = keys(
@@ -50,6 +65,7 @@ var waitForStep = keys(
 var waitFor = keys(
 	key("event", text, "the name of an event"),
 	key("where", where, "only with such properties"),
+	key("same", text, "only with the same value of this property as the trigger"),
 	key("rule", rule, "what must hold"),
 	key("any", list(oneOf(eventLooked, rule)), "one of these"),
 	must(key("timeout", duration, "nobody waits longer")),
@@ -78,6 +94,14 @@ func init() { // Steps contain steps.
 	steps.Item = oneOf(word("stop"), sendStep, waitStep, waitForStep, ifStep, setStep, stopStep)
 }
 
+var dated = keys(
+	must(key("trait", text, "the trait with the date")),
+	key("before", duration, "so long before it"),
+	key("after", duration, "so long after it"),
+	key("at", text, "at this time of day, such as \"09:00\", on the person's clock"),
+	otherwise("yearly", truth, "false", "every year again"),
+)
+
 var journey = keys(
 	key("description", text, "what a colleague should know"),
 	must(key("trigger", keys(
@@ -85,8 +109,10 @@ var journey = keys(
 		key("where", where, "only with such properties"),
 		key("enters", text, "the person comes into this segment"),
 		key("leaves", text, "the person goes out of this segment"),
+		key("date", dated, "the date in a trait comes"),
+		key("api", truth, "true: somebody asks for it"),
 		key("if", rule, "what must hold at that moment"),
-	), "what begins it: one of event, enters, leaves")),
+	), "what begins it: one of event, enters, leaves, date, api")),
 	must(key("purpose", text, "nobody enters without permission for it")),
 	otherwise("class", classTwo, "triggered", "triggered (marketing), or transactional, which no mail can be that people may say no to"),
 	key("valid_for", duration, "after so long a mail is not worth sending any more"),
@@ -97,5 +123,6 @@ var journey = keys(
 	otherwise("include_existing", truth, "false", "whoever is in the segment already enters too"),
 	otherwise("max_trigger_age", duration, "1h", "an older trigger begins nothing"),
 	key("exit_when", looked, "an event, a rule, or any of several: looked for at any moment"),
+	otherwise("on_change", word("stay", "move", "exit"), "stay", "what a new version means for whoever is inside"),
 	must(key("steps", steps, "what happens, in order")),
 )
