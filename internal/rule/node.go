@@ -77,12 +77,13 @@ func (n *node) seal() {
 		n.usesNow = n.did.within > 0 || n.did.before > 0
 		n.cost = 2
 		if n.did.where != nil {
-			n.cost += len(n.did.where.terms)
+			n.cost += weight(n.did.where.terms)
 		}
 		n.did.id = tallyID(n.did.event, n.did.where)
 	case kindTrait, kindProperty:
 		n.terms = sortComparisons(n.terms)
-		n.cost = 1 + len(n.terms)
+		n.cost = 1 + weight(n.terms)
+		n.usesNow = slices.ContainsFunc(n.terms, func(c comparison) bool { return c.op.isRelative() })
 	case kindSegment:
 		n.cost = 1
 	}
@@ -103,9 +104,11 @@ func (n *node) eval(s Subject, at At) (bool, int64) {
 	case kindDid:
 		return n.did.eval(s, at)
 	case kindTrait:
-		return n.evalTerms(s.Trait(n.terms[0].path))
+		raw, ok := s.Trait(n.terms[0].path)
+		return n.evalTerms(raw, ok, at.Now)
 	case kindProperty:
-		return n.evalTerms(s.Property(n.terms[0].path))
+		raw, ok := s.Property(n.terms[0].path)
+		return n.evalTerms(raw, ok, at.Now)
 	}
 	return s.Member(n.segment), Never
 }
@@ -152,13 +155,42 @@ func (n *node) evalAny(s Subject, at At) (bool, int64) {
 	return truth, until
 }
 
-func (n *node) evalTerms(raw []byte, ok bool) (bool, int64) {
+// evalTerms is evalAll for the comparisons of one value.
+func (n *node) evalTerms(raw []byte, ok bool, now int64) (bool, int64) {
+	if !n.usesNow {
+		for i := range n.terms {
+			if !n.terms[i].match(raw, ok) {
+				return false, Never
+			}
+		}
+		return true, Never
+	}
+	truth, until := true, Never
 	for i := range n.terms {
-		if !n.terms[i].match(raw, ok) {
+		t, u := false, Never
+		if c := &n.terms[i]; c.op.isRelative() {
+			t, u = c.matchNow(raw, ok, now)
+		} else {
+			t = c.match(raw, ok)
+		}
+		if truth, until = both(truth, until, t, u); !truth && until == Never {
 			return false, Never
 		}
 	}
-	return true, Never
+	return truth, until
+}
+
+// both joins two answers of which both must be true.
+func both(truth bool, until int64, t bool, u int64) (bool, int64) {
+	switch {
+	case truth && t:
+		return true, min(until, u)
+	case truth:
+		return false, u
+	case t:
+		return false, until
+	}
+	return false, max(until, u)
 }
 
 // eval counts. An event at e is in the window while e > now-within, so it leaves

@@ -61,6 +61,7 @@ type parser struct {
 	ctx      Context
 	problems []Problem
 	nodes    int
+	inner    int // how many lists of properties the reading stands in: there is no now there
 }
 
 // add notes a problem where n stands.
@@ -119,12 +120,6 @@ func (p *parser) entries(n *yaml.Node) []entry {
 	}
 	return list
 }
-
-// the words that make a condition, and what may stand beside each.
-var (
-	mainWords = []string{"all", "any", "not", "did", "trait", "property", "in_segment"}
-	didWords  = []string{"count", "within", "before", "since", "where"}
-)
 
 // condition reads one condition.
 func (p *parser) condition(n *yaml.Node, depth int) (node, bool) {
