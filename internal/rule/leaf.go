@@ -30,6 +30,10 @@ func (p *parser) did(e entry, rest []entry) (node, bool) {
 			d.since = p.since(r)
 		case "where":
 			d.where = p.where(r.key, r.value)
+		case "sum", "avg", "min", "max", "first", "last":
+			if m, ok := p.measure(r); ok {
+				d.measures = append(d.measures, m)
+			}
 		default:
 			other = append(other, r)
 		}

@@ -25,6 +25,7 @@ type question struct {
 	within   int64
 	before   int64
 	since    bool
+	measures []gauge
 	tests    []test // of trait and property, or the where of did
 }
 
@@ -61,6 +62,7 @@ func (q *question) holds(w *naive, at At) bool {
 		return allTests(w.props, q.tests)
 	}
 	n := 0
+	var counted []happening
 	for _, h := range w.history {
 		ok := h.name == q.name && h.at <= at.Now && allTests(decode(h.props), q.tests)
 		ok = ok && (q.within == 0 || h.at > at.Now-q.within)
@@ -68,6 +70,12 @@ func (q *question) holds(w *naive, at At) bool {
 		ok = ok && (!q.since || h.at > at.Since)
 		if ok {
 			n++
+			counted = append(counted, h)
+		}
+	}
+	for _, g := range q.measures {
+		if !g.holds(counted) {
+			return false
 		}
 	}
 	return n >= q.min && (q.max < 0 || n <= q.max)
@@ -198,6 +206,9 @@ func texts(v, arg any, f func(s, part string) bool) bool {
 func naiveFold(v any) any {
 	switch x := v.(type) {
 	case string:
+		if _, isDate := naiveDate(x); isDate {
+			return x // Its letters are no words.
+		}
 		return strings.ToLower(strings.ToUpper(x))
 	case []any:
 		var list []any
@@ -409,6 +420,11 @@ func drawDid(t *rapid.T) question {
 	if rapid.IntRange(0, 2).Draw(t, "filtered") == 0 {
 		q.tests = drawTests(t, 1, 2, false)
 	}
+	for i, word := range []string{"sum", "avg", "min", "max", "first", "last"} {
+		if rapid.IntRange(0, 5).Draw(t, "measured") == i {
+			q.measures = append(q.measures, drawGauge(t, word))
+		}
+	}
 	return q
 }
 
@@ -462,6 +478,9 @@ func (q *question) yaml(t *rapid.T) string {
 			list = append(list, "{'"+x.path+"': {"+x.yaml()+foldWord(x)+"}}")
 		}
 		s += ", where: [" + strings.Join(list, ", ") + "]"
+	}
+	for _, g := range q.measures {
+		s += ", " + g.word + ": {property: '" + g.test.path + "', " + g.test.yaml() + foldWord(g.test) + "}"
 	}
 	return s + "}"
 }

@@ -44,14 +44,15 @@ const unlimited = math.MaxInt
 
 // did counts events.
 type did struct {
-	id     uint32
-	event  string
-	where  *Where
-	least  int   // at least so many
-	most   int   // at most so many, or unlimited
-	within int64 // milliseconds, 0: ever
-	before int64 // milliseconds, 0: until now
-	since  bool  // only what is later than the trigger
+	id       uint32
+	event    string
+	where    *Where
+	least    int       // at least so many
+	most     int       // at most so many, or unlimited
+	within   int64     // milliseconds, 0: ever
+	before   int64     // milliseconds, 0: until now
+	since    bool      // only what is later than the trigger
+	measures []measure // in order of their words
 }
 
 // seal completes a node whose parts are all there: its text, cost and order.
@@ -79,7 +80,12 @@ func (n *node) seal() {
 		if n.did.where != nil {
 			n.cost += weight(n.did.where.terms)
 		}
-		n.did.id = tallyID(n.did.event, n.did.where)
+		n.did.id = tallyID(n.did.event, n.did.where, "")
+		slices.SortFunc(n.did.measures, func(a, b measure) int { return cmp.Compare(a.word, b.word) })
+		for i := range n.did.measures {
+			n.did.measures[i].measured(&n.did)
+			n.cost += 4 + weight(n.did.measures[i].terms)
+		}
 	case kindTrait, kindProperty:
 		n.terms = sortComparisons(n.terms)
 		n.cost = 1 + weight(n.terms)
@@ -193,9 +199,22 @@ func both(truth bool, until int64, t bool, u int64) (bool, int64) {
 	return false, max(until, u)
 }
 
-// eval counts. An event at e is in the window while e > now-within, so it leaves
-// at e+within.
+// eval counts and measures.
 func (d *did) eval(s Subject, at At) (bool, int64) {
+	truth, until := d.evalCount(s, at)
+	for i := range d.measures {
+		if !truth && until == Never {
+			return false, Never
+		}
+		t, u := d.measures[i].eval(d, s, at)
+		truth, until = both(truth, until, t, u)
+	}
+	return truth, until
+}
+
+// evalCount counts. An event at e is in the window while e > now-within, so it leaves
+// at e+within.
+func (d *did) evalCount(s Subject, at At) (bool, int64) {
 	st, ok := s.Tally(d.id)
 	if !ok || st.Count <= 0 {
 		return d.least == 0, Never
@@ -316,8 +335,11 @@ func (d *did) tally() Tally {
 }
 
 // tallyID is 32 bits of a hash of what is counted.
-func tallyID(event string, where *Where) uint32 {
-	sum := sha256.Sum256([]byte(quoteText(event) + " " + where.String()))
+func tallyID(event string, where *Where, what string) uint32 {
+	if what != "" {
+		what = " " + what
+	}
+	sum := sha256.Sum256([]byte(quoteText(event) + " " + where.String() + what))
 	if id := binary.BigEndian.Uint32(sum[:]); id != 0 {
 		return id
 	}

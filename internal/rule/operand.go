@@ -138,6 +138,7 @@ var synonyms = map[string]string{
 	"attribute": "trait", "field": "trait", "user": "trait", "traits": "trait", "properties": "property",
 	"times": "count", "at_least": "min", "atleast": "min", "atmost": "max", "minimum": "min", "maximum": "max", "at_most": "max", "exact": "exactly",
 	"last": "within", "in_last": "within", "during": "within", "ago": "before", "after": "since",
+	"total": "sum", "average": "avg", "mean": "avg", "lowest": "min", "highest": "max", "earliest": "first", "latest": "last", "newest": "last",
 	"range": "between", "regex": "matches", "regexp": "matches", "match": "matches", "like": "matches", "not_includes": "not_contains", "does_not_contain": "not_contains",
 	"is_ci": "ignore_case", "case_insensitive": "ignore_case", "overlaps": "any_of", "contains_any": "any_of", "contains_all": "all_of", "contains_none": "none_of",
 	"empty": "is_empty", "blank": "is_empty", "email": "is_email", "at_domain": "domain", "some_item": "any_item", "none_item": "no_item", "every_item": "all_items",

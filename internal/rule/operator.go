@@ -42,7 +42,7 @@ const (
 // are made from it.
 type Operator struct {
 	Name  string
-	Group string // condition, did or comparison
+	Group string // condition, did, measure or comparison
 	Value string // the shape of what is written behind it
 	Note  string // what it says, in one line
 }
@@ -115,6 +115,12 @@ var besideDid = [...]Operator{
 	{"before", "did", "duration", "only events that lie at least so far back"},
 	{"since", "did", "trigger", "only events later than the trigger; only in journeys"},
 	{"where", "did", "properties with comparisons", "only events whose properties compare as asked"},
+	{"sum", "measure", "property with comparisons of numbers", "the sum of the property over these events"},
+	{"avg", "measure", "property with comparisons of numbers", "the mean of the property over these events"},
+	{"min", "measure", "property with comparisons of numbers", "the least value of the property among these events"},
+	{"max", "measure", "property with comparisons of numbers", "the greatest value of the property among these events"},
+	{"first", "measure", "property with comparisons", "the property of the earliest of these events compares as asked"},
+	{"last", "measure", "property with comparisons", "the property of the latest of these events compares as asked"},
 }
 
 // mainWords make a condition; didWords may stand beside did.

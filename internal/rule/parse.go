@@ -39,7 +39,11 @@ func (r *Rule) collect(n *node) (err error) {
 	switch n.kind {
 	case kindDid:
 		r.events = append(r.events, n.did.event)
-		r.tallies, err = Union(r.tallies, n.did.tally())
+		list := []Tally{n.did.tally()}
+		for i := range n.did.measures {
+			list = append(list, n.did.measures[i].tally(&n.did))
+		}
+		r.tallies, err = Union(r.tallies, list...)
 		return err
 	case kindTrait:
 		r.traits = append(r.traits, n.terms[0].path)
