@@ -76,12 +76,12 @@ func (s *someone) Tally(number uint32) (rule.TallyState, bool) {
 		if of.ID != number {
 			continue
 		}
-		of.Keep = 1 << 20
+		of.Keep, of.Samples = 1<<20, 1<<20
 		for _, h := range s.history {
 			var o rule.Object
 			o.Reset(h.props)
-			if h.name == of.Event && of.Where.Match(&o) {
-				st.Add(h.time, &of)
+			if x, ok := of.Take(&o); ok && h.name == of.Event {
+				st.Put(h.time, x, &of, false)
 			}
 		}
 		return st, st.Count > 0

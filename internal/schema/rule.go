@@ -1,36 +1,63 @@
 package schema
 
+import language "rapport/internal/rule"
+
 // rule is a condition, or a list of conditions of which all must hold.
 var rule = (&Type{Kind: Choice}).as("rule")
 
-// Comparisons are the words that compare a value.
-var comparisons = []Key{
-	key("is", anything, "the value is this one"),
-	key("is_not", anything, "the value is not this one, or is missing"),
-	key("in", list(anything), "the value is one of these"),
-	key("not_in", list(anything), "the value is none of these, or is missing"),
-	key("gt", anything, "the value is more"),
-	key("gte", anything, "the value is at least this"),
-	key("lt", anything, "the value is less"),
-	key("lte", anything, "the value is at most this"),
-	key("contains", anything, "the text has this in it, or the list has this element"),
-	key("starts_with", text, "the text begins so"),
-	key("ends_with", text, "the text ends so"),
-	key("exists", truth, "the value is there, or is missing"),
+// operators gives the keys of a group of the rule language, from its own table.
+func operators(group string) (out []Key) {
+	for _, o := range language.Operators() {
+		if o.Group == group {
+			out = append(out, key(o.Name, shapeOf(o.Value), o.Note))
+		}
+	}
+	return out
 }
+
+// shapeOf gives the type of what the rule language says is written.
+func shapeOf(value string) *Type {
+	switch value {
+	case "true", "true or false":
+		return truth
+	case "text", "domain", "regular expression (RE2)":
+		return text
+	case "duration":
+		return duration
+	case "list of values", "list of domains", "[least, most]":
+		return list(anything)
+	case "comparisons as in where":
+		return where
+	}
+	return anything
+}
+
+// where is filled in below: comparisons of lists hold further ones.
+var where = (&Type{Kind: Mapping}).as("where")
+
+// comparisons are the words that compare a value.
+var comparisons = operators("comparison")
 
 var comparison = keys(comparisons...).as("comparison")
 
-var where = named(oneOf(text, list(anything), comparison)).as("where")
-
-var did = keys(
+var did = keys(append([]Key{
 	must(key("did", text, "the name of an event: it happened")),
 	otherwise("count", oneOf(integer, count), "1", "how often: a number, which is the least, or min, max, exactly"),
 	key("within", duration, "only in the last so long"),
 	key("before", duration, "only what lies at least so far back"),
 	key("since", word("trigger"), "only since the journey began (in journeys)"),
 	key("where", where, "only with such properties"),
-).as("did")
+}, measures()...)...).as("did")
+
+// measures compare a property over all the events.
+func measures() []Key {
+	of := keys(append([]Key{must(key("property", text, "the path of a property of these events"))}, comparisons...)...).as("measure")
+	list := operators("measure")
+	for i := range list {
+		list[i].Type = of
+	}
+	return list
+}
 
 var count = keys(
 	key("min", integer, "at least so often"),
@@ -42,7 +69,8 @@ var trait = keys(append([]Key{must(key("trait", text, "the path of a trait, comp
 
 var property = keys(append([]Key{must(key("property", text, "the path of a property of the triggering event (in journeys)"))}, comparisons...)...).as("property")
 
-func init() { // A rule contains rules.
+func init() { // A rule contains rules, and comparisons contain comparisons.
+	where.Others = oneOf(text, list(anything), comparison)
 	rule.OneOf = []*Type{
 		list(rule),
 		keys(must(key("all", list(rule), "every one of these holds"))),
