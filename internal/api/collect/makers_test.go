@@ -244,6 +244,26 @@ func TestRudderSettings(t *testing.T) {
 	}
 }
 
+// TestNameOfPage lets the property name stand in for a page's name, where it is one.
+func TestNameOfPage(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"userId":"u","properties":{"name":"Games"}}`:                              "shop page Games u",
+		`{"userId":"u","name":"Home","properties":{"name":"Games"}}`:                "shop page Home u",
+		`{"userId":"u","name":"","properties":{"name":"Games"}}`:                    "shop page  u",
+		`{"userId":"u","properties":{"name":7}}`:                                    "shop page  u",
+		`{"userId":"u","properties":{"name":"` + strings.Repeat("x", 5000) + `"}}`:  "shop page  u",
+		`{"userId":"u","properties":null}`:                                          "shop page  u",
+		`{"userId":"u","name":null,"properties":{"title":"a","name":"\u0047ames"}}`: "shop page Games u",
+	} {
+		b := setup(t)
+		if status, _, answer := b.do("POST", "http://in.example/v1/page", body, map[string]string{"Authorization": "Bearer " + serverKey}); status != 200 {
+			t.Fatal(status, answer)
+		}
+		compareEvents(t, b, []string{want})
+	}
+}
+
 // TestSentAtHeader lets RudderStack's header stand in for sentAt: a clock that
 // is an hour slow is put right by it.
 func TestSentAtHeader(t *testing.T) {
