@@ -432,3 +432,34 @@ func TestJitsuNode(t *testing.T) {
 	delete(want, "screen Start")
 	h.check(t, "server", "jitsu-1", tracks, want)
 }
+
+// TestManual holds the versions that docs/sdks.md names to those that are tested.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "sdks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("npm/package.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var npm struct{ Dependencies map[string]string }
+	if err := json.Unmarshal(raw, &npm); err != nil {
+		t.Fatal(err)
+	}
+	module, err := os.ReadFile("analytics-go/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, m := range regexp.MustCompile("(?m)^\\|[^|]*`([^`]+)` \\| ([0-9.]+) \\|").FindAllStringSubmatch(string(manual), -1) {
+		rows++
+		if npm.Dependencies[m[1]] != m[2] && !strings.Contains(string(module), m[1]+" v"+m[2]+"\n") {
+			t.Errorf("docs/sdks.md says that %s is tested at %s", m[1], m[2])
+		}
+	}
+	if rows != 7 {
+		t.Errorf("%d SDKs are named with a version, want 7", rows)
+	}
+}
