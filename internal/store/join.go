@@ -14,7 +14,7 @@ var _ processor.Keeper = Walk{}
 
 // Write implements processor.Keeper.
 func (w Walk) Write(ctx context.Context, idle bool, fn func(processor.Books) error) error {
-	o := WriteOptions{Priority: Normal}
+	o := WriteOptions{Priority: Normal, Once: true} // The walk keeps people in memory, and tries again itself.
 	if idle {
 		o.Priority = Idle
 	}

@@ -51,6 +51,10 @@ type WriteOptions struct {
 	// Durable makes the commit survive power loss before Write returns. Other
 	// commits may be lost at power loss, newest first, but never torn.
 	Durable bool
+	// Once is for an fn that keeps in its own memory what it has done: where the
+	// database takes the transaction back, after a deadlock or for what else went
+	// on, its caller runs it again. Any other fn may be run again by Write.
+	Once bool
 }
 
 // CodeRewound is the code of the error of a State whose database has crashed and
@@ -61,7 +65,8 @@ const CodeRewound = "database_rewound"
 // State is the state store of one data folder. It is safe for concurrent use.
 type State interface {
 	// Write runs fn in a transaction that may write: there is one at a time. An
-	// error from fn rolls everything back and is returned as it is.
+	// error from fn rolls everything back and is returned as it is. fn may be run
+	// more than once and must begin anew each time; see WriteOptions.Once.
 	Write(ctx context.Context, o WriteOptions, fn func(Tx) error) error
 	// Read runs fn in a snapshot that other writers do not disturb. fn must be quick.
 	Read(ctx context.Context, fn func(Tx) error) error

@@ -11,8 +11,9 @@ import (
 
 // DatabaseLock keeps a second server off a database. It is a session's advisory
 // lock on a connection of its own, so it ends with the process, however that
-// ends. Where a pooler shares sessions it may be lost; the owner's row then still
-// keeps a second writer out of every commit.
+// ends. Where a pooler shares sessions there is none, for a session's lock would
+// outlive its process; the owner's row then still keeps a second writer out of
+// every commit.
 type DatabaseLock struct{ c *pgx.Conn }
 
 // lockKey is "rapport" in a number.
@@ -33,6 +34,9 @@ func Lock(ctx context.Context, c Config) (*DatabaseLock, error) {
 	conf, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, errAddress()
+	}
+	if shared, err := sharesSessions(ctx, conf, StateSchema); err != nil || shared {
+		return &DatabaseLock{}, fail(err)
 	}
 	setMissing(conf.RuntimeParams, "application_name", "rapport lock")
 	conn, err := pgx.ConnectConfig(ctx, conf)
@@ -69,6 +73,9 @@ func tryLock(ctx context.Context, conn *pgx.Conn) (held bool, err error) {
 
 // Release lets go of the database.
 func (l *DatabaseLock) Release() error {
+	if l.c == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	// The end of the session lets go too, but only when the database notices it.

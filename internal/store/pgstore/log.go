@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rapport/internal/eventlog"
 )
@@ -19,7 +18,7 @@ const dropStep = 64
 // Log keeps frames. It implements eventlog.Store.
 type Log struct {
 	id   string
-	pool *pgxpool.Pool
+	pool *pool
 
 	closed atomic.Bool
 }
@@ -37,7 +36,7 @@ func OpenLog(ctx context.Context, c Config) (*Log, error) {
 	}
 	l := &Log{pool: pool}
 	if err = migrate(ctx, pool, LogSchema, logMigrations); err == nil {
-		err = fail(pool.QueryRow(ctx, "SELECT value FROM meta WHERE key = 'id'").Scan(&l.id))
+		err = fail(pool.QueryRow(ctx, "SELECT value FROM rapport_log.meta WHERE key = 'id'").Scan(&l.id))
 	}
 	if err != nil {
 		pool.Close()
@@ -49,13 +48,13 @@ func OpenLog(ctx context.Context, c Config) (*Log, error) {
 // Mark notes how far a lane is walked by a state that is durable up to there, so
 // that an older state is known for what it is.
 func (l *Log) Mark(ctx context.Context, lane eventlog.Lane, pos int64) error {
-	_, err := l.pool.Exec(ctx, "INSERT INTO meta VALUES($1, $2) ON CONFLICT(key) DO UPDATE SET value = excluded.value", marked(lane), fmt.Sprint(pos))
+	_, err := l.pool.Exec(ctx, "INSERT INTO rapport_log.meta VALUES($1, $2) ON CONFLICT(key) DO UPDATE SET value = excluded.value", marked(lane), fmt.Sprint(pos))
 	return l.fail(err)
 }
 
 // Marked reads what Mark noted last, zero for nothing.
 func (l *Log) Marked(ctx context.Context, lane eventlog.Lane) (pos int64, err error) {
-	err = l.pool.QueryRow(ctx, "SELECT value::bigint FROM meta WHERE key = $1", marked(lane)).Scan(&pos)
+	err = l.pool.QueryRow(ctx, "SELECT value::bigint FROM rapport_log.meta WHERE key = $1", marked(lane)).Scan(&pos)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}
@@ -83,7 +82,7 @@ func (l *Log) Append(ctx context.Context, frames []eventlog.Frame) error {
 		lanes, counts = append(lanes, int32(f.Lane)), append(counts, int32(f.Count))
 		first, at, bodies = append(first, f.First), append(at, f.At.UnixMilli()), append(bodies, f.Body)
 	}
-	_, err := l.pool.Exec(ctx, "INSERT INTO frame SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bytea[])",
+	_, err := l.pool.Exec(ctx, "INSERT INTO rapport_log.frame SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bytea[])",
 		lanes, first, counts, at, bodies)
 	return l.fail(err)
 }
@@ -93,8 +92,8 @@ func (l *Log) Read(ctx context.Context, lane eventlog.Lane, from int64, maxBytes
 	// The running sum ends the reading in the database: nothing is sent for naught.
 	r, err := l.pool.Query(ctx, `SELECT pos, n, at, body FROM (
 			SELECT pos, n, at, body, sum(length(body)) OVER (ORDER BY pos) - length(body) AS before FROM (
-				SELECT pos, n, at, body FROM frame WHERE lane = $1
-				AND pos >= coalesce((SELECT max(pos) FROM frame WHERE lane = $1 AND pos <= $2), $2) ORDER BY pos LIMIT $4) near) sized
+				SELECT pos, n, at, body FROM rapport_log.frame WHERE lane = $1
+				AND pos >= coalesce((SELECT max(pos) FROM rapport_log.frame WHERE lane = $1 AND pos <= $2), $2) ORDER BY pos LIMIT $4) near) sized
 		WHERE (before < $3 OR pos <= $2) AND pos + n > $2 ORDER BY pos`, int(lane), from, maxBytes, readMost)
 	if err != nil {
 		return nil, l.fail(err)
@@ -118,7 +117,7 @@ const readMost = 512
 // Tail gives the end of a lane.
 func (l *Log) Tail(ctx context.Context, lane eventlog.Lane) (pos int64, at time.Time, err error) {
 	var ms int64
-	err = l.pool.QueryRow(ctx, "SELECT pos + n - 1, at FROM frame WHERE lane = $1 ORDER BY pos DESC LIMIT 1", int(lane)).Scan(&pos, &ms)
+	err = l.pool.QueryRow(ctx, "SELECT pos + n - 1, at FROM rapport_log.frame WHERE lane = $1 ORDER BY pos DESC LIMIT 1", int(lane)).Scan(&pos, &ms)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, time.Time{}, nil
 	}
@@ -127,7 +126,7 @@ func (l *Log) Tail(ctx context.Context, lane eventlog.Lane) (pos int64, at time.
 
 // First gives the first position still kept.
 func (l *Log) First(ctx context.Context, lane eventlog.Lane) (pos int64, err error) {
-	err = l.pool.QueryRow(ctx, "SELECT coalesce(min(pos), 0) FROM frame WHERE lane = $1", int(lane)).Scan(&pos)
+	err = l.pool.QueryRow(ctx, "SELECT coalesce(min(pos), 0) FROM rapport_log.frame WHERE lane = $1", int(lane)).Scan(&pos)
 	return pos, l.fail(err)
 }
 
@@ -136,9 +135,9 @@ func (l *Log) Drop(ctx context.Context, lane eventlog.Lane, before int64, older 
 	total := 0
 	for {
 		// The oldest frames only, so that an instant that went astray leaves no gap.
-		tag, err := l.pool.Exec(ctx, `WITH oldest AS (SELECT pos, n, at FROM frame WHERE lane = $1 ORDER BY pos LIMIT $4),
+		tag, err := l.pool.Exec(ctx, `WITH oldest AS (SELECT pos, n, at FROM rapport_log.frame WHERE lane = $1 ORDER BY pos LIMIT $4),
 			stays AS (SELECT min(pos) AS pos FROM oldest WHERE pos + n > $2 OR at >= $3)
-			DELETE FROM frame WHERE lane = $1 AND pos IN (SELECT o.pos FROM oldest o, stays s WHERE s.pos IS NULL OR o.pos < s.pos)`,
+			DELETE FROM rapport_log.frame WHERE lane = $1 AND pos IN (SELECT o.pos FROM oldest o, stays s WHERE s.pos IS NULL OR o.pos < s.pos)`,
 			int(lane), before, older.UnixMilli(), dropStep)
 		if err != nil {
 			return total, l.fail(err)

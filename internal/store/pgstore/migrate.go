@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rapport/internal/fault"
 )
@@ -95,8 +94,8 @@ INSERT INTO meta VALUES('id', replace(gen_random_uuid()::text, '-', ''));
 `}
 
 // migrate makes a schema, brings an older one forward, or refuses a newer one.
-func migrate(ctx context.Context, pool *pgxpool.Pool, schema string, steps []string) error {
-	return fail(pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+func migrate(ctx context.Context, p *pool, schema string, steps []string) error {
+	return p.inTx(ctx, func(tx pgx.Tx) error {
 		// Two processes that begin at once take turns.
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext($1))", schema); err != nil {
 			return err
@@ -126,7 +125,7 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, schema string, steps []str
 		}
 		_, err := tx.Exec(ctx, "UPDATE schema_version SET n = $1", len(steps))
 		return err
-	}))
+	})
 }
 
 func newSchema(ctx context.Context, tx pgx.Tx, schema string) error {

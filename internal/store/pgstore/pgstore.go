@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
@@ -38,56 +37,11 @@ type Config struct {
 	Readers int
 }
 
-// How long one statement, and waiting for a lock, may take before the server
-// ends it: what hangs is better tried again.
-const (
-	statementTimeout = "60s"
-	lockTimeout      = "20s"
-)
-
-// plans keeps PostgreSQL to the one way in which each statement is meant: by its
-// key. Every statement names rows by an indexed key, and a plan made while a
-// table was empty, or anew for each call, costs more than it can win.
-var plans = map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
-
-// connect opens a pool of at most n connections that look into one schema.
-func connect(ctx context.Context, c Config, schema string, n int32) (*pgxpool.Pool, error) {
-	address, err := safely(c.URL)
-	if err != nil {
-		return nil, err
-	}
-	conf, err := pgxpool.ParseConfig(address)
-	if err != nil {
-		return nil, errAddress()
-	}
-	conf.MaxConns, conf.MinConns = n, 0
-	p := conf.ConnConfig.RuntimeParams
-	p["search_path"] = schema
-	for key, value := range plans {
-		setMissing(p, key, value)
-	}
-	setMissing(p, "application_name", "rapport")
-	setMissing(p, "statement_timeout", statementTimeout)
-	setMissing(p, "lock_timeout", lockTimeout)
-	setMissing(p, "idle_in_transaction_session_timeout", statementTimeout)
-	pool, err := pgxpool.NewWithConfig(ctx, conf)
-	if err != nil {
-		return nil, fail(err)
-	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, fail(err)
-	}
-	return pool, nil
-}
-
-func setMissing(p map[string]string, key, value string) {
-	if _, ok := p[key]; !ok {
-		p[key] = value
-	}
-}
-
 var errReadOnly = fault.New(fault.Internal, "read_only", "this transaction may only read")
+
+// errTakenBack is in the error of a transaction that the database took back so
+// that another could go on: run again, it has nothing in its way.
+var errTakenBack = errors.New("the database took the transaction back")
 
 func errClosed() error { return fault.New(fault.Unavailable, "closed", "the database is closed") }
 
@@ -126,6 +80,8 @@ func unreachable() error {
 func failSaid(pg *pgconn.PgError) error {
 	said := fmt.Errorf("SQLSTATE %s: %s", pg.Code, pg.Message)
 	switch pg.Code {
+	case "40001", "40P01": // serialization failure, deadlock
+		return fault.Wrap(fmt.Errorf("%w: %w", errTakenBack, said), fault.Unavailable, "database_busy", "the database cannot do this now")
 	case "22012": // The commit counts the owner's row and divides by it.
 		return errNotOurs
 	case "2201F": // So do the updates of persons, with a root.

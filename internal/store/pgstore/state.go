@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rapport/internal/fault"
 	"rapport/internal/store"
@@ -24,8 +23,8 @@ import (
 type State struct {
 	logger  *slog.Logger
 	queue   rows.Queue
-	writer  *pgxpool.Pool
-	readers *pgxpool.Pool
+	writer  *pool
+	readers *pool
 	name    pgtype.UUID // of this owner
 
 	// Held by whoever is in the queue's one place.
@@ -75,17 +74,22 @@ func (s *State) prepare(ctx context.Context) error {
 	if err := migrate(ctx, s.writer, StateSchema, stateMigrations); err != nil {
 		return err
 	}
-	err := s.writer.QueryRow(ctx, `INSERT INTO owner VALUES(1, gen_random_uuid(), 0)
+	return s.writer.inTx(ctx, func(tx pgx.Tx) error { return s.take(ctx, tx) })
+}
+
+// take makes the database this owner's, and reads which numbers were given.
+func (s *State) take(ctx context.Context, tx pgx.Tx) error {
+	err := tx.QueryRow(ctx, `INSERT INTO owner VALUES(1, gen_random_uuid(), 0)
 		ON CONFLICT(one) DO UPDATE SET name = excluded.name, n = owner.n + 1 RETURNING name, n`).Scan(&s.name, &s.commits)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	n := &s.next
-	return fail(s.writer.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(id), 0) FROM timeline), (SELECT coalesce(max(seq), 0) FROM relay),
+	return tx.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(id), 0) FROM timeline), (SELECT coalesce(max(seq), 0) FROM relay),
 		(SELECT coalesce(max(seq), 0) FROM intent), (SELECT coalesce(max(seq), 0) FROM step), (SELECT coalesce(max(seq), 0) FROM ledger),
 		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject),
 		coalesce((SELECT pos FROM position WHERE lane = 0), 0), coalesce((SELECT pos FROM position WHERE lane = 1), 0)`).
-		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1]))
+		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1])
 }
 
 // Write runs fn in the one transaction that may write.
@@ -97,17 +101,32 @@ func (s *State) Write(ctx context.Context, o store.WriteOptions, fn func(store.T
 	if s.closed {
 		return errClosed()
 	}
+	for again := 0; ; again++ {
+		err := s.once(ctx, o.Durable, fn)
+		if !errors.Is(err, errTakenBack) || o.Once || again == takenBackTries {
+			return err
+		}
+		s.logger.Debug("the database took a transaction back, running it again", "error", err)
+	}
+}
+
+// takenBackTries is how often a transaction is run again that the database took
+// back, because of a deadlock or for what else went on at its time.
+const takenBackTries = 5
+
+// once runs a transaction once; the caller has the queue's one place.
+func (s *State) once(ctx context.Context, durable bool, fn func(store.Tx) error) error {
 	c, err := s.writer.Acquire(ctx)
 	if err != nil {
 		return fail(err)
 	}
 	defer c.Release() // A connection within a transaction, or a broken one, is thrown away.
-	return s.write(ctx, c.Conn(), o.Durable, fn)
+	return s.write(ctx, c.Conn(), durable, fn)
 }
 
 // write runs one transaction; the caller has the queue's one place.
 func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(store.Tx) error) error {
-	t := &tx{ctx: ctx, c: c, s: s, begin: []string{"BEGIN"}}
+	t := &tx{ctx: ctx, c: c, s: s, begin: s.writer.opening("BEGIN")}
 	if !durable { // The commit is whole, but a crash of the database may take it back.
 		t.begin = append(t.begin, "SET LOCAL synchronous_commit = off")
 	}
@@ -145,7 +164,7 @@ func (s *State) wasCommitted() bool {
 		// The lost connection may be the one in the pool; a few tries pass it.
 		var name pgtype.UUID
 		var n int64
-		err := s.readers.QueryRow(ctx, "SELECT name, n FROM owner WHERE one = 1").Scan(&name, &n)
+		err := s.readers.QueryRow(ctx, "SELECT name, n FROM rapport_state.owner WHERE one = 1").Scan(&name, &n)
 		if err == nil {
 			if name == s.name && n == s.commits+1 {
 				s.commits = n
@@ -167,7 +186,7 @@ func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
 	if err != nil {
 		return s.failClosed(err)
 	}
-	t := &tx{ctx: ctx, c: c.Conn(), begin: []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}}
+	t := &tx{ctx: ctx, c: c.Conn(), begin: s.readers.opening("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")}
 	defer func() {
 		// Nobody need wait for the end of a snapshot; Close does, for the connection.
 		go func() {
@@ -188,7 +207,7 @@ func (s *State) failClosed(err error) error {
 
 // Meta reads a small named value, nil when it was never set.
 func (s *State) Meta(ctx context.Context, key string) (value []byte, err error) {
-	err = s.readers.QueryRow(ctx, "SELECT value FROM meta WHERE key = $1", key).Scan(&value)
+	err = s.readers.QueryRow(ctx, "SELECT value FROM rapport_state.meta WHERE key = $1", key).Scan(&value)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -242,7 +261,7 @@ var errNotOurs = errors.New("the owner's row is not what this process left")
 // things in memory that the database has never heard of, and must begin anew.
 func (s *State) whyNotOurs(ctx context.Context) error {
 	var name pgtype.UUID
-	if err := s.readers.QueryRow(ctx, "SELECT name FROM owner WHERE one = 1").Scan(&name); err != nil {
+	if err := s.readers.QueryRow(ctx, "SELECT name FROM rapport_state.owner WHERE one = 1").Scan(&name); err != nil {
 		return s.failClosed(err)
 	}
 	if name == s.name {
