@@ -16,6 +16,8 @@ command -v npm >/dev/null 2>&1 || packages="$packages npm"
 command -v gcc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
 # A real PostgreSQL keeps log and state; tests make a cluster of their own.
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
+# A real pooler stands before it.
+command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || packages="$packages pgbouncer"
 # DKIM signatures are verified by dkimpy after a real SMTP trip.
 /usr/bin/python3 -c 'import dkim, nacl' >/dev/null 2>&1 || packages="$packages python3-dkim python3-nacl"
 

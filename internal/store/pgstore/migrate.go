@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"rapport/internal/fault"
 )
@@ -94,6 +96,7 @@ INSERT INTO meta VALUES('id', replace(gen_random_uuid()::text, '-', ''));
 `}
 
 // migrate makes a schema, brings an older one forward, or refuses a newer one.
+// Where there is nothing to do it writes nothing, and so needs no right to.
 func migrate(ctx context.Context, p *pool, schema string, steps []string) error {
 	return p.inTx(ctx, func(tx pgx.Tx) error {
 		// Two processes that begin at once take turns.
@@ -106,12 +109,11 @@ func migrate(ctx context.Context, p *pool, schema string, steps []string) error 
 		}
 		version := 0
 		if there {
-			err := tx.QueryRow(ctx, "SELECT n FROM schema_version").Scan(&version)
-			if err != nil {
+			if err := tx.QueryRow(ctx, "SELECT n FROM schema_version").Scan(&version); err != nil {
 				return err
 			}
 		} else if err := newSchema(ctx, tx, schema); err != nil {
-			return err
+			return mayNot(err, schema, version, len(steps))
 		}
 		if version > len(steps) {
 			return fault.New(fault.Conflict, "schema_newer",
@@ -120,17 +122,89 @@ func migrate(ctx context.Context, p *pool, schema string, steps []string) error 
 		}
 		for i := version; i < len(steps); i++ {
 			if _, err := tx.Exec(ctx, steps[i]); err != nil {
-				return fmt.Errorf("bring %s to schema %d: %w", schema, i+1, err)
+				return mayNot(fmt.Errorf("bring %s to schema %d: %w", schema, i+1, err), schema, version, len(steps))
 			}
+		}
+		if version == len(steps) {
+			return nil
 		}
 		_, err := tx.Exec(ctx, "UPDATE schema_version SET n = $1", len(steps))
 		return err
 	})
 }
 
+// mayNot says what to do where the user may not change the schema.
+func mayNot(err error, schema string, has, wants int) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code != codeRights {
+		return err
+	}
+	return fault.Wrap(err, fault.Denied, "database_rights",
+		"the schema %s has number %d, this program needs %d, and the database's user may not change it: run `rapport database migrate` as the owner", schema, has, wants)
+}
+
 func newSchema(ctx context.Context, tx pgx.Tx, schema string) error {
-	_, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{schema}.Sanitize())
-	_, err2 := tx.Exec(ctx, "CREATE TABLE schema_version(n int NOT NULL)")
-	_, err3 := tx.Exec(ctx, "INSERT INTO schema_version VALUES(0)")
-	return errors.Join(err, err2, err3)
+	for _, sql := range []string{
+		"CREATE SCHEMA IF NOT EXISTS " + pgx.Identifier{schema}.Sanitize(),
+		"CREATE TABLE schema_version(n int NOT NULL)",
+		"INSERT INTO schema_version VALUES(0)",
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Schema is how far one schema of a database is.
+type Schema struct {
+	Name string `json:"schema"`
+	From int    `json:"from"` // its number before
+	To   int    `json:"to"`   // and now
+}
+
+// Migrate makes the schemas or brings them forward, as their owner does before a
+// server starts whose user may not.
+func Migrate(ctx context.Context, c Config) ([]Schema, error) {
+	out := []Schema{{Name: LogSchema, To: len(logMigrations)}, {Name: StateSchema, To: len(stateMigrations)}}
+	for i, steps := range [][]string{logMigrations, stateMigrations} {
+		p, err := connect(ctx, c, out[i].Name, 1)
+		if err != nil {
+			return nil, err
+		}
+		if err = p.number(ctx, out[i].Name, &out[i].From); err == nil {
+			err = migrate(ctx, p, out[i].Name, steps)
+		}
+		p.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// number reads how far a schema is; one that is not there is at 0.
+func (p *pool) number(ctx context.Context, schema string, n *int) error {
+	return p.inTx(ctx, func(tx pgx.Tx) error {
+		var there bool
+		if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", schema+".schema_version").Scan(&there); err != nil || !there {
+			return err
+		}
+		return tx.QueryRow(ctx, "SELECT n FROM schema_version").Scan(n)
+	})
+}
+
+// Grants gives the statements with which the owner of the schemas lets another
+// user serve: to read and write rows, and nothing else. They hold for tables
+// that a later migration makes too, if the same owner runs it.
+func Grants(role string) string {
+	who := pgx.Identifier{role}.Sanitize()
+	var b strings.Builder
+	for _, schema := range []string{LogSchema, StateSchema} {
+		fmt.Fprintf(&b, "GRANT USAGE ON SCHEMA %s TO %s;\n", schema, who)
+		fmt.Fprintf(&b, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %s;\n", schema, who)
+		fmt.Fprintf(&b, "REVOKE INSERT, UPDATE, DELETE ON %s.schema_version FROM %s;\n", schema, who)
+		fmt.Fprintf(&b, "ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %s;\n", schema, who)
+	}
+	return b.String()
 }

@@ -75,6 +75,9 @@ func unreachable() error {
 	return e
 }
 
+// codeRights is what PostgreSQL says where a right is missing.
+const codeRights = "42501"
+
 // failSaid sorts what PostgreSQL itself has said, by SQLSTATE:
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func failSaid(pg *pgconn.PgError) error {
@@ -94,7 +97,7 @@ func failSaid(pg *pgconn.PgError) error {
 		return fault.Wrap(said, fault.Conflict, "already_there", "the database has such a row already")
 	case "28P01", "28000", "3D000":
 		return fault.Wrap(said, fault.Invalid, "database_refused", "the database refuses this user, password or name")
-	case "42501", "25006":
+	case codeRights, "25006":
 		return fault.Wrap(said, fault.Denied, "database_rights", "the database's user may not do this; see docs/postgresql.md for the rights it needs")
 	case "XX001", "XX002":
 		return fault.Wrap(errors.Join(eventlog.ErrDamaged, said), fault.Internal, "file_damaged",

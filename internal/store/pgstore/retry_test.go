@@ -160,4 +160,3 @@ func TestTerminatedBackend(t *testing.T) {
 		t.Errorf("there are %v", got)
 	}
 }
-
