@@ -1,6 +1,7 @@
 package pgstore_test
 
 import (
+	"strings"
 	"testing"
 
 	"rapport/internal/eventlog"
@@ -44,6 +45,20 @@ func TestBehindAPooler(t *testing.T) {
 					t.Cleanup(func() { _ = l.Close() })
 					return l
 				})
+			})
+			t.Run("what the address says", func(t *testing.T) {
+				t.Parallel()
+				address := through(t)
+				s := open(t, with(t, address, "lock_timeout", "10ms"))
+				if err := insert(s, 1, true); err != nil {
+					t.Fatal(err)
+				}
+				held := stranger(t, address)
+				mustExec(t, held, touch, 1)
+				err := s.Write(t.Context(), store.WriteOptions{}, func(tx store.Tx) error { return tx.Persons().Update(1, []byte("y")) })
+				if !fault.Temporary(err) || !strings.Contains(err.Error(), "55P03") {
+					t.Errorf("a lock that is held ends with %v", err)
+				}
 			})
 			t.Run("two servers", func(t *testing.T) {
 				t.Parallel()

@@ -60,7 +60,9 @@ func connect(ctx context.Context, c Config, schema string, n int32) (*pool, erro
 	}
 	p := &pool{}
 	if shared {
-		if p.prelude, err = prelude(ctx, conf.ConnConfig, schema); err != nil {
+		said := conf.ConnConfig.RuntimeParams
+		conf.ConnConfig.RuntimeParams = map[string]string{}
+		if p.prelude, err = prelude(ctx, conf.ConnConfig, schema, said); err != nil {
 			return nil, fail(err)
 		}
 		if !strings.Contains(address, "default_query_exec_mode=") {
@@ -123,8 +125,9 @@ func sharesSessions(ctx context.Context, like *pgx.ConnConfig, schema string) (b
 }
 
 // prelude is the statement that says for one transaction what a session would
-// have been told: of the settings those that the database knows.
-func prelude(ctx context.Context, like *pgx.ConnConfig, schema string) (string, error) {
+// have been told: of the settings those that the database knows, and as the
+// address says where it does.
+func prelude(ctx context.Context, like *pgx.ConnConfig, schema string, address map[string]string) (string, error) {
 	conf := like.Copy()
 	conf.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c, err := pgx.ConnectConfig(ctx, conf)
@@ -142,8 +145,12 @@ func prelude(ctx context.Context, like *pgx.ConnConfig, schema string) (string, 
 	}
 	said := []string{fmt.Sprintf("set_config('search_path', '%s', true)", schema)}
 	for _, s := range settings {
+		value := s.value
+		if own, ok := address[s.name]; ok {
+			value = strings.ReplaceAll(own, "'", "''")
+		}
 		if slices.Contains(known, s.name) {
-			said = append(said, fmt.Sprintf("set_config('%s', '%s', true)", s.name, s.value))
+			said = append(said, fmt.Sprintf("set_config('%s', '%s', true)", s.name, value))
 		}
 	}
 	return "SELECT " + strings.Join(said, ", "), nil
