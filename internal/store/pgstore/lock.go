@@ -43,6 +43,10 @@ func Lock(ctx context.Context, c Config) (*DatabaseLock, error) {
 	if err != nil {
 		return nil, fail(err)
 	}
+	if genuine, err := isPostgreSQL(ctx, conn); err != nil || !genuine {
+		_ = conn.Close(ctx) // It was for one question.
+		return &DatabaseLock{}, fail(err)
+	}
 	held, err := tryLock(ctx, conn)
 	if err == nil && held {
 		return &DatabaseLock{conn}, nil

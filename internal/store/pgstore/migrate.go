@@ -18,6 +18,8 @@ import (
 //
 // There are no foreign keys, no triggers and no sequences: numbers are given by
 // the one writer, so that what is written may be gathered and sent in any order.
+// Every unique index holds the column by which docs/distribution.md spreads its
+// table.
 var stateMigrations = []string{`
 CREATE TABLE meta(key text PRIMARY KEY, value bytea NOT NULL);
 CREATE TABLE counter(what int PRIMARY KEY, n bigint NOT NULL);
@@ -30,11 +32,8 @@ CREATE TABLE merge(seq bigint PRIMARY KEY, into_person bigint NOT NULL, from_per
 CREATE INDEX merge_into ON merge(into_person);
 CREATE INDEX merge_from ON merge(from_person);
 
--- Room on each page lets a body be replaced without touching an index.
-CREATE TABLE person(id bigint PRIMARY KEY, body bytea NOT NULL) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.5);
-ALTER TABLE person ALTER body SET STORAGE MAIN;
+CREATE TABLE person(id bigint PRIMARY KEY, body bytea NOT NULL);
 CREATE TABLE timeline(id bigint PRIMARY KEY, body bytea NOT NULL);
-ALTER TABLE timeline ALTER body SET STORAGE EXTERNAL;
 
 CREATE TABLE segment_count(segment text PRIMARY KEY, members bigint NOT NULL);
 CREATE TABLE backfill(one int PRIMARY KEY, version bigint NOT NULL, next bigint NOT NULL, last bigint NOT NULL, done boolean NOT NULL);
@@ -52,8 +51,7 @@ CREATE TABLE suppression(address uuid NOT NULL, purpose text NOT NULL, reason te
 
 CREATE TABLE mail(id uuid PRIMARY KEY, seq bigint NOT NULL, person bigint NOT NULL, class int NOT NULL,
 	state int NOT NULL, attempts int NOT NULL, token bigint NOT NULL, lease bigint, due bigint NOT NULL,
-	message_id text NOT NULL, duplicate boolean NOT NULL, steps bigint NOT NULL, story bigint NOT NULL, owed int, busy int)
-	WITH (fillfactor = 70);
+	message_id text NOT NULL, duplicate boolean NOT NULL, steps bigint NOT NULL, story bigint NOT NULL, owed int, busy int);
 CREATE INDEX mail_owed ON mail(owed, due, id) WHERE owed IS NOT NULL;
 CREATE INDEX mail_busy ON mail(id) WHERE busy IS NOT NULL;
 CREATE INDEX mail_person ON mail(person);
@@ -68,7 +66,6 @@ CREATE INDEX cap_person ON cap(person, at);
 
 CREATE TABLE position(lane int PRIMARY KEY, pos bigint NOT NULL);
 CREATE TABLE seen(seq bigint PRIMARY KEY, at bigint NOT NULL, body bytea NOT NULL);
-ALTER TABLE seen ALTER body SET STORAGE EXTERNAL;
 CREATE INDEX seen_at ON seen(at);
 CREATE TABLE aside(lane int NOT NULL, pos bigint NOT NULL, at bigint, code text NOT NULL, error text NOT NULL,
 	body bytea, PRIMARY KEY(lane, pos));
@@ -84,24 +81,50 @@ CREATE INDEX reject_code ON reject(code);
 
 CREATE TABLE version(number bigint PRIMARY KEY, applied bigint, digest text NOT NULL);
 CREATE TABLE version_file(number bigint NOT NULL, path text NOT NULL, content bytea NOT NULL, PRIMARY KEY(number, path));
+`, `
+ALTER TABLE ledger DROP CONSTRAINT ledger_pkey;
+ALTER TABLE ledger ADD PRIMARY KEY(subject, seq);
+CREATE INDEX ledger_seq ON ledger(seq);
+ALTER TABLE schema_version ADD PRIMARY KEY(n);
 `,
+}
+
+// tuning is how PostgreSQL itself had better store rows; databases that only
+// speak like it do without. It is no part of a schema's number.
+var tuning = map[string][]string{
+	StateSchema: {
+		// Room on each page lets a body be replaced without touching an index.
+		"ALTER TABLE person SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.5)",
+		"ALTER TABLE mail SET (fillfactor = 70)",
+		// Bodies are packed already.
+		"ALTER TABLE person ALTER body SET STORAGE MAIN",
+		"ALTER TABLE timeline ALTER body SET STORAGE EXTERNAL",
+		"ALTER TABLE seen ALTER body SET STORAGE EXTERNAL",
+	},
+	LogSchema: {"ALTER TABLE frame ALTER body SET STORAGE EXTERNAL"},
 }
 
 // logMigrations do the same for the log's schema.
 var logMigrations = []string{`
 CREATE TABLE meta(key text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE frame(lane int NOT NULL, pos bigint NOT NULL, n int NOT NULL, at bigint NOT NULL, body bytea NOT NULL, PRIMARY KEY(lane, pos));
-ALTER TABLE frame ALTER body SET STORAGE EXTERNAL;
 INSERT INTO meta VALUES('id', replace(gen_random_uuid()::text, '-', ''));
+`, `
+ALTER TABLE schema_version ADD PRIMARY KEY(n);
 `}
 
 // migrate makes a schema, brings an older one forward, or refuses a newer one.
 // Where there is nothing to do it writes nothing, and so needs no right to.
 func migrate(ctx context.Context, p *pool, schema string, steps []string) error {
 	return p.inTx(ctx, func(tx pgx.Tx) error {
-		// Two processes that begin at once take turns.
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext($1))", schema); err != nil {
+		genuine, err := isPostgreSQL(ctx, tx)
+		if err != nil {
 			return err
+		}
+		if genuine { // Two processes that begin at once take turns.
+			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext($1))", schema); err != nil {
+				return err
+			}
 		}
 		var there bool
 		if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", schema+".schema_version").Scan(&there); err != nil {
@@ -128,9 +151,26 @@ func migrate(ctx context.Context, p *pool, schema string, steps []string) error 
 		if version == len(steps) {
 			return nil
 		}
-		_, err := tx.Exec(ctx, "UPDATE schema_version SET n = $1", len(steps))
-		return err
+		if _, err := tx.Exec(ctx, "UPDATE schema_version SET n = $1", len(steps)); err != nil || !genuine {
+			return err
+		}
+		for _, sql := range tuning[schema] {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// isPostgreSQL tells PostgreSQL, and Citus within it, from databases that speak
+// its protocol and lack advisory locks and its ways to store rows.
+func isPostgreSQL(ctx context.Context, c interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}) (bool, error) {
+	var version string
+	err := c.QueryRow(ctx, "SELECT version()").Scan(&version)
+	return err == nil && !strings.Contains(version, "CockroachDB") && !strings.Contains(version, "-YB-"), err
 }
 
 // mayNot says what to do where the user may not change the schema.

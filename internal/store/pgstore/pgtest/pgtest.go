@@ -119,9 +119,15 @@ func (c *Cluster) setUp() error {
 	if err := c.run("initdb", "-D", c.data(), "-U", "rapport", "-A", "trust", "--no-sync", "--data-checksums", "-E", "UTF8", "--locale=C.UTF-8"); err != nil {
 		return err
 	}
-	// listen_addresses is empty: nothing but the socket. fsync stays on, as for everybody.
+	// fsync stays on, as for everybody.
 	return c.run("pg_ctl", "-D", c.data(), "-w", "-l", filepath.Join(c.dir, "log"),
-		"-o", fmt.Sprintf("-k %s -c listen_addresses= -c max_connections=300 -c shared_buffers=256MB", c.dir), "start")
+		"-o", c.options(), "start")
+}
+
+// options are the server's: a socket and no address; what need not be durable
+// stays in memory, so that a crash takes it back.
+func (c *Cluster) options() string {
+	return fmt.Sprintf("-k %s -c listen_addresses= -c max_connections=300 -c shared_buffers=256MB -c wal_writer_delay=10s", c.dir)
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
@@ -205,7 +211,7 @@ func (c *Cluster) Create(ctx context.Context) (string, error) {
 // Restart stops the server at once, as a crash does, and starts it again.
 func (c *Cluster) Restart() error {
 	return c.run("pg_ctl", "-D", c.data(), "-w", "-m", "immediate", "-l", filepath.Join(c.dir, "log"),
-		"-o", fmt.Sprintf("-k %s -c listen_addresses= -c max_connections=300 -c shared_buffers=256MB", c.dir), "restart")
+		"-o", c.options(), "restart")
 }
 
 // Stop ends the cluster and takes its folder away.

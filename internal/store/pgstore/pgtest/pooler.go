@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -29,7 +30,7 @@ func Pooler(tb testing.TB, address string, settings ...string) string {
 			tb.Fatal("PgBouncer is not installed: make tools installs it (Debian's package pgbouncer)")
 		}
 	}
-	dir, err := os.MkdirTemp("", "rapport-bouncer") // A socket's path is short.
+	dir, err := os.MkdirTemp("", "rapport-bouncer") //nolint:usetesting // A socket's path is short.
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func Pooler(tb testing.TB, address string, settings ...string) string {
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil { //nolint:gosec // Another user reads it.
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(program, file) //nolint:gosec // A program of the system.
+	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), program, file) //nolint:gosec // A program of the system.
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &said, &said, dir
 	if cred := shared.cluster.cred; cred != nil {
