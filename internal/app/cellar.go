@@ -11,16 +11,13 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/store"
+	"rapport/internal/store/move"
 	"rapport/internal/store/pgstore"
 	"rapport/internal/store/sqlitestore"
 )
 
 // logStore is a home of the log that also knows how far a state has walked it.
-type logStore interface {
-	eventlog.Store
-	Mark(ctx context.Context, lane eventlog.Lane, pos int64) error
-	Marked(ctx context.Context, lane eventlog.Lane) (int64, error)
-}
+type logStore = move.Log
 
 // openCellar takes the folder and opens log and state.
 func (h *House) openCellar(ctx context.Context) error {
@@ -79,7 +76,7 @@ func (h *House) openFiles(ctx context.Context) error {
 	}
 	h.onClose(state.Close)
 	h.state = state
-	return nil
+	return mustBeWhole(ctx, state)
 }
 
 // openDatabase opens PostgreSQL; the workspace's keys stay in the data folder,
@@ -103,6 +100,9 @@ func (h *House) openDatabase(ctx context.Context) error {
 	}
 	h.onClose(state.Close)
 	h.state = state
+	if err := mustBeWhole(ctx, state); err != nil {
+		return err
+	}
 	owner := ""
 	err = state.Read(ctx, func(tx store.Tx) (err error) {
 		owner, err = tx.Processor().LogID()

@@ -84,7 +84,9 @@ func writeSecret(path string, content []byte) error {
 	return nil
 }
 
-func manageKeyPath(dir string) string { return filepath.Join(dir, "manage.key") }
+const manageFile = "manage.key"
+
+func manageKeyPath(dir string) string { return filepath.Join(dir, manageFile) }
 
 func readSecret(path string) (string, bool) {
 	raw, err := os.ReadFile(path) //nolint:gosec // The path is the operator's own choice.
