@@ -3,7 +3,6 @@ package app_test
 import (
 	"archive/tar"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -41,7 +40,7 @@ func TestEarlierVersions(t *testing.T) {
 				database = restored(t, filepath.Join(dir, "dump.sql"))
 			}
 			at := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-			house, stop := reopened(t, dir, database, at)
+			house, stop := runningOn(t, dir, database, at, nil)
 			hasEverything(t, house, dir)
 			e := &event.Event{Type: event.Track, Source: "server", MessageID: "new", UserID: "u1", Name: "Order Completed", Time: at, Received: at}
 			if err := app.Tell(t.Context(), house, e); err != nil {
@@ -59,7 +58,7 @@ func TestEarlierVersions(t *testing.T) {
 				t.Errorf("u1 has %d events", p.EventsCount)
 			}
 			stop()
-			_, stop = reopened(t, dir, database, at.AddDate(11, 0, 1)) // once more, now as a house of this version
+			_, stop = runningOn(t, dir, database, at.AddDate(11, 0, 1), nil) // once more, now as a house of this version
 			stop()
 		})
 	}
@@ -116,28 +115,6 @@ func goOn(t *testing.T, house *app.House, end time.Time) {
 	}
 	if err := house.Settle(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// reopened opens a house with the configuration that is in it.
-func reopened(t *testing.T, dir, database string, at time.Time) (*app.House, func()) {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	house, err := app.Open(ctx, app.Options{Data: dir, Database: database, Clock: app.NewClock(at, 0)}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- house.Run(ctx) }()
-	if err := house.Begin(ctx, nil); err != nil {
-		t.Fatal(err)
-	}
-	return house, func() {
-		t.Helper()
-		stop()
-		if err := errors.Join(<-ended, house.Close()); err != nil {
-			t.Error(err)
-		}
 	}
 }
 

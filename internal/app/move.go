@@ -224,4 +224,3 @@ func mustBeWhole(ctx context.Context, s store.State) error {
 	}
 	return err
 }
-

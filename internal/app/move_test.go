@@ -61,7 +61,7 @@ func TestMoveThereAndBack(t *testing.T) {
 		t.Errorf("the files still serve: %v", err)
 	}
 	at := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-	house, stop := reopened(t, dir, database, at)
+	house, stop := runningOn(t, dir, database, at, nil)
 	hasEverything(t, house, dir)
 	for _, id := range []string{"o1-1", "new"} { // the first is known from before the move
 		e := &event.Event{Type: event.Track, Source: "server", MessageID: id, UserID: "u1", Name: "Product Viewed", Time: at, Received: at}
@@ -78,7 +78,7 @@ func TestMoveThereAndBack(t *testing.T) {
 	if _, err := moveStore(t.Context(), database, back, dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	house, stop = reopened(t, back, "", at.Add(2*time.Hour))
+	house, stop = runningOn(t, back, "", at.Add(2*time.Hour), nil)
 	hasEverything(t, house, back)
 	goOn(t, house, at.AddDate(11, 0, 0))
 	if _, n := house.Inbox().List("", 100); n != 5 {
@@ -140,7 +140,7 @@ func TestMoveIsProven(t *testing.T) {
 	if fault.CodeOf(err) != "not_the_same" || !strings.Contains(err.Error(), "timeline differ") {
 		t.Fatalf("got %v", err)
 	}
-	_, stop := reopened(t, dir, "", time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)) // The source stays in use.
+	_, stop := runningOn(t, dir, "", time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC), nil) // The source stays in use.
 	stop()
 }
 
@@ -159,7 +159,7 @@ func TestMoveRefuses(t *testing.T) {
 	refused("same_place", dir, dir, dir)
 	refused("no_house", filepath.Join(dir, "nothing"), database, dir)
 	refused("target_in_use", dir, other, dir)
-	_, stop := reopened(t, dir, "", time.Now())
+	_, stop := runningOn(t, dir, "", time.Now(), nil)
 	refused("folder_held", dir, database, dir)
 	stop()
 	refused("keys_of_another", dir, database, other)
@@ -170,6 +170,6 @@ func TestMoveRefuses(t *testing.T) {
 	if err := app.Reopen(t.Context(), dir, dir, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	_, stop = reopened(t, dir, "", time.Now())
+	_, stop = runningOn(t, dir, "", time.Now(), nil)
 	stop()
 }

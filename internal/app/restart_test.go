@@ -47,8 +47,14 @@ func smallFolder(t *testing.T, title string) *project.Config {
 // running opens a house on a clock that is moved by hand and runs it.
 func running(t *testing.T, dir string, at time.Time, config *project.Config) (*app.House, func()) {
 	t.Helper()
+	return runningOn(t, dir, "", at, config)
+}
+
+// runningOn does so over a database, or over files where it has no address.
+func runningOn(t *testing.T, dir, database string, at time.Time, config *project.Config) (*app.House, func()) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	house, err := app.Open(ctx, app.Options{Data: dir, Clock: app.NewClock(at, 0)}, config)
+	house, err := app.Open(ctx, app.Options{Data: dir, Database: database, Clock: app.NewClock(at, 0)}, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,98 @@
+package app_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rapport/internal/app"
+	"rapport/internal/event"
+	"rapport/internal/store/pgstore/pgtest"
+)
+
+// TestBothStoresHoldTheSame plays the same events into a house over files and
+// into one over PostgreSQL, closes and opens both at the same places, and
+// compares every table: row by row they are the same, but for what is drawn by
+// chance when a house begins.
+func TestBothStoresHoldTheSame(t *testing.T) {
+	t.Parallel()
+	keys, err := os.ReadFile(filepath.Join(earlierHouse(t), "keys.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	play := func(database string) map[string]string {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "keys.json"), keys, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		config := smallFolder(t, "the same")
+		for round := range 6 {
+			house, stop := runningOn(t, dir, database, at, config)
+			for n := range 40 {
+				i := round*40 + n
+				for _, e := range happening(i, at) {
+					if err := app.Tell(t.Context(), house, &e); err != nil {
+						t.Fatal(err)
+					}
+					goOn(t, house, at) // One event a transaction: how many share one is chance, and shapes the packs.
+				}
+				at = at.Add(17 * time.Minute)
+				goOn(t, house, at)
+			}
+			stop()
+			config = nil
+		}
+		where := dir
+		if database != "" {
+			where = database
+		}
+		sums, err := app.DigestStore(t.Context(), where, dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, s := range sums.Tables {
+			switch s.Name {
+			case "access_key": // keys are drawn
+			case "meta": // the log's name is drawn
+			default:
+				out[s.Name] = fmt.Sprint(s.Rows, " rows ", s.Digest)
+			}
+		}
+		return out
+	}
+	if diff := cmp.Diff(play(""), play(pgtest.Database(t))); diff != "" {
+		t.Errorf("files (-) and PostgreSQL (+) differ:\n%s", diff)
+	}
+}
+
+// happening is what the i-th moment brings: people who come, are joined, buy,
+// begin the journey, say yes and no, and send things twice.
+func happening(i int, at time.Time) []event.Event {
+	who := fmt.Sprint("u", i%23)
+	e := event.Event{Source: "server", MessageID: fmt.Sprint("m", i), UserID: who, Time: at, Received: at}
+	switch i % 7 {
+	case 0:
+		e.Type, e.Traits, e.Email = event.Identify, fmt.Appendf(nil, `{"email":"%s@shop.example","visits":%d}`, who, i), who+"@shop.example"
+	case 1:
+		e.Type, e.Name, e.UserID, e.Anonymous = event.Track, "Product Viewed", "", fmt.Sprint("device-", i%11)
+	case 2:
+		e.Type, e.Anonymous = event.Identify, fmt.Sprint("device-", i%11)
+	case 3:
+		e.Type, e.Name = event.Track, "Began"
+	case 4:
+		e.Type, e.Name, e.Properties = event.Track, "Order Completed", fmt.Appendf(nil, `{"total":%d.25}`, i)
+		return []event.Event{e, e}
+	case 5:
+		e.Type, e.Previous, e.UserID = event.Alias, fmt.Sprint("device-", i%11), who
+	default:
+		e.Type, e.Name = event.Track, "Signed Up"
+	}
+	return []event.Event{e}
+}
