@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
+
+	"rapport/internal/scan"
 )
 
 // field names a member of an event that is read: of the event itself, or of its
@@ -108,7 +110,7 @@ type item struct {
 	bytes   []byte // what the spans are parts of
 	spans   [fields]span
 	whole   span // the event itself
-	facts   facts
+	facts   scan.Facts
 	checked bool // it is sound, and all its spans are set
 }
 
@@ -126,13 +128,13 @@ func (it *item) locate(object []byte) {
 }
 
 func (it *item) locateIn(object []byte, offset int, of func([]byte) field) {
-	for m := membersOf(object); ; {
-		key, value, ok := m.next()
+	for m := scan.MembersOf(object); ; {
+		key, value, ok := m.Next()
 		if !ok {
 			return
 		}
 		if f := of(key); f != noField {
-			end := offset + m.i
+			end := offset + m.At()
 			it.spans[f] = span{uint32(end - len(value)), uint32(end)}
 		}
 	}
@@ -167,7 +169,7 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 		return i, false
 	}
 	base := len(c.keys)
-	i = space(b, i+1)
+	i = scan.Space(b, i+1)
 	if i < len(b) && b[i] == '}' {
 		return i + 1, true
 	}
@@ -180,11 +182,11 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 			return i, false
 		}
 		key := b[i+1 : end-1]
-		i = space(b, end)
+		i = scan.Space(b, end)
 		if i >= len(b) || b[i] != ':' {
 			return i, false
 		}
-		i = space(b, i+1)
+		i = scan.Space(b, i+1)
 		f := noField
 		if of != nil {
 			f = of(key)
@@ -201,12 +203,12 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 		if f != noField {
 			it.spans[f] = span{uint32(from), uint32(i)}
 		}
-		i = space(b, i)
+		i = scan.Space(b, i)
 		switch {
 		case i >= len(b):
 			return i, false
 		case b[i] == ',':
-			i = space(b, i+1)
+			i = scan.Space(b, i+1)
 		case b[i] == '}':
 			c.keys = c.keys[:base]
 			return i + 1, true
@@ -266,7 +268,7 @@ func (c *checker) array(i, depth int) (int, bool) {
 	if depth > c.maxDepth {
 		return i, false
 	}
-	i = space(b, i+1)
+	i = scan.Space(b, i+1)
 	if i < len(b) && b[i] == ']' {
 		return i + 1, true
 	}
@@ -275,12 +277,12 @@ func (c *checker) array(i, depth int) (int, bool) {
 		if i, ok = c.value(i, depth); !ok {
 			return i, false
 		}
-		i = space(b, i)
+		i = scan.Space(b, i)
 		switch {
 		case i >= len(b):
 			return i, false
 		case b[i] == ',':
-			i = space(b, i+1)
+			i = scan.Space(b, i+1)
 		case b[i] == ']':
 			return i + 1, true
 		default:
@@ -328,8 +330,8 @@ func (c *checker) text(i int) (end int, escaped, ok bool) {
 	for i++; ; {
 		if i+8 <= len(b) {
 			v := binary.LittleEndian.Uint64(b[i:])
-			q, s := v^quotes, v^slants
-			hit := ((q-ones)&^q | (s-ones)&^s | (v-controls)&^v | v) & highs
+			q, s := v^scan.Quotes, v^scan.Slants
+			hit := ((q-scan.Ones)&^q | (s-scan.Ones)&^s | (v-controls)&^v | v) & scan.Highs
 			if hit == 0 {
 				i += 8
 				continue

@@ -9,25 +9,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rapport/internal/event"
+	"rapport/internal/scan"
 )
 
 // sound checks that one raw value is JSON that may be kept: within the limits,
 // every key once, every number a number. f is what measuring it has found. Text that is no text (invalid UTF-8,
 // lone surrogates, NUL) is mended once, here, into a copy; what comes back is
 // then valid for every later reader.
-func (in *Ingest) sound(raw []byte, f facts) (good []byte, mended bool, _ problem) {
+func (in *Ingest) sound(raw []byte, f scan.Facts) (good []byte, mended bool, _ problem) {
 	if len(raw) > in.limits.EventBytes {
 		return raw, false, problem{CodeEventTooLarge, fmt.Sprintf("the event has more than %d bytes", in.limits.EventBytes)}
 	}
 	switch {
-	case f.depth > in.limits.Depth:
+	case f.Depth > in.limits.Depth:
 		return raw, false, problem{CodeTooDeep, fmt.Sprintf("it is nested deeper than %d levels", in.limits.Depth)}
-	case f.keys > in.limits.Keys:
+	case f.Keys > in.limits.Keys:
 		return raw, false, problem{CodeTooManyKeys, fmt.Sprintf("it has more than %d keys", in.limits.Keys)}
-	case f.beyond:
+	case f.Beyond:
 		return raw, false, problem{CodeNumberRange, "a number is larger than can be kept"}
 	}
-	if f.nul {
+	if f.NUL {
 		raw, mended = mend(raw), true
 	}
 	if jsontext.Value(raw).IsValid() {
@@ -197,7 +198,7 @@ func (in *Ingest) shape(it *item, e *event.Event) problem {
 
 // withMember adds a member to an object unless it is there.
 func withMember(object []byte, name string, value []byte) []byte {
-	if _, there := find(object, name); there {
+	if _, there := scan.Find(object, name); there {
 		return object
 	}
 	out := make([]byte, 0, len(object)+len(name)+len(value)+6)

@@ -10,6 +10,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/fault"
+	"rapport/internal/scan"
 )
 
 // work is the memory of one call. It is used again, so nothing in it may be
@@ -89,7 +90,7 @@ func (in *Ingest) split(w *work) problem {
 	if len(body) > in.MaxBody(w.call.Type) {
 		return in.tooLarge(w.call.Type)
 	}
-	i := space(body, 0)
+	i := scan.Space(body, 0)
 	if i == len(body) {
 		return problem{CodeBadRequest, "the body is empty"}
 	}
@@ -102,9 +103,9 @@ func (in *Ingest) split(w *work) problem {
 	}
 	end, ok := w.addItem(in, i)
 	switch {
-	case w.items[0].facts.depth > in.limits.Depth:
+	case w.items[0].facts.Depth > in.limits.Depth:
 		w.items[0].whole.to = uint32(len(body)) // It is kept whole; what follows was not looked at.
-	case !ok || space(body, end) != len(body):
+	case !ok || scan.Space(body, end) != len(body):
 		w.items = w.items[:0]
 		return problem{CodeJSON, "the body is not valid JSON"}
 	}
@@ -128,7 +129,7 @@ func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
 	if w.call.Type == event.Unknown {
 		depth = len(w.check.b) // Its end must be found, however deep it is.
 	}
-	end, f, ok := measure(w.check.b, i, depth)
+	end, f, ok := scan.Measure(w.check.b, i, depth)
 	*it = item{bytes: w.check.b, whole: span{uint32(i), uint32(end)}, facts: f}
 	return end, ok
 }
@@ -138,20 +139,20 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 	broken := problem{CodeBadRequest, "the body is not valid JSON"}
 	found := false
 	for i++; ; {
-		i = space(body, i)
+		i = scan.Space(body, i)
 		if i < len(body) && body[i] == '}' {
 			break
 		}
-		keyEnd, _, ok := measure(body, i, 1)
+		keyEnd, _, ok := scan.Measure(body, i, 1)
 		if !ok || body[i] != '"' {
 			return broken
 		}
 		key := body[i+1 : keyEnd-1]
-		i = space(body, keyEnd)
+		i = scan.Space(body, keyEnd)
 		if i >= len(body) || body[i] != ':' {
 			return broken
 		}
-		i = space(body, i+1)
+		i = scan.Space(body, i+1)
 		if string(key) == "batch" {
 			if i >= len(body) || body[i] != '[' || found {
 				return problem{CodeBadRequest, `"batch" must be one array`}
@@ -162,8 +163,8 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 				return p
 			}
 		} else {
-			end, f, ok := measure(body, i, in.limits.Depth)
-			if !ok || f.keys > in.limits.Keys {
+			end, f, ok := scan.Measure(body, i, in.limits.Depth)
+			if !ok || f.Keys > in.limits.Keys {
 				return broken
 			}
 			switch string(key) {
@@ -174,7 +175,7 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 			}
 			i = end
 		}
-		i = space(body, i)
+		i = scan.Space(body, i)
 		if i < len(body) && body[i] == ',' {
 			i++
 		} else if i >= len(body) || body[i] != '}' {
@@ -182,7 +183,7 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 		}
 	}
 	switch {
-	case space(body, i+1) != len(body):
+	case scan.Space(body, i+1) != len(body):
 		return broken
 	case !found:
 		return problem{CodeBadRequest, `the body has no "batch"`}
@@ -197,7 +198,7 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 // splitItems walks over the array of a batch and gives the place behind it.
 func (in *Ingest) splitItems(w *work, body []byte, i int) (int, problem) {
 	for {
-		i = space(body, i)
+		i = scan.Space(body, i)
 		if i < len(body) && body[i] == ']' {
 			return i + 1, problem{}
 		}
@@ -211,7 +212,7 @@ func (in *Ingest) splitItems(w *work, body []byte, i int) (int, problem) {
 		if !ok {
 			return i, problem{CodeBadRequest, "the body is not valid JSON"}
 		}
-		i = space(body, end)
+		i = scan.Space(body, end)
 		if i < len(body) && body[i] == ',' {
 			i++
 		} else if i >= len(body) || body[i] != ']' {
@@ -227,7 +228,7 @@ func (in *Ingest) usableContext(w *work) bool {
 		w.context = nil
 		return true
 	}
-	_, f, _ := measure(w.context, 0, in.limits.Depth)
+	_, f, _ := scan.Measure(w.context, 0, in.limits.Depth)
 	sound, _, p := in.sound(w.context, f)
 	w.context = sound
 	return p.ok() && isObject(sound)
