@@ -29,6 +29,7 @@ const (
 	fContext
 	fProperties
 	fTraits
+	fIntegrations
 	cTraits
 	cExternal
 	cConsent
@@ -74,6 +75,8 @@ func ofEvent(key []byte) field {
 		return fProperties
 	case "traits":
 		return fTraits
+	case "integrations":
+		return fIntegrations
 	}
 	return noField
 }

@@ -19,6 +19,7 @@ func FuzzTake(f *testing.F) {
 		track(1), string(batchOf(2)), mixed,
 		`{"batch":[{"type":"page","userId":"a","context":{"consent":{"categoryPreferences":{"Ads":false}},"externalIds":[{"id":"1","type":"x"},7,{}],"userHash":"00","device":{"advertisingId":"a"}}}],"context":{"ip":null}}`,
 		`{"type":"page","userId":"u","properties":{ },"category":"c"}`,
+		`{"batch":[{"type":"page","userId":"a","integrations":{"A":false, "\u0042":{}}},{"type":"page","userId":"a","integrations":{ }}],"integrations":{"A":true,"C\"":[{}]}}`,
 		`{"type":"alias","userId":"u","previousId":"p"}`,
 		`{"type":"track","event":"\ud83d","userId":"u","properties":{"a":"\u0000","b":1e400}}`,
 		`{"type":"track","event":"A","userId":"u","properties":{"a":1,"\u0061":2}}`,
@@ -47,7 +48,7 @@ func FuzzTake(f *testing.F) {
 			t.Fatalf("%+v, %d records", r, len(b.log.records))
 		}
 		for _, e := range b.log.events(t) {
-			for _, raw := range [][]byte{e.Properties, e.Traits, e.Context} {
+			for _, raw := range [][]byte{e.Properties, e.Traits, e.Context, e.Integrations} {
 				if raw != nil && (!json.Valid(raw) || !jsontext.Value(raw).IsValid() || raw[0] != '{') {
 					t.Fatalf("not a sound object: %q", raw)
 				}

@@ -80,6 +80,7 @@ func (in *Ingest) parse(w *work, it *item, e *event.Event) (problem, error) {
 	if p := in.readContext(w, it, e, mended); !p.ok() {
 		return p, nil
 	}
+	e.Integrations = w.integrations(it.raw(fIntegrations))
 	if e.UserID == "" && e.Anonymous == "" {
 		return problem{CodeNoUser, `neither "userId" nor "anonymousId" is there`}, nil
 	}

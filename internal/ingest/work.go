@@ -23,6 +23,7 @@ type work struct {
 	check    checker
 	items    []item
 	context  []byte // the batch's own context, or nil
+	allowed  []byte // the batch's own integrations, or nil
 	sentAt   []byte // the batch's own sentAt, or nil
 	events   []event.Event
 	said     []Statement
@@ -170,6 +171,8 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 			switch string(key) {
 			case "context":
 				w.context = body[i:end]
+			case "integrations":
+				w.allowed = body[i:end]
 			case "sentAt":
 				w.sentAt = body[i:end]
 			}
@@ -191,6 +194,8 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 		return problem{CodeEmptyBatch, "the batch holds no event"}
 	case !in.usableContext(w):
 		return problem{CodeContext, `the batch's "context" is not a valid object`}
+	case !in.usableIntegrations(w):
+		return problem{CodeBadRequest, `the batch's "integrations" are not valid JSON`}
 	}
 	return problem{}
 }
