@@ -115,6 +115,7 @@ type item struct {
 	whole   span // the event itself
 	facts   scan.Facts
 	checked bool // it is sound, and all its spans are set
+	places  span // which places of the checker are those of its properties
 }
 
 func (it *item) raw(f field) []byte { return it.bytes[it.spans[f].from:it.spans[f].to] }
@@ -149,7 +150,8 @@ func (it *item) locateIn(object []byte, offset int, of func([]byte) field) {
 // nothing, and slower code finds out what is the matter.
 type checker struct {
 	b        []byte
-	keys     []span // of all objects that are open, innermost last
+	keys     []span       // of all objects that are open, innermost last
+	places   []scan.Place // of the members of all properties, which are looked at once more
 	count    int
 	maxDepth int
 	maxKeys  int
@@ -165,7 +167,8 @@ func (c *checker) event(i int, it *item) (end int, ok bool) {
 	return c.object(i, 1, it, ofEvent)
 }
 
-// object checks an object and notes the spans that of names, if there is one.
+// object checks an object and notes, for an item, the spans that of names;
+// without of, the places of its members.
 func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bool) {
 	b := c.b
 	if depth > c.maxDepth {
@@ -195,16 +198,24 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 			f = of(key)
 		}
 		from := i
-		if f == fContext && i < len(b) && b[i] == '{' {
+		switch {
+		case f == fContext && i < len(b) && b[i] == '{':
 			i, ok = c.object(i, depth+1, it, ofContext)
-		} else {
+		case f == fProperties && i < len(b) && b[i] == '{':
+			it.places.from = uint32(len(c.places))
+			i, ok = c.object(i, depth+1, it, nil)
+			it.places.to = uint32(len(c.places))
+		default:
 			i, ok = c.value(i, depth)
 		}
 		if !ok {
 			return i, false
 		}
-		if f != noField {
+		switch {
+		case f != noField:
 			it.spans[f] = span{uint32(from), uint32(i)}
+		case of == nil && it != nil:
+			c.places = append(c.places, scan.Place{Key: uint32(end - 1 - len(key)), KeyEnd: uint32(end - 1), Value: uint32(from), End: uint32(i)})
 		}
 		i = scan.Space(b, i)
 		switch {

@@ -142,7 +142,7 @@ type Call struct {
 	Type    event.Type // what the route says each body is; event.Unknown: a batch
 	Body    []byte     // a single event or a batch; it is not kept and not changed
 	GPC     bool       // Sec-GPC: 1
-	Strict  bool       // all or nothing: a malformed item refuses the call
+	Strict  bool       // all or nothing: a malformed item, or one that breaks the spec, refuses the call
 	Remote  netip.Addr // the client, for context.ip of client-side calls
 	Agent   string     // its user agent, for the same
 	arrived time.Time  // when a reject that is sent again first came; zero: now
@@ -155,6 +155,8 @@ type Rejection struct {
 	Code   string // stable, see the Code constants
 	Detail string // what was wrong, without values
 	ID     int64  // of the kept reject; zero when it is only counted
+	// Pointer is the JSON pointer below the item to what is wrong, "" for the item.
+	Pointer string
 }
 
 // Receipt tells what became of a call.
@@ -181,6 +183,8 @@ type Ingest struct {
 	logger  *slog.Logger
 	pace    *ratelimit.Keyed
 	pool    sync.Pool
+
+	ledger ledger // what was taken although it breaks the spec
 
 	randMu sync.Mutex
 	rand   *bufio.Reader
@@ -306,6 +310,7 @@ func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
 		r.Lane = eventlog.Bulk
 	}
 	in.admit(w, &r)
+	in.note(w)
 	if len(w.rejected) > 0 {
 		if err := in.keep(ctx, w); err != nil {
 			return Receipt{}, err
@@ -338,6 +343,7 @@ func (in *Ingest) admit(w *work, r *Receipt) {
 			r.Accepted++
 		} else {
 			r.Denied++
+			w.forget(i)
 			if e = v.Instead; e == nil {
 				continue
 			}

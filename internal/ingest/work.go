@@ -11,6 +11,7 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/fault"
 	"rapport/internal/scan"
+	"rapport/internal/spec"
 )
 
 // work is the memory of one call. It is used again, so nothing in it may be
@@ -30,6 +31,8 @@ type work struct {
 	prefs    []Preference
 	external []event.ExternalID
 	arena    []byte // contexts that were written anew
+	spec     spec.Check
+	noted    []noted // which of its findings are on which event
 	encoded  []byte
 	ends     []int
 	records  [][]byte
@@ -48,12 +51,13 @@ func (w *work) begin(in *Ingest, c *Call) {
 
 // Memory that one exceptional call needed is not kept for all the others.
 const (
-	keepBytes = 1 << 20
-	keepItems = 4096
+	keepBytes  = 1 << 20
+	keepItems  = 4096
+	keepPlaces = 64 << 10
 )
 
 func (in *Ingest) release(w *work) {
-	if cap(w.encoded) > keepBytes || cap(w.arena) > keepBytes || cap(w.events) > keepItems || cap(w.prefs) > keepItems {
+	if w.spec.Room() > keepBytes || cap(w.encoded) > keepBytes || cap(w.arena) > keepBytes || cap(w.events) > keepItems || cap(w.prefs) > keepItems || cap(w.check.places) > keepPlaces {
 		return
 	}
 	clear(w.items)
@@ -61,8 +65,10 @@ func (in *Ingest) release(w *work) {
 	clear(w.said)
 	clear(w.records)
 	clear(w.payloads)
+	w.spec.Reset()
 	*w = work{
-		check: checker{keys: w.check.keys[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
+		spec: w.spec, noted: w.noted[:0],
+		check: checker{keys: w.check.keys[:0], places: w.check.places[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
 		arena: w.arena[:0], encoded: w.encoded[:0], ends: w.ends[:0], records: w.records[:0], payloads: w.payloads[:0],
 	}
 	in.pool.Put(w)
@@ -98,7 +104,7 @@ func (in *Ingest) split(w *work) problem {
 	if body[i] != '{' {
 		return problem{CodeBadRequest, "the body is not a JSON object"}
 	}
-	w.check = checker{b: body, keys: w.check.keys[:0], maxDepth: in.limits.Depth, maxKeys: in.limits.Keys}
+	w.check = checker{b: body, keys: w.check.keys[:0], places: w.check.places[:0], maxDepth: in.limits.Depth, maxKeys: in.limits.Keys}
 	if w.call.Type == event.Unknown {
 		return in.splitBatch(w, body, i)
 	}
@@ -253,9 +259,10 @@ func (in *Ingest) parseAll(w *work) error {
 			return err
 		}
 		if !p.ok() {
-			*e = event.Event{}
-			w.events = w.events[:len(w.events)-1]
-			w.reject(i, p, w.items[i].all())
+			w.withdraw(i, p)
+			continue
+		}
+		if e.Type == event.Track && !in.reserved(w, i, e) {
 			continue
 		}
 		if mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]; len(mine) > 0 || consent.Speaks(e) {
@@ -263,6 +270,13 @@ func (in *Ingest) parseAll(w *work) error {
 		}
 	}
 	return nil
+}
+
+// withdraw takes the event back that was read last, and rejects its item.
+func (w *work) withdraw(index int, p problem) {
+	w.events[len(w.events)-1] = event.Event{}
+	w.events = w.events[:len(w.events)-1]
+	w.reject(index, p, w.items[index].all())
 }
 
 // messageID makes an id for an event that came without one.
@@ -324,7 +338,7 @@ func strictFault(t event.Type, rejected []Rejection) error {
 		if r.Index >= 0 && t == event.Unknown {
 			pointer = "/batch/" + strconv.Itoa(r.Index)
 		}
-		f.Fields = append(f.Fields, fault.Field{Pointer: pointer, Code: r.Code, Detail: r.Detail})
+		f.Fields = append(f.Fields, fault.Field{Pointer: pointer + r.Pointer, Code: r.Code, Detail: r.Detail})
 	}
 	return f
 }

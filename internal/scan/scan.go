@@ -83,8 +83,8 @@ const (
 )
 
 // String gives the place behind the string that begins at i. It looks at
-// eight bytes at once: in x ^ Quotes a quote is a zero byte, and the lowest bit
-// of (x - Ones) &^ x & Highs stands in the first zero byte of x.
+// eight bytes at once: in x ^ quotes a quote is a zero byte, and the lowest bit
+// of (x - ones) &^ x & highs stands in the first zero byte of x.
 func String(b []byte, i int) (end int, nul, ok bool) {
 	for i++; i+8 <= len(b); {
 		v := binary.LittleEndian.Uint64(b[i:])
@@ -159,7 +159,7 @@ func MembersOf(object []byte) Members {
 	return Members{b: object, i: i + 1}
 }
 
-// Next gives the key, without Quotes and escapes, and the raw value.
+// Next gives the key, without quotes and escapes, and the raw value.
 func (m *Members) Next() (key, value []byte, ok bool) {
 	i := Space(m.b, m.i)
 	if i < len(m.b) && m.b[i] == ',' {
@@ -191,6 +191,10 @@ func (m *Members) Next() (key, value []byte, ok bool) {
 
 // At gives the place behind the member that Next gave last.
 func (m *Members) At() int { return m.i }
+
+// Place is where a member of an object stands: its key, without the quotes, and
+// its value. What is scanned is far below 4 GB.
+type Place struct{ Key, KeyEnd, Value, End uint32 }
 
 // Elements walks over the elements of a JSON array, with the same promise.
 type Elements struct {
