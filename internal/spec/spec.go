@@ -86,6 +86,27 @@ func Known(name string) (*Event, Match) {
 // All gives every reserved event, part by part. It must not be changed.
 func All() []*Event { return events }
 
+// Fields gives what the objects in arrays of a kind have; nil for any other
+// kind. It must not be changed.
+func Fields(k Kind) []Property {
+	switch k {
+	case Products:
+		return product
+	case Choices:
+		return choice
+	}
+	return nil
+}
+
+// Names lists the names of every reserved event.
+func Names() []string {
+	out := make([]string, len(events))
+	for i, e := range events {
+		out[i] = e.Name
+	}
+	return out
+}
+
 // fold writes the letters of a name in lower case, without what stands between
 // words.
 func fold(dst []byte, name string) []byte {
