@@ -66,7 +66,7 @@ func isWhole(raw []byte) bool {
 func (k Kind) convert(dst, raw []byte) (_ []byte, ok bool) {
 	switch k {
 	case Text:
-		if isNumber(raw[0]) && bytes.IndexAny(raw, "eE") < 0 {
+		if isNumber(raw[0]) && !bytes.ContainsAny(raw, "eE") {
 			return append(append(append(dst, '"'), raw...), '"'), true
 		}
 	case Number, Whole:
