@@ -99,7 +99,7 @@ func TestAnswers(t *testing.T) {
 				"suppressed":[{"reason":"unsubscribed","purpose":"marketing.newsletter","at":"2026-01-05T00:00:00Z"}],"merged":["per_9"]}`,
 		}, 0},
 		{"events", []string{"person", "events", "42", "--limit", "2"}, map[string]string{
-			"GET /v1/people/user_id:42/events?limit=2": `{"events":[{"timestamp":"2026-02-02T03:04:05Z","type":"track","event":"Order Completed","source":"shop","properties":{"total":10}},
+			"GET /v1/people/user_id:42/events?limit=2": `{"events":[{"timestamp":"2026-02-02T03:04:05Z","type":"track","event":"Order Completed","source":"shop","properties":{"total":10},"violations":[{"pointer":"/properties","code":"property_missing","detail":"Order Completed needs order_id"}]},
 				{"timestamp":"2026-02-01T03:04:05Z","type":"page","event":"Home\u001b[31m","source":"website"}],"cursor":"abc"}`,
 		}, 0},
 		{"person-unknown", []string{"person", "show", "per_1"}, nil, exitNotFound},

@@ -279,6 +279,9 @@ func TestViolationsAreTold(t *testing.T) {
 			`"source":"shop","event":"Order Completed","property":"total","code":"property_wrong_type","detail":"total of Order Completed is no number","count":1,"first":"2`,
 			`"property":"order_id","code":"property_missing"`, `"code":"property_converted"`,
 		}},
+		{name: "on the event", path: "/v1/people/user_id:42/events?min_position=3&limit=1", status: 200, has: []string{
+			`"violations":[{"pointer":"/properties/total","code":"property_wrong_type","detail":"total of Order Completed is no number"}]`,
+		}},
 		{name: "by code", path: "/v1/violations?code=property_missing&source=shop", status: 200, has: []string{"property_missing"}, hasNot: []string{"property_converted"}},
 		{name: "of another event", path: "/v1/violations?event=Cart%20Viewed", status: 200, has: []string{`"violations":[]`}},
 		{name: "an unknown parameter", path: "/v1/violations?limit=1", status: 400, has: []string{"unknown_parameter"}},
