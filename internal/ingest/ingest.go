@@ -310,7 +310,6 @@ func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
 		r.Lane = eventlog.Bulk
 	}
 	in.admit(w, &r)
-	in.note(w)
 	if len(w.rejected) > 0 {
 		if err := in.keep(ctx, w); err != nil {
 			return Receipt{}, err
@@ -324,6 +323,7 @@ func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
 		}
 		r.First, r.Last, r.At = first, first+int64(len(w.ends))-1, at
 	}
+	in.note(w)
 	in.metrics.taken(w.call.Source.Name, r.Accepted, r.Denied)
 	return r, nil
 }

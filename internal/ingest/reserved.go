@@ -50,7 +50,10 @@ func (w *work) properties(it *item, e *event.Event) []byte {
 
 // forget leaves no trace of what was found on an event that permission forbids.
 func (w *work) forget(event int) {
-	w.noted = slices.DeleteFunc(w.noted, func(n noted) bool { return n.event == event })
+	i, ok := slices.BinarySearchFunc(w.noted, event, func(n noted, event int) int { return n.event - event })
+	if ok {
+		w.noted[i].to = w.noted[i].from
+	}
 }
 
 // Violation is one way in which events of a source are not as the spec has

@@ -93,8 +93,10 @@ func (c *Check) Reset() {
 	*c = Check{Found: c.Found[:0], arena: c.arena[:0]}
 }
 
-// Room is how many bytes the check holds on to.
-func (c *Check) Room() int { return cap(c.arena) }
+// Room is about how many bytes the check holds on to.
+func (c *Check) Room() int { return cap(c.arena) + cap(c.Found)*findingBytes }
+
+const findingBytes = 96
 
 // Properties looks through the properties of an event, which are a sound JSON
 // object or nil, and gives them with the types of the spec: the same bytes where
