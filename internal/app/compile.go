@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -24,6 +25,7 @@ import (
 // edition is one configuration version, ready for every room.
 type edition struct {
 	number  int
+	applied time.Time // zero: not yet
 	config  *project.Config
 	walk    *processor.Version
 	content *content.Set
@@ -150,7 +152,11 @@ func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
 	if config == nil {
 		return nil, &problemsError{problems}
 	}
-	return build(number, config)
+	out, err := build(number, config)
+	if err == nil {
+		out.applied = v.Applied
+	}
+	return out, err
 }
 
 // problemsError is a configuration that does not hold together.

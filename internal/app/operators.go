@@ -14,7 +14,6 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
-	"rapport/internal/project"
 	"rapport/internal/ratelimit"
 	"rapport/internal/store"
 )
@@ -61,16 +60,9 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 	return nil
 }
 
-func (h *House) configuration(ctx context.Context) (manage.Configuration, error) {
+func (h *House) configuration() manage.Configuration {
 	e := h.edition()
-	out := manage.Configuration{Version: e.number, Digest: e.config.Digest, Files: slices.Sorted(maps.Keys(e.config.Files))}
-	err := h.state.Read(ctx, func(tx store.Tx) error {
-		var v project.Version
-		v, _, err := tx.Project().Version(e.number)
-		out.Applied = v.Applied
-		return err
-	})
-	return out, err
+	return manage.Configuration{Version: e.number, Digest: e.config.Digest, Applied: e.applied, Files: slices.Sorted(maps.Keys(e.config.Files))}
 }
 
 // How far the walk of the bulk lane may be behind before an import waits for it,

@@ -145,6 +145,7 @@ type Call struct {
 	Strict  bool       // all or nothing: a malformed item, or one that breaks the spec, refuses the call
 	Remote  netip.Addr // the client, for context.ip of client-side calls
 	Agent   string     // its user agent, for the same
+	Sent    string     // when the sender sent it by its own clock, where the body does not say; what is no time counts as nothing
 	arrived time.Time  // when a reject that is sent again first came; zero: now
 	resent  int64      // the reject that is sent again; zero: none
 }

@@ -165,7 +165,14 @@ func (in *Ingest) shape(it *item, e *event.Event) problem {
 		}
 		e.Name = name
 	case event.Page, event.Screen:
-		name, ok := text(it.raw(fName))
+		raw := it.raw(fName)
+		if absent(raw) && isObject(it.raw(fProperties)) {
+			raw, _ = scan.Find(it.raw(fProperties), "name") // Jitsu's SDK says it there alone, Segment's at both places.
+			if said, ok := text(raw); !ok || len(said) > in.limits.Name {
+				raw = nil // A property may be anything.
+			}
+		}
+		name, ok := text(raw)
 		if !ok {
 			return problem{CodeNameNotString, `"name" is not a string`}
 		}

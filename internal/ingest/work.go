@@ -47,6 +47,11 @@ func (w *work) begin(in *Ingest, c *Call) {
 	if !c.arrived.IsZero() && c.arrived.Before(w.received) {
 		w.arrived = c.arrived
 	}
+	if quoted := `"` + c.Sent + `"`; c.Sent != "" {
+		if _, ok := instant([]byte(quoted)); ok {
+			w.sentAt = []byte(quoted)
+		}
+	}
 }
 
 // Memory that one exceptional call needed is not kept for all the others.

@@ -100,8 +100,8 @@ func (m *mapping) time(s string) time.Time {
 }
 
 // object writes mapped members as a JSON object, nil when there are none. What
-// has no value is left out: a file that does not know something must not undo
-// what is known.
+// has no value is left out, and an empty column has none: a file that does not
+// know something must not undo what is known.
 func (m *mapping) object(members []member) []byte {
 	if len(members) == 0 {
 		return nil
@@ -109,7 +109,7 @@ func (m *mapping) object(members []member) []byte {
 	out := make([]byte, 1, 32*len(members))
 	out[0] = '{'
 	for i := range members {
-		if v := m.eval(members[i].value); !v.IsNil() {
+		if v := m.eval(members[i].value); members[i].value.says(v) {
 			out = appendMember(out, members[i].key, v)
 		}
 	}

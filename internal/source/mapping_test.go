@@ -52,7 +52,7 @@ func TestMappings(t *testing.T) {
 			[]string{
 				`2 {"type":"identify","messageId":"2",` + when + `,"userId":"7","traits":{"email":"ann@shop.example","name":"Ann"}}`,
 				`2 {"type":"group","messageId":"2-2",` + when + `,"userId":"7","groupId":"acme","traits":{"name":"ACME"}}`,
-				`3 {"type":"identify","messageId":"3",` + when + `,"userId":"8","traits":{"name":""}}`,
+				`3 {"type":"identify","messageId":"3",` + when + `,"userId":"8","traits":{}}`,
 				`3 {"type":"page","messageId":"3-3",` + when + `,"name":"Cart","userId":"8","context":{"traits":{"vip":true},"externalIds":[{"type":"shopify","id":"8","collection":"users","encoding":"none"}]}}`,
 			},
 		},

@@ -88,7 +88,8 @@ func (f *Format) csvRecords(ctx context.Context, name string, r io.Reader, fn fu
 	if f.Quote != '"' {
 		r = &swapped{r, f.Quote}
 	}
-	c := csv.NewReader(r)
+	quotes := newCloser(r, f.Comma)
+	c := csv.NewReader(quotes)
 	c.Comma, c.FieldsPerRecord = f.Comma, -1
 	names := f.names()
 	if f.Header {
@@ -98,6 +99,9 @@ func (f *Format) csvRecords(ctx context.Context, name string, r io.Reader, fn fu
 		}
 		if err != nil {
 			return fmt.Errorf("read the header of %s: %w", name, err)
+		}
+		if n, _ := c.FieldPos(0); quotes.closed(int64(n)) {
+			return fmt.Errorf("read the header of %s: %w", name, errOpenQuote)
 		}
 		names = nil
 		for _, n := range first {
@@ -121,6 +125,9 @@ func (f *Format) csvRecords(ctx context.Context, name string, r io.Reader, fn fu
 			n, _ := c.FieldPos(0)
 			rec.number = int64(n)
 		}
+		if err == nil && quotes.closed(rec.number) {
+			rec.err = errOpenQuote
+		}
 		var bad *csv.ParseError
 		if errors.As(err, &bad) {
 			rec.number, rec.err = int64(bad.Line), fmt.Errorf("the line is no CSV: %w", bad.Err)
@@ -131,42 +138,6 @@ func (f *Format) csvRecords(ctx context.Context, name string, r io.Reader, fn fu
 			return err
 		}
 	}
-}
-
-// swapped changes one quote for the other, and the other for the one, so that
-// the standard reader serves files with quotes of their own; unswap undoes it.
-type swapped struct {
-	io.Reader
-	quote byte
-}
-
-// Read implements io.Reader.
-func (s *swapped) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	for i, c := range p[:n] {
-		switch c {
-		case '"':
-			p[i] = s.quote
-		case s.quote:
-			p[i] = '"'
-		}
-	}
-	return n, err
-}
-
-func unswap(s string, quote byte) string {
-	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, quote) < 0 {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case '"':
-			return rune(quote)
-		case rune(quote):
-			return '"'
-		}
-		return r
-	}, s)
 }
 
 var errNoText = errors.New("the line is no UTF-8: name the file's encoding, for example encoding: latin1")

@@ -81,7 +81,25 @@ func TestReadFormats(t *testing.T) {
 		"csv whose quote never ends": {
 			`{format: csv, columns: [who, when], event: {event: Seen, user_id: "{{ who }}", timestamp: "{{ when }}"}}`,
 			"a,1772366400\n\"",
-			[]string{"1 1 track Seen a  2026-03-01T12:00:00Z ", `2 bad: the line is no CSV: extraneous or missing " in quoted-field`},
+			[]string{"1 1 track Seen a  2026-03-01T12:00:00Z ", `2 bad: the line is no CSV: a quote opens and does not close`},
+		},
+		"csv with a stray quote": {
+			`{format: csv, columns: [who, note, when], event: {event: Seen, user_id: "{{ who }}", timestamp: "{{ when }}", properties: {note: "{{ note }}"}}}`,
+			"a,\"two\r\nlines, \"\"so\"\"\",1772366400\r\nb,\"open,1772366400\r\nc,\"fine\",1772366400\nd,12\",1772366400\ne,\"x\"y,1772366400\nf,,1772366400\ng,\"never",
+			[]string{
+				`1 1 track Seen a  2026-03-01T12:00:00Z {"note":"two\nlines, \"so\""}`,
+				"3 bad: the line is no CSV: a quote opens and does not close",
+				`4 4 track Seen c  2026-03-01T12:00:00Z {"note":"fine"}`,
+				`5 bad: the line is no CSV: bare " in non-quoted-field`,
+				`6 bad: the line is no CSV: extraneous or missing " in quoted-field`,
+				`7 7 track Seen f  2026-03-01T12:00:00Z {}`,
+				"8 bad: the line is no CSV: a quote opens and does not close",
+			},
+		},
+		"an empty column says nothing": {
+			`{format: csv, event: {type: identify, user_id: "{{ id }}", timestamp: "2026-03-01", traits: {city: "{{ city }}", phone: ""}, properties: {city: "{{ city | upcase }}"}}}`,
+			"id,city\n7,\n8,Ulm\n",
+			[]string{`2 2 identify  7  2026-03-01T00:00:00Z {}`, `3 3 identify  8  2026-03-01T00:00:00Z {"city":"ULM"}`},
 		},
 		"lines of JSON": {
 			`{format: ndjson, event: {event: "{{ what }}", user_id: "{{ who.id }}", timestamp: "{{ t }}", properties: {all: "{{ who }}"}}}`,

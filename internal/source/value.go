@@ -65,6 +65,16 @@ func (p *parser) value(n *yaml.Node) *value {
 	return &value{text: t}
 }
 
+// says tells whether the value says anything: nothing does not, nor does an
+// empty text, unless it is the mapping itself that wrote it.
+func (v *value) says(got liquid.Value) bool {
+	if got.IsNil() {
+		return false
+	}
+	text, ok := got.AsString()
+	return !ok || text != "" || !v.plain.IsNil()
+}
+
 // isIdentifier tells whether an expression is the bare name of a column.
 func isIdentifier(s string) bool {
 	switch s {

@@ -364,19 +364,24 @@ func TestAnalyticsNode(t *testing.T) {
 	h.check(t, "slow", "node-2", 344, ofServer(344))
 }
 
-func TestAnalyticsNext(t *testing.T) {
-	t.Parallel()
-	need(t, exists("npm/node_modules/@segment/analytics-next") && exists("npm/node_modules/playwright-core"), "@segment/analytics-next or playwright-core")
+// ofPage is what the programs in a browser send.
+func ofPage(tracks int) map[string]int {
+	return map[string]int{"page Games": 1, "track Product Viewed": 1, "identify": 1, "group": 1, "track Order Completed": tracks}
+}
+
+// inBrowser runs a program in Chromium, once for each way in which its SDK
+// sends, and holds the person to what was sent.
+func inBrowser(t *testing.T, sdk, program string, strategies ...string) {
+	t.Helper()
+	need(t, exists("npm/node_modules/"+sdk) && exists("npm/node_modules/playwright-core"), sdk+" or playwright-core")
 	chromium, err := exec.LookPath("chromium")
 	need(t, err == nil, "chromium")
 	h := serve(t)
-	for _, strategy := range []string{"single", "batching"} {
-		user := "next-" + strategy
+	for _, strategy := range strategies {
+		user := strings.TrimSuffix(program, ".mjs") + "-" + strategy
 		const tracks = 12
-		out := run(t, h, siteKey, user, tracks, exec.Command("node", "npm/browser.mjs"), "CHROMIUM="+chromium, "RAPPORT_STRATEGY="+strategy)
-		h.check(t, "site", user, tracks, map[string]int{
-			"page Games": 1, "track Product Viewed": 1, "identify": 1, "group": 1, "track Order Completed": tracks,
-		})
+		out := run(t, h, siteKey, user, tracks, exec.Command("node", "npm/"+program), "CHROMIUM="+chromium, "RAPPORT_STRATEGY="+strategy)
+		h.check(t, "site", user, tracks, ofPage(tracks))
 		// What was seen before the name was known belongs to the same person.
 		var said struct{ Anonymous string }
 		if err := json.Unmarshal([]byte(strings.TrimSpace(out)), &said); err != nil {
@@ -386,5 +391,75 @@ func TestAnalyticsNext(t *testing.T) {
 		if p.ID == "" || p.ID != q.ID {
 			t.Errorf("known as %q and anonymously as %q", p.ID, q.ID)
 		}
+	}
+}
+
+func TestAnalyticsNext(t *testing.T) {
+	t.Parallel()
+	inBrowser(t, "@segment/analytics-next", "browser.mjs", "single", "batching")
+}
+
+func TestRudderBrowser(t *testing.T) {
+	t.Parallel()
+	inBrowser(t, "@rudderstack/analytics-js", "rudderbrowser.mjs", "single", "batching", "beacon")
+}
+
+func TestRudderNode(t *testing.T) {
+	t.Parallel()
+	need(t, exists("npm/node_modules/@rudderstack/rudder-sdk-node"), "@rudderstack/rudder-sdk-node")
+	h := serve(t)
+	const tracks = 494
+	run(t, h, serverKey, "rudder-1", tracks, exec.Command("node", "npm/rudder.mjs"))
+	h.check(t, "server", "rudder-1", tracks, ofServer(tracks))
+	h.exhaust(t)
+	run(t, h, slowKey, "rudder-2", 344, exec.Command("node", "npm/rudder.mjs"))
+	h.check(t, "slow", "rudder-2", 344, ofServer(344))
+}
+
+func TestJitsuBrowser(t *testing.T) {
+	t.Parallel()
+	inBrowser(t, "@jitsu/js", "jitsubrowser.mjs", "single")
+}
+
+func TestJitsuNode(t *testing.T) {
+	t.Parallel()
+	need(t, exists("npm/node_modules/@jitsu/js"), "@jitsu/js")
+	h := serve(t)
+	const tracks = 100
+	run(t, h, serverKey, "jitsu-1", tracks, exec.Command("node", "npm/jitsu.mjs"))
+	want := ofServer(tracks)
+	delete(want, "alias") // This SDK has neither.
+	delete(want, "screen Start")
+	h.check(t, "server", "jitsu-1", tracks, want)
+}
+
+// TestManual holds the versions that docs/sdks.md names to those that are tested.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "sdks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("npm/package.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var npm struct{ Dependencies map[string]string }
+	if err := json.Unmarshal(raw, &npm); err != nil {
+		t.Fatal(err)
+	}
+	module, err := os.ReadFile("analytics-go/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, m := range regexp.MustCompile("(?m)^\\|[^|]*`([^`]+)` \\| ([0-9.]+) \\|").FindAllStringSubmatch(string(manual), -1) {
+		rows++
+		if npm.Dependencies[m[1]] != m[2] && !strings.Contains(string(module), m[1]+" v"+m[2]+"\n") {
+			t.Errorf("docs/sdks.md says that %s is tested at %s", m[1], m[2])
+		}
+	}
+	if rows != 7 {
+		t.Errorf("%d SDKs are named with a version, want 7", rows)
 	}
 }

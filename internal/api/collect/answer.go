@@ -18,6 +18,8 @@ var (
 	jsonType      = []string{"application/json"}
 	success       = []byte(`{"success":true}`)
 	successLength = []string{strconv.Itoa(len(success))}
+	jitsuSuccess  = []byte(`{"success":true,"ok":true}`)
+	jitsuLength   = []string{strconv.Itoa(len(jitsuSuccess))}
 
 	vary         = []string{"Origin"}
 	exposed      = []string{"Retry-After, X-RateLimit-Reset"}
@@ -50,12 +52,16 @@ func preflight(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (h *Handler) succeed(w http.ResponseWriter) {
+func (h *Handler) succeed(w http.ResponseWriter, r *http.Request) {
 	h.ok.Inc()
+	body, length := success, successLength
+	if asks, _ := ofJitsu(r); asks {
+		body, length = jitsuSuccess, jitsuLength
+	}
 	head := w.Header()
 	head["Content-Type"] = jsonType
-	head["Content-Length"] = successLength
-	_, _ = w.Write(success) // The caller has gone if this fails; the events are safe.
+	head["Content-Length"] = length
+	_, _ = w.Write(body) // The caller has gone if this fails; the events are safe.
 }
 
 // rejection is how an answer names an item that was not taken.
@@ -81,6 +87,7 @@ func rejections(r ingest.Receipt) (out []rejection) {
 // answer is the body of a success that has more to say.
 type answer struct {
 	Success   bool        `json:"success"`
+	OK        bool        `json:"ok,omitempty"` // for Jitsu's SDK
 	Processed any         `json:"processed,omitempty"`
 	Position  int64       `json:"position,omitempty"`
 	Accepted  *int        `json:"accepted,omitempty"`
@@ -89,9 +96,10 @@ type answer struct {
 }
 
 // answerRejected succeeds, as the SDKs need it, and says what was not taken.
-func (h *Handler) answerRejected(w http.ResponseWriter, r ingest.Receipt) {
+func (h *Handler) answerRejected(w http.ResponseWriter, r *http.Request, got ingest.Receipt) {
 	h.ok.Inc()
-	h.write(w, http.StatusOK, answer{Success: true, Rejected: len(r.Rejected), Problems: rejections(r)})
+	asks, _ := ofJitsu(r)
+	h.write(w, http.StatusOK, answer{Success: true, OK: asks, Rejected: len(got.Rejected), Problems: rejections(got)})
 }
 
 // answerWalked waits until the call's last event has been walked. What is
@@ -99,8 +107,9 @@ func (h *Handler) answerRejected(w http.ResponseWriter, r ingest.Receipt) {
 func (h *Handler) answerWalked(w http.ResponseWriter, r *http.Request, receipt ingest.Receipt, timeout time.Duration) {
 	// The whole request has been read: its deadline must not end the waiting.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // A writer without deadlines has nothing to end it.
+	asks, _ := ofJitsu(r)
 	a := answer{
-		Success: true, Processed: true, Position: receipt.Last, Accepted: &receipt.Accepted,
+		Success: true, OK: asks, Processed: true, Position: receipt.Last, Accepted: &receipt.Accepted,
 		Rejected: len(receipt.Rejected), Problems: rejections(receipt),
 	}
 	if receipt.Last > 0 {
@@ -124,6 +133,7 @@ func (h *Handler) answerWalked(w http.ResponseWriter, r *http.Request, receipt i
 // failure is the body of an error, in the shape that the SDKs read.
 type failure struct {
 	Success bool          `json:"success"`
+	OK      *bool         `json:"ok,omitempty"` // for Jitsu's SDK
 	Code    string        `json:"code"`
 	Message string        `json:"message"`
 	Error   string        `json:"error"`
@@ -149,6 +159,12 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, status int, err e
 		w.Header()["X-Ratelimit-Reset"] = wait
 	}
 	h.answers.WithLabelValues(f.Code).Inc()
+	if asks, browser := ofJitsu(r); asks {
+		f.OK = new(bool)
+		if browser && status < http.StatusInternalServerError && w.Header()["Retry-After"] == nil {
+			status = http.StatusOK
+		}
+	}
 	h.write(w, status, f)
 }
 

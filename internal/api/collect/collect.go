@@ -89,6 +89,7 @@ type Handler struct {
 	logger  *slog.Logger
 	answers *prometheus.CounterVec
 	ok      prometheus.Counter
+	routes  map[string]route
 }
 
 // New checks the configuration and makes a Handler.
@@ -118,63 +119,12 @@ func New(c Config) (*Handler, error) {
 		c.Metrics.MustRegister(h.answers)
 	}
 	h.ok = h.answers.WithLabelValues("ok")
+	h.routes = h.table()
 	return h, nil
 }
 
-// steps are the last steps of the paths under /v1/ that take events.
-var steps = []string{
-	"track", "identify", "page", "screen", "group", "alias", "batch", "import",
-	"t", "i", "p", "s", "g", "a", "b",
-}
-
-// Register puts the door's paths on a mux, each with and without a slash at the
-// end.
-func (h *Handler) Register(mux *http.ServeMux) {
-	for _, s := range append([]string{"m"}, steps...) {
-		mux.Handle("/v1/"+s, h)
-		mux.Handle("/v1/"+s+"/{$}", h)
-	}
-	for _, p := range []string{"/v1/projects/{key}/settings", "/projects/{key}/settings"} {
-		mux.Handle(p, h)
-		mux.Handle(p+"/{$}", h)
-	}
-}
-
-// ServeHTTP implements http.Handler for all of the door's paths.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.Path
-	for len(path) > 1 && path[len(path)-1] == '/' {
-		path = path[:len(path)-1]
-	}
-	allowOrigin(w.Header(), r)
-	if r.Method == http.MethodOptions {
-		preflight(w)
-		return
-	}
-	if key, ok := settingsKey(path); ok {
-		h.settings(w, r, key)
-		return
-	}
-	if r.Method != http.MethodPost {
-		w.Header()["Allow"] = []string{"POST, OPTIONS"}
-		h.fail(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method_not_allowed", "events are sent with POST"))
-		return
-	}
-	if path == "/v1/m" {
-		h.succeed(w) // Measurements of the SDK itself: they concern its maker, not us.
-		return
-	}
-	step, ok := strings.CutPrefix(path, "/v1/")
-	t, known := ingest.RouteType(step)
-	if !ok || !known || strings.Contains(step, "/") {
-		h.fail(w, r, http.StatusNotFound, fault.New(fault.NotFound, "no_such_path", "this path takes no events"))
-		return
-	}
-	h.take(w, r, path, t)
-}
-
 // take is the way of every event.
-func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t event.Type) {
+func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, to route) {
 	q := query(r)
 	if !q.ok {
 		h.fail(w, r, http.StatusBadRequest, fault.New(fault.Invalid, "bad_wait", `wait is "processed" or left out; nothing was taken`))
@@ -189,10 +139,10 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t ev
 			return
 		}
 	}
-	b, err := readBody(w, r, h.ingest.MaxBody(t))
+	b, err := readBody(w, r, h.ingest.MaxBody(to.kind))
 	if err != nil {
 		if known && errors.Is(err, errTooLarge) {
-			if err := h.ingest.TooLarge(r.Context(), ingest.Call{Source: src, Path: path, Type: t}); err != nil {
+			if err := h.ingest.TooLarge(r.Context(), ingest.Call{Source: src, Path: path, Type: to.kind}); err != nil {
 				h.logger.WarnContext(r.Context(), "a body that is too large could not be noted", "error", err)
 			}
 		}
@@ -213,7 +163,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t ev
 		}
 	}
 	receipt, err := h.ingest.Take(r.Context(), ingest.Call{
-		Source: src, Browser: key.Kind == access.Browser, Path: path, Type: t, Body: b.bytes, Strict: q.strict,
+		Source: src, Browser: key.Kind == access.Browser, Path: path, Type: to.kind, Body: b.bytes, Strict: q.strict, Sent: header(r.Header, "Sentat"),
 		GPC: header(r.Header, "Sec-Gpc") == "1", Remote: h.remote(r), Agent: header(r.Header, "User-Agent"),
 	})
 	if n := receipt.Accepted + receipt.Denied + len(receipt.Rejected) - 1; n > 0 {
@@ -225,9 +175,9 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, path string, t ev
 	case q.wait:
 		h.answerWalked(w, r, receipt, q.timeout)
 	case len(receipt.Rejected) > 0:
-		h.answerRejected(w, receipt)
+		h.answerRejected(w, r, receipt)
 	default:
-		h.succeed(w)
+		h.succeed(w, r)
 	}
 }
 

@@ -51,12 +51,8 @@ type settingsAnswer struct {
 }
 
 // settings serves what analytics.js asks for at its start.
-func (h *Handler) settings(w http.ResponseWriter, r *http.Request, secret string) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		h.fail(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method_not_allowed", "settings are read with GET"))
-		return
-	}
+func (h *Handler) settings(w http.ResponseWriter, r *http.Request, path string, _ route) {
+	secret, _ := settingsKey(path)
 	key, ok := h.keys.Find(secret)
 	if !ok || key.Kind == access.Manage {
 		h.fail(w, r, http.StatusNotFound, fault.New(fault.NotFound, ingest.CodeUnknownSource, "the write key belongs to no source"))

@@ -19,10 +19,7 @@ func (h *Handler) getConfig(w http.ResponseWriter, r *http.Request, _ access.Key
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
-	c, err := h.Configuration(r.Context())
-	if err != nil {
-		return err
-	}
+	c := h.Configuration()
 	if c.Files == nil {
 		c.Files = []string{}
 	}

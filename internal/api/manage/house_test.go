@@ -220,8 +220,8 @@ func (h *house) configure() {
 		},
 		Providers: func(name string) bool { return name == "relay" },
 		Sources:   func(name string) bool { return name == "shop" },
-		Configuration: func(context.Context) (manage.Configuration, error) {
-			return manage.Configuration{Version: 1, Digest: "d1", Applied: start, Files: []string{"rapport.yaml"}}, nil
+		Configuration: func() manage.Configuration {
+			return manage.Configuration{Version: 1, Digest: "d1", Applied: start, Files: []string{"rapport.yaml"}}
 		},
 		Plan: func(_ context.Context, files map[string][]byte) (any, error) {
 			return map[string]any{"version": 1, "dry_run": true, "files": len(files)}, nil

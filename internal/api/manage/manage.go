@@ -137,7 +137,7 @@ type Config struct {
 	Providers func(name string) bool
 	Sources   func(name string) bool
 
-	Configuration func(ctx context.Context) (Configuration, error)
+	Configuration func() Configuration
 	// Plan says what a folder would change; its answer is encoded as it is.
 	Plan func(ctx context.Context, files map[string][]byte) (any, error)
 	// Apply lets a folder be in effect. expect is the version that the caller

@@ -51,13 +51,9 @@ func (h *Handler) getStatus(w http.ResponseWriter, r *http.Request, _ access.Key
 		return q.err
 	}
 	ctx := r.Context()
-	c, err := h.Configuration(ctx)
-	if err != nil {
-		return err
-	}
 	out := status{
 		Build: h.Build, Now: h.Now().UTC(), UptimeSeconds: int64(h.Machine().Sub(h.started).Seconds()),
-		Version: h.Walk.Version().Number, Digest: c.Digest, Lanes: map[string]laneStatus{},
+		Version: h.Walk.Version().Number, Digest: h.Configuration().Digest, Lanes: map[string]laneStatus{},
 		Ready: h.Walk.Walked(eventlog.Live) >= h.began,
 	}
 	for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
@@ -70,6 +66,7 @@ func (h *Handler) getStatus(w http.ResponseWriter, r *http.Request, _ access.Key
 	if b := h.Walk.Backfill(); b.Version != 0 && !b.Done {
 		out.Backfill = &explain.Progress{Done: b.Next, Total: b.Last}
 	}
+	var err error
 	if out.Mails, err = h.Reader.States(ctx); err != nil {
 		return err
 	}

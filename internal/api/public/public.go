@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 
+	"rapport/internal/api"
 	"rapport/internal/fault"
 	"rapport/internal/feedback"
 	"rapport/internal/purpose"
@@ -130,9 +131,6 @@ func (d *Door) preferences(w http.ResponseWriter, r *http.Request) {
 	d.show(w, r, http.StatusOK, "preferences", p)
 }
 
-// pixel is a transparent picture of one dot.
-var pixel = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
-
 // open gives the picture to everybody, whatever becomes of noticing it.
 func (d *Door) open(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -144,12 +142,7 @@ func (d *Door) open(w http.ResponseWriter, r *http.Request) {
 			d.logger.Error("an open was not noticed", "error", err)
 		}
 	}
-	h := w.Header()
-	h.Set("Content-Type", "image/gif")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(pixel) // The reader has gone.
+	api.WritePixel(w)
 }
 
 // click leads on to where the link was signed to lead, and nowhere else.
