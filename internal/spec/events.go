@@ -9,6 +9,7 @@ const (
 	Wishlist  = "Wishlists"
 	Sharing   = "Sharing and reviews"
 	Email     = "Email"
+	Consent   = "Consent"
 	Engage    = "Engage"
 )
 
@@ -96,6 +97,8 @@ var events = []*Event{
 	{Part: Email, Name: "Email Bounced", Says: "a mail could not be delivered", Properties: mail},
 	{Part: Email, Name: "Email Marked as Spam", Says: "a reader called a mail spam", Properties: mail},
 	{Part: Email, Name: "Unsubscribed", Says: "a reader wants no more mail, or none of a list", Properties: join(mail, of(Text, "list_id", "list_name"))},
+
+	{Part: Consent, Name: "Segment Consent Preference Updated", Says: "somebody changed what they permit; context.consent has it"},
 
 	{Part: Engage, Name: "Audience Entered", Says: "somebody came into an audience", Needs: [][]string{{"audience_key"}}, Properties: of(Text, "audience_key"), Names: "audience_key", Named: Bool},
 	{Part: Engage, Name: "Audience Exited", Says: "somebody left an audience", Needs: [][]string{{"audience_key"}}, Properties: of(Text, "audience_key"), Names: "audience_key", Named: Bool},
