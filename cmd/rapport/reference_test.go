@@ -214,10 +214,18 @@ func eventReference() string {
 		if e.Older != "" {
 			name += " (V1: `" + e.Older + "`)"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, e.Says, strings.ReplaceAll(bold(needsOf(e)), " or ", "** or **"), fieldsOf(e.Properties))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, e.Says, strings.ReplaceAll(bold(needsOf(e)), " or ", "** or **"), fieldsOf(e.Properties)+namedBy(e))
 	}
 	fmt.Fprintf(&b, "\n## In arrays\n\n| each of | has |\n|---|---|\n| `products` | %s |\n| `filters`, `sorts` | %s |\n", fieldsOf(spec.Fields(spec.Products)), fieldsOf(spec.Fields(spec.Choices)))
 	return b.String()
+}
+
+// namedBy tells of the property whose name is the value of another one.
+func namedBy(e *spec.Event) string {
+	if e.Names == "" {
+		return ""
+	}
+	return "; " + e.Named.String() + ": the one that `" + e.Names + "` names"
 }
 
 func bold(s string) string {
