@@ -136,7 +136,7 @@ func eventViolations(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "violations",
 		Short: "List how events that were taken differ from the spec",
-		Long: `Counted since the server started, the most frequent first. property_converted
+		Long: `Counted, the most frequent first. property_converted
 lost nothing; property_wrong_type was left as it came; property_missing tells
 little; event_older_name and event_near_name are hints on names.`,
 		Example: `  rapport event violations
@@ -146,7 +146,7 @@ little; event_older_name and event_near_name are hints on names.`,
 			q := map[string]string{"source": source, "event": event, "code": code}
 			return show(cmd.Context(), c, "/v1/violations", q, func(a violationsAnswer) {
 				if len(a.Violations) == 0 {
-					c.printf("every event has been as the spec has it since the server started\n")
+					c.printf("every event has been as the spec has it\n")
 					return
 				}
 				var rows [][]string

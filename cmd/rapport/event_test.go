@@ -10,7 +10,7 @@ import (
 )
 
 // TestViolationsAreShown sends events that are not as the spec has them to a
-// true server, and looks for them with the true command.
+// true server, and looks for them with the true command, also after a restart.
 func TestViolationsAreShown(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "shop")
@@ -18,7 +18,8 @@ func TestViolationsAreShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(t.TempDir(), "data")
-	server, rest, at := started(t, "serve", "--config", dir, "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	serve := []string{"serve", "--config", dir, "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
+	server, rest, at := started(t, serve...)
 	run := func(args ...string) string {
 		t.Helper()
 		out, err := program(t, append(args, "--data", data, "--url", at[1])...).CombinedOutput()
@@ -69,11 +70,20 @@ func TestViolationsAreShown(t *testing.T) {
 			t.Errorf("there is no %q in\n%s", want, out)
 		}
 	}
-	if err := server.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
+	stop := func() {
+		t.Helper()
+		if err := server.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		last, _ := io.ReadAll(rest)
+		if err := server.Wait(); err != nil {
+			t.Errorf("it ended with %v\n%s", err, last)
+		}
 	}
-	last, _ := io.ReadAll(rest)
-	if err := server.Wait(); err != nil {
-		t.Errorf("it ended with %v\n%s", err, last)
+	stop()
+	server, rest, at = started(t, serve...)
+	if again := run("event", "violations", "--source", "server"); again != out {
+		t.Errorf("after a restart:\n%s, want\n%s", again, out)
 	}
+	stop()
 }

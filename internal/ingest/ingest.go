@@ -63,7 +63,7 @@ type Permit interface {
 	Admit(src *Source, s Statement) Verdict
 }
 
-// Keeper runs functions over the rejects in the state store; a write is durable
+// Keeper runs functions over rejects and violations in the state store; a write is durable
 // before it returns. The roof joins it to the store.
 type Keeper interface {
 	Write(ctx context.Context, fn func(Store) error) error
@@ -178,6 +178,7 @@ type Ingest struct {
 	keeper  Keeper
 	sources func(string) (Source, bool)
 	now     func() time.Time
+	machine func() time.Time
 	room    func() error
 	limits  Limits
 	metrics *Metrics
@@ -200,7 +201,7 @@ func New(c Config) (*Ingest, error) {
 		return nil, errors.New("ingest: Config.Now and Machine are required")
 	}
 	in := &Ingest{
-		log: c.Log, permit: c.Permit, keeper: c.Keeper, sources: c.Sources, now: c.Now,
+		log: c.Log, permit: c.Permit, keeper: c.Keeper, sources: c.Sources, now: c.Now, machine: c.Machine,
 		limits: c.Limits.withDefaults(), metrics: c.Metrics, logger: c.Logger,
 	}
 	if in.sources == nil {
@@ -324,7 +325,7 @@ func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
 		}
 		r.First, r.Last, r.At = first, first+int64(len(w.ends))-1, at
 	}
-	in.note(w)
+	in.note(ctx, w)
 	in.metrics.taken(w.call.Source.Name, r.Accepted, r.Denied)
 	return r, nil
 }

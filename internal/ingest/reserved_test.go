@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,6 +21,64 @@ const sloppy = `{"batch":[
 	{"type":"track","event":"Lesson Finished","userId":"u","messageId":"m4","properties":{"total":"3"}},
 	{"type":"page","name":"Order Completed","userId":"u","messageId":"m5","properties":{"total":"3"}},
 	{"type":"track","event":"Order Completed","userId":"denied","messageId":"m6","properties":{"tax":"x"}}]}`
+
+func violations(t *testing.T, b *bundle, q ingest.ViolationQuery) []ingest.Violation {
+	t.Helper()
+	list, err := b.Violations(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestViolationsAreWrittenDown holds that counts reach the store with time, at
+// the end, and after a write that fails, and that none is counted twice.
+func TestViolationsAreWrittenDown(t *testing.T) {
+	t.Parallel()
+	clock := now
+	b := setup(t, func(c *ingest.Config) { c.Machine = func() time.Time { return clock } })
+	take := func() {
+		t.Helper()
+		r, err := b.Take(t.Context(), single(event.Track, `{"event":"Cart Viewed","userId":"u","properties":{"cart_id":9}}`))
+		if err != nil || r.Accepted != 1 {
+			t.Fatal(r, err)
+		}
+	}
+	kept := func(want int64) {
+		t.Helper()
+		n := int64(0)
+		for _, v := range b.keeper.kept {
+			n += v.Count
+		}
+		if n != want {
+			t.Errorf("the store has %d, want %d", n, want)
+		}
+	}
+	take()
+	kept(1) // The first is written at once.
+	take()
+	take()
+	kept(1)
+	clock = clock.Add(time.Minute)
+	b.keeper.fail = errDisk
+	take()
+	kept(1)
+	if _, err := b.Violations(t.Context(), ingest.ViolationQuery{}); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("with a full disk: %v", err)
+	}
+	b.keeper.fail = nil
+	take()
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	kept(5)
+	clock = clock.Add(time.Minute)
+	take()
+	kept(6)
+	if got := violations(t, b, ingest.ViolationQuery{}); len(got) != 1 || got[0].Count != 6 {
+		t.Errorf("violations %+v", got)
+	}
+}
 
 func TestReservedEventsGetTheirTypes(t *testing.T) {
 	t.Parallel()
@@ -55,7 +114,7 @@ func TestReservedEventsGetTheirTypes(t *testing.T) {
 		line("order_id", spec.Missing, "Order Completed needs order_id", 1),
 		line("products.price", spec.WrongType, "products.price of Order Completed is no number", 1),
 	}
-	if diff := cmp.Diff(all, b.Violations(ingest.ViolationQuery{})); diff != "" {
+	if diff := cmp.Diff(all, violations(t, b, ingest.ViolationQuery{})); diff != "" {
 		t.Errorf("violations differ (-want +got):\n%s", diff)
 	}
 	for name, tt := range map[string]struct {
@@ -68,7 +127,7 @@ func TestReservedEventsGetTheirTypes(t *testing.T) {
 		"by code":       {ingest.ViolationQuery{Code: "property_missing"}, 1},
 		"of no finding": {ingest.ViolationQuery{Event: "Cart Viewed"}, 0},
 	} {
-		if got := b.Violations(tt.q); len(got) != tt.want {
+		if got := violations(t, b, tt.q); len(got) != tt.want {
 			t.Errorf("%s: %d violations, want %d", name, len(got), tt.want)
 		}
 	}
@@ -95,7 +154,7 @@ func TestReservedEventsGoTheSlowWayToo(t *testing.T) {
 			if c.Properties(e.Name, e.Properties); len(c.Found) != 0 {
 				t.Errorf("the log holds %s", e.Properties)
 			}
-			if n := len(b.Violations(ingest.ViolationQuery{Code: string(spec.Converted)})); n != 2 {
+			if n := len(violations(t, b, ingest.ViolationQuery{Code: string(spec.Converted)})); n != 2 {
 				t.Errorf("%d conversions", n)
 			}
 		})
@@ -120,7 +179,7 @@ func TestStrictRefusesWhatBreaksTheSpec(t *testing.T) {
 	if diff := cmp.Diff(want, f.Fields); diff != "" {
 		t.Errorf("fields differ (-want +got):\n%s", diff)
 	}
-	if n := len(b.Violations(ingest.ViolationQuery{})); n != 0 {
+	if n := len(violations(t, b, ingest.ViolationQuery{})); n != 0 {
 		t.Errorf("%d violations of what was not taken", n)
 	}
 	// Whoever has looked at a reject may send it as it is.

@@ -88,7 +88,7 @@ type Rejects interface {
 	RejectCounts(ctx context.Context) (map[string]int64, error)
 	Reject(ctx context.Context, id int64) (ingest.Reject, error)
 	Resend(ctx context.Context, id int64, mended []byte) (ingest.Receipt, error)
-	Violations(q ingest.ViolationQuery) []ingest.Violation
+	Violations(ctx context.Context, q ingest.ViolationQuery) ([]ingest.Violation, error)
 }
 
 // Consent is the authority on permission.

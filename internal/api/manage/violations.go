@@ -28,10 +28,14 @@ func (h *Handler) getViolations(w http.ResponseWriter, r *http.Request, _ access
 	if q.err != nil {
 		return q.err
 	}
+	list, err := h.Rejects.Violations(r.Context(), ask)
+	if err != nil {
+		return err
+	}
 	out := struct {
 		Violations []violationView `json:"violations"`
 	}{Violations: []violationView{}}
-	for _, v := range h.Rejects.Violations(ask) {
+	for _, v := range list {
 		out.Violations = append(out.Violations, violationView(v))
 	}
 	return h.answer(w, r, http.StatusOK, out)

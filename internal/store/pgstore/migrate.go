@@ -83,6 +83,9 @@ CREATE INDEX reject_code ON reject(code);
 
 CREATE TABLE version(number bigint PRIMARY KEY, applied bigint, digest text NOT NULL);
 CREATE TABLE version_file(number bigint NOT NULL, path text NOT NULL, content bytea NOT NULL, PRIMARY KEY(number, path));
+`, `
+CREATE TABLE violation(source text NOT NULL, event text NOT NULL, property text NOT NULL, code text NOT NULL, detail text NOT NULL,
+	n bigint NOT NULL, first bigint NOT NULL, last bigint NOT NULL, PRIMARY KEY(source, event, property, code));
 `,
 }
 

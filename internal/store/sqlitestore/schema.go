@@ -83,6 +83,10 @@ CREATE INDEX reject_code ON reject(code);
 -- project
 CREATE TABLE version(number INTEGER PRIMARY KEY, applied INTEGER, digest TEXT NOT NULL);
 CREATE TABLE version_file(number INTEGER NOT NULL, path TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY(number, path));
+`, `
+-- ingest: how events that were taken differ from the spec, counted.
+CREATE TABLE violation(source TEXT NOT NULL, event TEXT NOT NULL, property TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL,
+	n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(source, event, property, code)) WITHOUT ROWID;
 `,
 }
 
