@@ -105,8 +105,8 @@ func ofContext(key []byte) field {
 	return noField
 }
 
-// span is a part of a body, which is far below 4 GB.
-type span struct{ from, to uint32 }
+// span is a part of a body.
+type span = scan.Span
 
 // item is one event as it came, still raw: where its members stand in bytes.
 type item struct {
@@ -115,19 +115,19 @@ type item struct {
 	whole   span // the event itself
 	facts   scan.Facts
 	checked bool // it is sound, and all its spans are set
-	places  span // which places of the checker are those of its properties
+	props   span // which of the checker's props are its own
 }
 
-func (it *item) raw(f field) []byte { return it.bytes[it.spans[f].from:it.spans[f].to] }
+func (it *item) raw(f field) []byte { return it.bytes[it.spans[f].From:it.spans[f].To] }
 
-func (it *item) all() []byte { return it.bytes[it.whole.from:it.whole.to] }
+func (it *item) all() []byte { return it.bytes[it.whole.From:it.whole.To] }
 
 // locate sets the spans of an object that is known to be sound.
 func (it *item) locate(object []byte) {
-	*it = item{bytes: object, whole: span{0, uint32(len(object))}, checked: true}
+	*it = item{bytes: object, whole: span{From: 0, To: uint32(len(object))}, checked: true}
 	it.locateIn(object, 0, ofEvent)
-	if context := it.spans[fContext]; context.to > context.from {
-		it.locateIn(it.raw(fContext), int(context.from), ofContext)
+	if context := it.spans[fContext]; context.To > context.From {
+		it.locateIn(it.raw(fContext), int(context.From), ofContext)
 	}
 }
 
@@ -139,7 +139,7 @@ func (it *item) locateIn(object []byte, offset int, of func([]byte) field) {
 		}
 		if f := of(key); f != noField {
 			end := offset + m.At()
-			it.spans[f] = span{uint32(end - len(value)), uint32(end)}
+			it.spans[f] = span{From: uint32(end - len(value)), To: uint32(end)}
 		}
 	}
 }
@@ -150,8 +150,9 @@ func (it *item) locateIn(object []byte, offset int, of func([]byte) field) {
 // nothing, and slower code finds out what is the matter.
 type checker struct {
 	b        []byte
-	keys     []span       // of all objects that are open, innermost last
-	places   []scan.Place // of the members of all properties, which are looked at once more
+	keys     []span // of all objects that are open, innermost last
+	top      int    // where the keys of the object ended that was closed last
+	props    []span // the keys of all properties, which are looked at once more
 	count    int
 	maxDepth int
 	maxKeys  int
@@ -167,8 +168,7 @@ func (c *checker) event(i int, it *item) (end int, ok bool) {
 	return c.object(i, 1, it, ofEvent)
 }
 
-// object checks an object and notes, for an item, the spans that of names;
-// without of, the places of its members.
+// object checks an object and notes the spans that of names, if there is one.
 func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bool) {
 	b := c.b
 	if depth > c.maxDepth {
@@ -197,25 +197,13 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 		if of != nil {
 			f = of(key)
 		}
-		from := i
-		switch {
-		case f == fContext && i < len(b) && b[i] == '{':
-			i, ok = c.object(i, depth+1, it, ofContext)
-		case f == fProperties && i < len(b) && b[i] == '{':
-			it.places.from = uint32(len(c.places))
-			i, ok = c.object(i, depth+1, it, nil)
-			it.places.to = uint32(len(c.places))
-		default:
+		if f == noField {
 			i, ok = c.value(i, depth)
+		} else {
+			i, ok = c.field(i, depth, it, f)
 		}
 		if !ok {
 			return i, false
-		}
-		switch {
-		case f != noField:
-			it.spans[f] = span{uint32(from), uint32(i)}
-		case of == nil && it != nil:
-			c.places = append(c.places, scan.Place{Key: uint32(end - 1 - len(key)), KeyEnd: uint32(end - 1), Value: uint32(from), End: uint32(i)})
 		}
 		i = scan.Space(b, i)
 		switch {
@@ -224,12 +212,35 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 		case b[i] == ',':
 			i = scan.Space(b, i+1)
 		case b[i] == '}':
+			c.top = len(c.keys)
 			c.keys = c.keys[:base]
 			return i + 1, true
 		default:
 			return i, false
 		}
 	}
+}
+
+// field checks a value that is read later and notes where it stands; of
+// properties also the keys.
+func (c *checker) field(i, depth int, it *item, f field) (end int, ok bool) {
+	object := i < len(c.b) && c.b[i] == '{'
+	switch {
+	case f == fContext && object:
+		end, ok = c.object(i, depth+1, it, ofContext)
+	case f == fProperties && object:
+		base := len(c.keys)
+		c.top = base
+		if end, ok = c.object(i, depth+1, nil, nil); ok {
+			it.props.From = uint32(len(c.props))
+			c.props = append(c.props, c.keys[base:c.top]...)
+			it.props.To = uint32(len(c.props))
+		}
+	default:
+		end, ok = c.value(i, depth)
+	}
+	it.spans[f] = span{From: uint32(i), To: uint32(end)}
+	return end, ok
 }
 
 // unique tells whether a key is new among those of its object, and adds it.
@@ -241,11 +252,11 @@ func (c *checker) unique(base, from, to int) bool {
 	}
 	key := c.b[from:to]
 	for _, k := range mine {
-		if int(k.to-k.from) == len(key) && string(c.b[k.from:k.to]) == string(key) {
+		if int(k.To-k.From) == len(key) && string(c.b[k.From:k.To]) == string(key) {
 			return false
 		}
 	}
-	c.keys = append(c.keys, span{uint32(from), uint32(to)})
+	c.keys = append(c.keys, span{From: uint32(from), To: uint32(to)})
 	return true
 }
 

@@ -13,7 +13,7 @@ import (
 func checked(raw []byte) (it item, ok bool) {
 	c := checker{b: raw, maxDepth: 32, maxKeys: 1000}
 	end, ok := c.event(0, &it)
-	it.whole = span{0, uint32(end)}
+	it.whole = span{From: 0, To: uint32(end)}
 	return it, ok && end == len(raw)
 }
 

@@ -33,13 +33,13 @@ func (in *Ingest) reserved(w *work, index int, e *event.Event) (ok bool) {
 	return true
 }
 
-// properties looks through them by the places that checking the item has
-// found, if it went the fast way.
+// properties looks through them by the keys that checking the item has found, if
+// it went the fast way.
 func (w *work) properties(it *item, e *event.Event) []byte {
 	if !it.checked {
 		return w.spec.Properties(e.Name, e.Properties)
 	}
-	return w.spec.Placed(e.Name, e.Properties, w.check.places[it.places.from:it.places.to], it.spans[fProperties].from)
+	return w.spec.Keyed(e.Name, e.Properties, w.check.props[it.props.From:it.props.To], it.spans[fProperties].From)
 }
 
 // forget leaves no trace of what was found on an event that permission forbids.

@@ -56,13 +56,13 @@ func (w *work) begin(in *Ingest, c *Call) {
 
 // Memory that one exceptional call needed is not kept for all the others.
 const (
-	keepBytes  = 1 << 20
-	keepItems  = 4096
-	keepPlaces = 64 << 10
+	keepBytes = 1 << 20
+	keepItems = 4096
+	keepProps = 64 << 10
 )
 
 func (in *Ingest) release(w *work) {
-	if w.spec.Room() > keepBytes || cap(w.encoded) > keepBytes || cap(w.arena) > keepBytes || cap(w.events) > keepItems || cap(w.prefs) > keepItems || cap(w.check.places) > keepPlaces {
+	if w.spec.Room() > keepBytes || cap(w.encoded) > keepBytes || cap(w.arena) > keepBytes || cap(w.events) > keepItems || cap(w.prefs) > keepItems || cap(w.check.props) > keepProps {
 		return
 	}
 	clear(w.items)
@@ -73,7 +73,7 @@ func (in *Ingest) release(w *work) {
 	w.spec.Reset()
 	*w = work{
 		spec: w.spec, noted: w.noted[:0],
-		check: checker{keys: w.check.keys[:0], places: w.check.places[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
+		check: checker{keys: w.check.keys[:0], props: w.check.props[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
 		arena: w.arena[:0], encoded: w.encoded[:0], ends: w.ends[:0], records: w.records[:0], payloads: w.payloads[:0],
 	}
 	in.pool.Put(w)
@@ -109,14 +109,14 @@ func (in *Ingest) split(w *work) problem {
 	if body[i] != '{' {
 		return problem{CodeBadRequest, "the body is not a JSON object"}
 	}
-	w.check = checker{b: body, keys: w.check.keys[:0], places: w.check.places[:0], maxDepth: in.limits.Depth, maxKeys: in.limits.Keys}
+	w.check = checker{b: body, keys: w.check.keys[:0], props: w.check.props[:0], maxDepth: in.limits.Depth, maxKeys: in.limits.Keys}
 	if w.call.Type == event.Unknown {
 		return in.splitBatch(w, body, i)
 	}
 	end, ok := w.addItem(in, i)
 	switch {
 	case w.items[0].facts.Depth > in.limits.Depth:
-		w.items[0].whole.to = uint32(len(body)) // It is kept whole; what follows was not looked at.
+		w.items[0].whole.To = uint32(len(body)) // It is kept whole; what follows was not looked at.
 	case !ok || scan.Space(body, end) != len(body):
 		w.items = w.items[:0]
 		return problem{CodeJSON, "the body is not valid JSON"}
@@ -132,7 +132,7 @@ func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
 	it := &w.items[len(w.items)-1]
 	if w.check.b[i] == '{' {
 		if end, ok := w.check.event(i, it); ok && end-i <= in.limits.EventBytes {
-			it.whole = span{uint32(i), uint32(end)}
+			it.whole = span{From: uint32(i), To: uint32(end)}
 			it.checked = true
 			return end, true
 		}
@@ -142,7 +142,7 @@ func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
 		depth = len(w.check.b) // Its end must be found, however deep it is.
 	}
 	end, f, ok := scan.Measure(w.check.b, i, depth)
-	*it = item{bytes: w.check.b, whole: span{uint32(i), uint32(end)}, facts: f}
+	*it = item{bytes: w.check.b, whole: span{From: uint32(i), To: uint32(end)}, facts: f}
 	return end, ok
 }
 

@@ -192,9 +192,12 @@ func (m *Members) Next() (key, value []byte, ok bool) {
 // At gives the place behind the member that Next gave last.
 func (m *Members) At() int { return m.i }
 
-// Place is where a member of an object stands: its key, without the quotes, and
-// its value. What is scanned is far below 4 GB.
-type Place struct{ Key, KeyEnd, Value, End uint32 }
+// Span is a part of what is scanned, which is far below 4 GB.
+type Span struct{ From, To uint32 }
+
+// ValueAt gives the place of the value of a member of a sound object, behind
+// whose key with its quotes i stands.
+func ValueAt(b []byte, i int) int { return Space(b, 1+Space(b, i)) }
 
 // Elements walks over the elements of a JSON array, with the same promise.
 type Elements struct {

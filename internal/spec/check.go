@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"math"
 	"strconv"
 
 	"rapport/internal/scan"
@@ -108,23 +109,29 @@ func (c *Check) Properties(name string, raw []byte) []byte {
 	return c.end(c.object(raw, 0, c.event.Properties, &c.event.fields, "", 0))
 }
 
-// Placed does the same for whoever knows already where the members stand: at
-// places counted from base bytes before the properties.
-func (c *Check) Placed(name string, raw []byte, places []scan.Place, base uint32) []byte {
+// Keyed does the same for whoever knows already where the keys stand, without
+// their quotes and counted from base bytes before the properties. None of them
+// bears an escape.
+func (c *Check) Keyed(name string, raw []byte, keys []scan.Span, base uint32) []byte {
 	if !c.begin(name, raw) {
 		return raw
 	}
 	seen, known := uint64(0), c.event.Properties
-	for i := range places {
-		p := &places[i]
-		n := c.event.fields.find(raw[p.Key-base:p.KeyEnd-base], known)
-		switch {
-		case n < 0:
-		case begins[raw[p.Value-base]]&(1<<known[n].Kind) != 0:
-			seen |= 1 << n // Almost all are as they should be, and that can be seen at once.
-		default:
-			seen |= c.member(&known[n], raw[p.Value-base:p.End-base], int(p.Value-base), "", 0) << n
+	for _, k := range keys {
+		n := c.event.fields.find(raw[k.From-base:k.To-base], known)
+		if n < 0 {
+			continue
 		}
+		p, at := &known[n], int(k.To-base)+2
+		if raw[at-1] != ':' || raw[at] <= ' ' { // Hardly any program writes spaces.
+			at = scan.ValueAt(raw, at-1)
+		}
+		if begins[raw[at]]&(1<<p.Kind) != 0 {
+			seen |= 1 << n // Almost all are as they should be, and that can be seen at once.
+			continue
+		}
+		end, _, _ := scan.Measure(raw, at, math.MaxInt) // It is sound: it ends.
+		seen |= c.member(p, raw[at:end], at, "", 0) << n
 	}
 	return c.end(seen)
 }

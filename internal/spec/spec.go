@@ -73,8 +73,8 @@ func Known(name string) (*Event, Match) {
 	if k, ok := byName[name]; ok {
 		return k.event, k.match
 	}
-	if len(name) > longest {
-		return nil, None
+	if name == "" || len(name) > longest || !firsts[name[0]] {
+		return nil, None // Most names go no further.
 	}
 	var letters [longest]byte
 	if e, ok := byLetters[string(fold(letters[:0], name))]; ok {
@@ -107,6 +107,9 @@ func Names() []string {
 	return out
 }
 
+// separators are what may stand between the words of a name.
+const separators = " _-."
+
 // fold writes the letters of a name in lower case, without what stands between
 // words.
 func fold(dst []byte, name string) []byte {
@@ -114,7 +117,7 @@ func fold(dst []byte, name string) []byte {
 		switch c := name[i]; {
 		case c >= 'A' && c <= 'Z':
 			dst = append(dst, c|0x20)
-		case c != ' ' && c != '_' && c != '-' && c != '.':
+		case strings.IndexByte(separators, c) < 0:
 			dst = append(dst, c)
 		}
 	}
@@ -142,17 +145,18 @@ func (f *fields) add(name string, number int) {
 
 // find gives the number of a property, -1 for one that is not known.
 func (f *fields) find(name []byte, of []Property) int {
-	for at := slot(name); f[at] != 0; at = (at + 1) & 127 {
-		if n := int(f[at]) - 1; of[n].Name == string(name) {
+	for at := slot(name); ; at = (at + 1) & 127 {
+		n := int(f[at]) - 1
+		if n < 0 || of[n].Name == string(name) {
 			return n
 		}
 	}
-	return -1
 }
 
 var (
 	byName    = map[string]known{}
 	byLetters = map[string]*Event{}
+	firsts    [256]bool // with what a name begins whose letters may be those of an event
 
 	productFields, choiceFields fields
 )
@@ -176,6 +180,10 @@ func init() {
 		}
 		byName[e.Name] = known{e, Exact}
 		byLetters[string(fold(nil, e.Name))] = e
+		firsts[e.Name[0]], firsts[e.Name[0]|0x20] = true, true
+	}
+	for _, between := range separators {
+		firsts[between] = true
 	}
 	for _, e := range events {
 		if e.Older != "" {

@@ -215,7 +215,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 }
 
 // FuzzProperties holds that looking through sound properties keeps them sound,
-// loses nothing, changes nothing the second time, and sees the same by places.
+// loses nothing, changes nothing the second time, and sees the same by keys.
 func FuzzProperties(f *testing.F) {
 	for _, s := range []string{
 		`{"order_id":7,"total":"12.50","products":[{"price":"1"},{"price":[]},7,null],"tax":null}`, `{"products":[{"a":[{"price":"1"}]}]}`,
@@ -250,10 +250,10 @@ func FuzzProperties(f *testing.F) {
 				t.Fatalf("%s was converted twice", out)
 			}
 		}
-		var placed spec.Check
-		if places, ok := placesOf(raw); ok {
-			if other := placed.Placed(name, raw, places, 0); string(other) != string(out) || !cmp.Equal(found, told(placed.Found)) {
-				t.Fatalf("by places %s became %s with %v, else %s with %v", raw, other, told(placed.Found), out, found)
+		var keyed spec.Check
+		if keys, ok := keysOf(raw); ok {
+			if other := keyed.Keyed(name, raw, keys, 0); string(other) != string(out) || !cmp.Equal(found, told(keyed.Found)) {
+				t.Fatalf("by keys %s became %s with %v, else %s with %v", raw, other, told(keyed.Found), out, found)
 			}
 		}
 	})
@@ -311,21 +311,18 @@ func value(s string) string {
 	return s
 }
 
-// placesOf notes where the members stand, as the door does of what has no
-// escaped keys.
-func placesOf(raw []byte) (out []scan.Place, ok bool) {
+// keysOf notes where the keys stand, as the door does of what has no escaped keys.
+func keysOf(raw []byte) (out []scan.Span, ok bool) {
 	for m := scan.MembersOf(raw); ; {
 		key, value, more := m.Next()
 		if !more {
 			return out, true
 		}
-		end := uint32(m.At())
-		from := end - uint32(len(value))
-		at := uint32(strings.LastIndex(string(raw[:from]), `"`))
-		if at < uint32(len(key)) || string(raw[at-uint32(len(key)):at]) != string(key) {
+		to := strings.LastIndex(string(raw[:m.At()-len(value)]), `"`)
+		if to < len(key) || string(raw[to-len(key):to]) != string(key) {
 			return nil, false
 		}
-		out = append(out, scan.Place{Key: at - uint32(len(key)), KeyEnd: at, Value: from, End: end})
+		out = append(out, scan.Span{From: uint32(to - len(key)), To: uint32(to)})
 	}
 }
 
@@ -338,10 +335,10 @@ func BenchmarkProperties(b *testing.B) {
 		b.Run(strings.ReplaceAll(name, " ", ""), func(b *testing.B) {
 			var c spec.Check
 			b.ReportAllocs()
-			places, _ := placesOf([]byte(raw))
+			keys, _ := keysOf([]byte(raw))
 			for b.Loop() {
 				c.Reset()
-				c.Placed(name, []byte(raw), places, 0)
+				c.Keyed(name, []byte(raw), keys, 0)
 			}
 		})
 	}
