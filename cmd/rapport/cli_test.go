@@ -99,7 +99,7 @@ func TestAnswers(t *testing.T) {
 				"suppressed":[{"reason":"unsubscribed","purpose":"marketing.newsletter","at":"2026-01-05T00:00:00Z"}],"merged":["per_9"]}`,
 		}, 0},
 		{"events", []string{"person", "events", "42", "--limit", "2"}, map[string]string{
-			"GET /v1/people/user_id:42/events?limit=2": `{"events":[{"timestamp":"2026-02-02T03:04:05Z","type":"track","event":"Order Completed","source":"shop","properties":{"total":10}},
+			"GET /v1/people/user_id:42/events?limit=2": `{"events":[{"timestamp":"2026-02-02T03:04:05Z","type":"track","event":"Order Completed","source":"shop","properties":{"total":10},"violations":[{"pointer":"/properties","code":"property_missing","detail":"Order Completed needs order_id"}]},
 				{"timestamp":"2026-02-01T03:04:05Z","type":"page","event":"Home\u001b[31m","source":"website"}],"cursor":"abc"}`,
 		}, 0},
 		{"person-unknown", []string{"person", "show", "per_1"}, nil, exitNotFound},
@@ -141,6 +141,11 @@ func TestAnswers(t *testing.T) {
 		{"rejected-show", []string{"rejected", "show", "3"}, map[string]string{
 			"GET /v1/rejected/3": `{"id":3,"at":"2026-01-02T03:04:05Z","source":"website","path":"/v1/track","code":"event_not_string","detail":"event must be text","payload":{"event":1}}`,
 		}, 0},
+		{"violations", []string{"event", "violations", "--source", "website"}, map[string]string{
+			"GET /v1/violations?source=website": `{"violations":[{"source":"website","event":"Order Completed","property":"products.price","code":"property_wrong_type","detail":"products.price of Order Completed is no number","count":1200,"first":"2026-01-02T03:04:05Z","last":"2026-01-03T03:04:05Z"},
+				{"source":"website","event":"Order Completed","code":"event_near_name","detail":"did you mean Order Completed?","count":1,"first":"2026-01-02T03:04:05Z","last":"2026-01-02T03:04:05Z"}]}`,
+		}, 0},
+		{"violations-none", []string{"event", "violations"}, map[string]string{"GET /v1/violations": `{"violations":[]}`}, 0},
 		{"set-aside", []string{"rejected", "list", "--set-aside", "--limit", "2"}, map[string]string{
 			"GET /v1/set-aside?limit=2": `{"set_aside":[{"lane":"live","position":4711,"at":"2026-01-02T03:04:05Z","code":"derived_loop","error":"it goes round","type":"track","name":"A\u001b[31m","source":"shop","message_id":"m-1"},
 				{"lane":"bulk","position":9,"at":"2026-01-02T03:04:05Z","code":"unreadable","error":"no event"}],"cursor":"bulk/9"}`,

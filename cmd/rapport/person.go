@@ -117,9 +117,13 @@ func personEvents(c *console) *cobra.Command {
 			return show(cmd.Context(), c, path("people", personRef(args[0]), "events"), q, func(a eventsAnswer) {
 				var rows [][]string
 				for _, e := range a.Events {
-					rows = append(rows, []string{c.time(e.Time), e.Type, clean(e.Name), e.Source, short(string(e.Properties), 80)})
+					differs := ""
+					if len(e.Violations) > 0 {
+						differs = c.yellow(clean(e.Violations[0].Detail))
+					}
+					rows = append(rows, []string{c.time(e.Time), e.Type, clean(e.Name), e.Source, short(string(e.Properties), 80), differs})
 				}
-				c.table([]string{"AT", "TYPE", "NAME", "SOURCE", "PROPERTIES"}, rows)
+				c.table([]string{"AT", "TYPE", "NAME", "SOURCE", "PROPERTIES", ""}, rows)
 				c.older(a.Cursor)
 			})
 		},

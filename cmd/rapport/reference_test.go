@@ -23,6 +23,7 @@ import (
 	"rapport/internal/app"
 	"rapport/internal/project"
 	"rapport/internal/schema"
+	"rapport/internal/spec"
 	"rapport/internal/telemetry"
 )
 
@@ -34,7 +35,7 @@ func TestReference(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"commands.md": commandReference(), "keys.md": keyReference(), "environment.md": environmentReference(),
-		"limits.md": limitReference(t), "metrics.md": metricReference(t),
+		"limits.md": limitReference(t), "metrics.md": metricReference(t), "events.md": eventReference(),
 	} {
 		file := filepath.Join("../../docs/reference", name)
 		text = made + strings.TrimRight(text, "\n") + "\n"
@@ -197,6 +198,58 @@ func takes(t *schema.Type) string {
 		return strings.Join(parts, ", or ")
 	}
 	return string(t.Kind)
+}
+
+// eventReference lists the reserved events with their properties.
+func eventReference() string {
+	var b strings.Builder
+	b.WriteString("# Every reserved event\n\n[events.md](../events.md) tells what becomes of them. In bold what an event needs. A property that is not listed may be\nthere too. `rapport event show NAME` prints the same.\n")
+	part := ""
+	for _, e := range spec.All() {
+		if e.Part != part {
+			part = e.Part
+			fmt.Fprintf(&b, "\n## %s\n\n| event | says that | needs | properties |\n|---|---|---|---|\n", part)
+		}
+		name := "`" + e.Name + "`"
+		if e.Older != "" {
+			name += " (V1: `" + e.Older + "`)"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, e.Says, strings.ReplaceAll(bold(needsOf(e)), " or ", "** or **"), fieldsOf(e.Properties)+namedBy(e))
+	}
+	fmt.Fprintf(&b, "\n## In arrays\n\n| each of | has |\n|---|---|\n| `products` | %s |\n| `filters`, `sorts` | %s |\n", fieldsOf(spec.Fields(spec.Products)), fieldsOf(spec.Fields(spec.Choices)))
+	return b.String()
+}
+
+// namedBy tells of the property whose name is the value of another one.
+func namedBy(e *spec.Event) string {
+	if e.Names == "" {
+		return ""
+	}
+	return "; " + e.Named.String() + ": the one that `" + e.Names + "` names"
+}
+
+func bold(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "**" + s + "**"
+}
+
+// fieldsOf names properties by their type, texts first.
+func fieldsOf(list []spec.Property) string {
+	var parts []string
+	for k := spec.Any; k <= spec.Choices; k++ {
+		var names []string
+		for _, p := range list {
+			if p.Kind == k {
+				names = append(names, "`"+p.Name+"`")
+			}
+		}
+		if len(names) > 0 {
+			parts = append(parts, k.String()+": "+strings.Join(names, ", "))
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // limitReference lists the limits that are constants of the code.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,6 +13,31 @@ import (
 )
 
 var inboxLine = regexp.MustCompile(`address=(http://127\.0\.0\.1:[0-9]+) .*inbox=http://(127\.0\.0\.1:[0-9]+)/inbox/`)
+
+// started starts a server and gives its addresses as inboxLine has them, once it
+// says where they are.
+func started(t *testing.T, args ...string) (cmd *exec.Cmd, rest *bufio.Reader, at []string) {
+	t.Helper()
+	cmd = program(t, args...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	rest = bufio.NewReader(stderr)
+	var said strings.Builder
+	for at == nil {
+		line, err := rest.ReadString('\n')
+		said.WriteString(line)
+		if err != nil {
+			t.Fatalf("it ended: %v\n%s", err, said.String())
+		}
+		at = inboxLine.FindStringSubmatch(line)
+	}
+	return cmd, rest, at
+}
 
 // TestServeAsInitWrites starts a server from the folder that init writes: it
 // says where the inbox is, asks for the person of a marketing mail, and another server that finds the address taken says
@@ -26,25 +52,7 @@ func TestServeAsInitWrites(t *testing.T) {
 		return []string{"serve", "--config", dir, "--data", data, "--listen", "127.0.0.1:0", "--admin", admin}
 	}
 	data := filepath.Join(t.TempDir(), "data")
-	cmd := program(t, serve(data, "127.0.0.1:0")...)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(stderr)
-	var said strings.Builder
-	var at []string
-	for at == nil {
-		line, err := lines.ReadString('\n')
-		said.WriteString(line)
-		if err != nil {
-			t.Fatalf("it ended: %v\n%s", err, said.String())
-		}
-		at = inboxLine.FindStringSubmatch(line)
-	}
+	cmd, lines, at := started(t, serve(data, "127.0.0.1:0")...)
 	// The template that init writes is marketing: no mail of it without a person.
 	key, err := os.ReadFile(filepath.Join(data, "manage.key"))
 	if err != nil {

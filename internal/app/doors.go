@@ -50,6 +50,7 @@ func (h *House) buildDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.onClose(func() error { return h.ingest.Flush(context.WithoutCancel(ctx)) })
 	mux := http.NewServeMux()
 	door, err := collect.New(collect.Config{
 		Ingest: h.ingest, Keys: h.access, Sources: h.source, Origins: h.origins, Limits: h.limits, Waiter: waiter{h},

@@ -83,6 +83,23 @@ func (f mails) Mail(ctx context.Context, m id.Message) (feedback.Mail, error) {
 	return out, err
 }
 
+// Subject reads it out of the parts that are kept of a mail that was handed over.
+func (f mails) Subject(ctx context.Context, m id.Message) (string, error) {
+	var parts []byte
+	err := f.state.Read(ctx, func(tx store.Tx) (err error) {
+		parts, err = tx.Outbox().Parts(m)
+		return err
+	})
+	if err != nil || len(parts) == 0 {
+		return "", err
+	}
+	r, err := content.DecodeParts(parts)
+	if err != nil {
+		return "", nil //nolint:nilerr // What cannot be read any more is not worth losing the event for.
+	}
+	return r.Subject, nil
+}
+
 func handedOver(tx store.Tx, m id.Message) (time.Time, error) {
 	story, err := tx.Outbox().Story(m)
 	for _, s := range story {

@@ -10,6 +10,7 @@ import (
 
 	"rapport/internal/consent"
 	"rapport/internal/event"
+	"rapport/internal/spec"
 )
 
 func TestStarterDeclaresWhatTheHouseRefersTo(t *testing.T) {
@@ -111,4 +112,18 @@ func FuzzFromEvent(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTheSpecKnowsWhatSpeaksOfPermission holds that a slip in a name which ends
+// or changes permission is noticed at the door.
+func TestTheSpecKnowsWhatSpeaksOfPermission(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{consent.PreferenceUpdated, consent.UnsubscribedEvent, consent.SpamEvent} {
+		if _, match := spec.Known(name); match != spec.Exact {
+			t.Errorf("%s is not reserved", name)
+		}
+		if _, match := spec.Known(strings.ToLower(name)); match != spec.Near {
+			t.Errorf("%s in lower case is not near it", name)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ type report struct {
 	Duplicate  bool   `json:"duplicate_possible,omitempty"`
 	Uncertain  bool   `json:"uncertain,omitempty"` // it may have been sent; nobody knows
 	Fallbacks  int    `json:"fallbacks,omitempty"`
+
+	subject string // for the event alone: the mail's parts have it in the story
 }
 
 func (r *report) json() []byte {
@@ -43,9 +46,13 @@ func (r *report) json() []byte {
 	return b
 }
 
-// properties are what an event says about a mail.
+// properties are what an event says about a mail, under Segment's names and ours.
 type properties struct {
 	Message  string          `json:"message_id"`
+	Email    string          `json:"email_id"`
+	Subject  string          `json:"email_subject,omitempty"`
+	Campaign string          `json:"campaign_id,omitempty"`
+	Named    string          `json:"campaign_name,omitempty"`
 	Template string          `json:"template,omitempty"`
 	Purpose  string          `json:"purpose,omitempty"`
 	Class    string          `json:"class"`
@@ -61,9 +68,10 @@ type properties struct {
 // writes the end. Its id derives from the mail and the state, so that it is once.
 func relay(tx store.Tx, m *outbox.Mail, name, reason string, gate []byte, r *report, now time.Time) error {
 	p := properties{
-		Message: m.ID.String(), Template: m.Template, Purpose: string(m.Purpose), Class: m.Class.String(),
+		Message: m.ID.String(), Email: m.ID.String(), Subject: r.subject, Campaign: cmp.Or(m.Journey, m.Template), Template: m.Template, Purpose: string(m.Purpose), Class: m.Class.String(),
 		Journey: m.Journey, Step: m.Step, Place: m.Place, Reason: reason, report: *r,
 	}
+	p.Named = p.Campaign // Both are known by name alone.
 	p.Duplicate = p.Duplicate || m.Duplicate
 	if json.Valid(gate) {
 		p.Gate = gate
@@ -249,7 +257,9 @@ func stateOf(o *message.Outcome) message.State {
 }
 
 func evidence(j *job, o *message.Outcome) *report {
-	return &report{Provider: j.lane.name, Code: o.Code, Enhanced: o.Enhanced, Reply: o.Reply, ProviderID: o.ProviderID}
+	return &report{
+		Provider: j.lane.name, Code: o.Code, Enhanced: o.Enhanced, Reply: o.Reply, ProviderID: o.ProviderID, subject: j.rendered.Subject,
+	}
 }
 
 // bounceOf names how a refusal bears on the address.

@@ -17,6 +17,7 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
+	"rapport/internal/spec"
 	"rapport/internal/store"
 )
 
@@ -351,9 +352,13 @@ func TestEventsTellTheEnd(t *testing.T) {
 		if e.Name != "Email Bounced" || e.MessageID != m.String()+"/failed" || e.Person != 1 || !e.Time.Equal(time.Now()) {
 			t.Errorf("event %+v", e)
 		}
-		want := `{"message_id":"` + m.String() + `","template":"hello","purpose":"marketing.newsletter","class":"triggered","journey":"test","step":"mail","reason":"mailbox_unknown","provider":"main","code":550,"enhanced":"5.1.1","reply":"no \u003caddress\u003e","bounce":"hard"}`
+		want := `{"message_id":"` + m.String() + `","email_id":"` + m.String() + `","email_subject":"Hello","campaign_id":"test","campaign_name":"test","template":"hello","purpose":"marketing.newsletter","class":"triggered","journey":"test","step":"mail","reason":"mailbox_unknown","provider":"main","code":550,"enhanced":"5.1.1","reply":"no \u003caddress\u003e","bounce":"hard"}`
 		if got := string(e.Properties); got != want {
 			t.Errorf("properties\n%s, want\n%s", got, want)
+		}
+		var c spec.Check
+		if c.Properties(e.Name, e.Properties); len(c.Found) != 0 {
+			t.Errorf("it is not as the spec has it: %+v", c.Found)
 		}
 	})
 }

@@ -29,6 +29,7 @@ const (
 	hasProperties
 	hasTraits
 	hasContext
+	hasIntegrations
 	knownBits = 1<<iota - 1
 )
 
@@ -62,7 +63,7 @@ func (e *Event) Append(dst []byte) []byte {
 	if !e.Due.IsZero() {
 		dst = binary.AppendVarint(dst, e.Due.UnixMilli())
 	}
-	for _, b := range [...][]byte{e.Properties, e.Traits, e.Context} {
+	for _, b := range [...][]byte{e.Properties, e.Traits, e.Context, e.Integrations} {
 		if len(b) > 0 {
 			dst = wire.AppendBytes(dst, b)
 		}
@@ -97,6 +98,9 @@ func (e *Event) present() uint64 {
 	}
 	if len(e.Context) > 0 {
 		bits |= hasContext
+	}
+	if len(e.Integrations) > 0 {
+		bits |= hasIntegrations
 	}
 	return bits
 }
@@ -136,7 +140,7 @@ func (e *Event) Decode(b []byte) error {
 	if bits&hasDue != 0 {
 		e.Due = time.UnixMilli(r.Varint()).UTC()
 	}
-	for i, p := range [...]*[]byte{&e.Properties, &e.Traits, &e.Context} {
+	for i, p := range [...]*[]byte{&e.Properties, &e.Traits, &e.Context, (*[]byte)(&e.Integrations)} {
 		if bits&(hasProperties<<i) != 0 {
 			*p = r.Bytes()
 		}

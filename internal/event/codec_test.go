@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"encoding/hex"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ func full() Event {
 		External: []ExternalID{{"crm", "9"}, {"shopify", "12"}},
 		Time:     at.Add(-time.Hour), Original: at.Add(-2 * time.Hour), Received: at, Due: at.Add(time.Hour),
 		Properties: []byte(`{"value":3}`), Traits: []byte(`{"email":"ada@shop.example"}`), Context: []byte(`{}`),
+		Integrations: []byte(`{"All":false,"CRM":true}`),
 	}
 }
 
@@ -37,6 +39,30 @@ func TestCodecKeepsEverything(t *testing.T) {
 				t.Errorf("decoded event differs (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestDecodeReadsWhatWasWrittenBefore holds that an event stays readable that was
+// written when events bore no integrations yet.
+func TestDecodeReadsWhatWasWrittenBefore(t *testing.T) {
+	t.Parallel()
+	raw, err := hex.DecodeString("010105ffff018aa8a894956780bab703036d2d310473686f700f4f7264657220436f6d706c657465640275310261310270310267311061646140" +
+		"73686f702e6578616d706c65020363726d01390773686f706966790231329a018ab4b98d95678ae2df9795670b7b2276616c7565223a337d1c7b22656d61696c223a22616461" +
+		"4073686f702e6578616d706c65227d027b7d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := full()
+	want.Integrations = nil
+	var got Event
+	if err := got.Decode(raw); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("decoded event differs (-want +got):\n%s", diff)
+	}
+	if again := got.Append(nil); !bytes.Equal(again, raw) {
+		t.Errorf("without integrations the bytes have changed:\n%x", again)
 	}
 }
 

@@ -93,4 +93,6 @@ type Event struct {
 	Properties []byte
 	Traits     []byte // identify's or group's traits, else context.traits
 	Context    []byte
+	// Integrations says to which destinations it may go; nil says nothing.
+	Integrations Integrations
 }

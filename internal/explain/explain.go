@@ -26,6 +26,7 @@ import (
 	"rapport/internal/purpose"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
+	"rapport/internal/spec"
 )
 
 // Config is what a Reader needs; all of it is required.
@@ -289,6 +290,33 @@ type Event struct {
 	Properties  json.RawMessage   `json:"properties,omitempty"`
 	Traits      json.RawMessage   `json:"traits,omitempty"`
 	Identifiers map[string]string `json:"identifiers,omitempty"`
+	Violations  []Violation       `json:"violations,omitempty"` // how it differs from Segment's spec
+}
+
+// Violation is one way in which a reserved event is not as the spec has it.
+type Violation struct {
+	Pointer string `json:"pointer"` // into the event
+	Code    string `json:"code"`
+	Detail  string `json:"detail"`
+}
+
+// violationsOf looks again at what the door found: what it could convert is
+// converted, and the rest differs from the spec as it did then.
+func violationsOf(e *event.Event) (out []Violation) {
+	if e.Type != event.Track {
+		return nil
+	}
+	var c spec.Check
+	c.Properties(e.Name, e.Properties)
+	for i := range c.Found {
+		f := &c.Found[i]
+		pointer := "/event"
+		if f.Property != "" || f.List != "" {
+			pointer = "/properties" + f.Pointer()
+		}
+		out = append(out, Violation{pointer, string(f.Code), f.Detail()})
+	}
+	return out
 }
 
 // Events gives a page of a person's timeline, newest first by when it was
@@ -333,6 +361,7 @@ func eventOf(e *event.Event) Event {
 		Type: e.Type.String(), Name: strings.Clone(e.Name), MessageID: strings.Clone(e.MessageID), Source: strings.Clone(e.Source),
 		Time: e.Time, Received: e.Received,
 		Properties: append(json.RawMessage(nil), e.Properties...), Traits: append(json.RawMessage(nil), e.Traits...),
+		Violations: violationsOf(e),
 	}
 	ids := map[string]string{}
 	for kind, v := range map[string]string{"user_id": e.UserID, "anonymous_id": e.Anonymous, "email": e.Email, "previous_id": e.Previous, "group_id": e.GroupID} {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -53,6 +54,8 @@ type Mail struct {
 // fault.NotFound. It is safe for concurrent use.
 type Mails interface {
 	Mail(ctx context.Context, m id.Message) (Mail, error)
+	// Subject gives the subject that it was sent with, "" when that is not kept.
+	Subject(ctx context.Context, m id.Message) (string, error)
 }
 
 // Log takes records into the live lane, durably.
@@ -129,11 +132,14 @@ func (d *Desk) notice(ctx context.Context, t Token, v Visit, name string, why pu
 	// One look or click a minute is worth a record, whatever a proxy repeats.
 	ev.MessageID = fmt.Sprintf("%s/%s/%s/%d", strings.ToLower(strings.ReplaceAll(name, " ", "_")), t.Mail, who(machine), now.Unix()/60)
 	if url != "" {
-		p.LinkID, p.LinkURL = t.Link, url
+		p.LinkID, p.LinkURL = strconv.Itoa(t.Link), url
 		ev.MessageID += fmt.Sprintf("/%d", t.Link)
 	}
 	if d.seen.has(ev.MessageID) {
 		return false, nil
+	}
+	if p.Subject, err = d.Mails.Subject(ctx, t.Mail); err != nil {
+		return false, fmt.Errorf("find the subject of %s: %w", t.Mail, err)
 	}
 	if ev.Properties, err = json.Marshal(p); err != nil {
 		return false, fmt.Errorf("encode %s: %w", name, err)
@@ -159,13 +165,15 @@ func who(machine bool) string {
 type properties struct {
 	Message  string          `json:"message_id"`
 	Email    string          `json:"email_id"`
-	Campaign string          `json:"campaign_name,omitempty"`
+	Subject  string          `json:"email_subject,omitempty"`
+	Campaign string          `json:"campaign_id,omitempty"`
+	Named    string          `json:"campaign_name,omitempty"`
 	Template string          `json:"template,omitempty"`
 	Purpose  purpose.Purpose `json:"purpose,omitempty"`
 	Class    string          `json:"class,omitempty"`
 	Journey  string          `json:"journey,omitempty"`
 	Step     string          `json:"step,omitempty"`
-	LinkID   int             `json:"link_id,omitempty"`
+	LinkID   string          `json:"link_id,omitempty"`
 	LinkURL  string          `json:"link_url,omitempty"`
 	ListID   purpose.Purpose `json:"list_id,omitempty"`
 	ListName string          `json:"list_name,omitempty"`
@@ -181,6 +189,7 @@ func about(t Token, m *Mail) properties {
 	if p.Campaign == "" {
 		p.Campaign = m.Template
 	}
+	p.Named = p.Campaign // Both are known by name alone.
 	return p
 }
 

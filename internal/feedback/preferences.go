@@ -124,6 +124,10 @@ func (d *Desk) tellLeft(ctx context.Context, t Token, m *Mail, def *consent.Defi
 	}
 	p := about(t, m)
 	p.ListID, p.ListName = def.Name, def.Title
+	var err error
+	if p.Subject, err = d.Mails.Subject(ctx, t.Mail); err != nil {
+		return fmt.Errorf("find the subject of %s: %w", t.Mail, err)
+	}
 	props, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", Left, err)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
+
+	"rapport/internal/scan"
 )
 
 // field names a member of an event that is read: of the event itself, or of its
@@ -27,6 +29,7 @@ const (
 	fContext
 	fProperties
 	fTraits
+	fIntegrations
 	cTraits
 	cExternal
 	cConsent
@@ -72,6 +75,8 @@ func ofEvent(key []byte) field {
 		return fProperties
 	case "traits":
 		return fTraits
+	case "integrations":
+		return fIntegrations
 	}
 	return noField
 }
@@ -100,40 +105,41 @@ func ofContext(key []byte) field {
 	return noField
 }
 
-// span is a part of a body, which is far below 4 GB.
-type span struct{ from, to uint32 }
+// span is a part of a body.
+type span = scan.Span
 
 // item is one event as it came, still raw: where its members stand in bytes.
 type item struct {
 	bytes   []byte // what the spans are parts of
 	spans   [fields]span
 	whole   span // the event itself
-	facts   facts
+	facts   scan.Facts
 	checked bool // it is sound, and all its spans are set
+	props   span // which of the checker's props are its own
 }
 
-func (it *item) raw(f field) []byte { return it.bytes[it.spans[f].from:it.spans[f].to] }
+func (it *item) raw(f field) []byte { return it.bytes[it.spans[f].From:it.spans[f].To] }
 
-func (it *item) all() []byte { return it.bytes[it.whole.from:it.whole.to] }
+func (it *item) all() []byte { return it.bytes[it.whole.From:it.whole.To] }
 
 // locate sets the spans of an object that is known to be sound.
 func (it *item) locate(object []byte) {
-	*it = item{bytes: object, whole: span{0, uint32(len(object))}, checked: true}
+	*it = item{bytes: object, whole: span{From: 0, To: uint32(len(object))}, checked: true}
 	it.locateIn(object, 0, ofEvent)
-	if context := it.spans[fContext]; context.to > context.from {
-		it.locateIn(it.raw(fContext), int(context.from), ofContext)
+	if context := it.spans[fContext]; context.To > context.From {
+		it.locateIn(it.raw(fContext), int(context.From), ofContext)
 	}
 }
 
 func (it *item) locateIn(object []byte, offset int, of func([]byte) field) {
-	for m := membersOf(object); ; {
-		key, value, ok := m.next()
+	for m := scan.MembersOf(object); ; {
+		key, value, ok := m.Next()
 		if !ok {
 			return
 		}
 		if f := of(key); f != noField {
-			end := offset + m.i
-			it.spans[f] = span{uint32(end - len(value)), uint32(end)}
+			end := offset + m.At()
+			it.spans[f] = span{From: uint32(end - len(value)), To: uint32(end)}
 		}
 	}
 }
@@ -145,6 +151,8 @@ func (it *item) locateIn(object []byte, offset int, of func([]byte) field) {
 type checker struct {
 	b        []byte
 	keys     []span // of all objects that are open, innermost last
+	top      int    // where the keys of the object ended that was closed last
+	props    []span // the keys of all properties, which are looked at once more
 	count    int
 	maxDepth int
 	maxKeys  int
@@ -167,7 +175,7 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 		return i, false
 	}
 	base := len(c.keys)
-	i = space(b, i+1)
+	i = scan.Space(b, i+1)
 	if i < len(b) && b[i] == '}' {
 		return i + 1, true
 	}
@@ -180,40 +188,59 @@ func (c *checker) object(i, depth int, it *item, of func([]byte) field) (int, bo
 			return i, false
 		}
 		key := b[i+1 : end-1]
-		i = space(b, end)
+		i = scan.Space(b, end)
 		if i >= len(b) || b[i] != ':' {
 			return i, false
 		}
-		i = space(b, i+1)
+		i = scan.Space(b, i+1)
 		f := noField
 		if of != nil {
 			f = of(key)
 		}
-		from := i
-		if f == fContext && i < len(b) && b[i] == '{' {
-			i, ok = c.object(i, depth+1, it, ofContext)
-		} else {
+		if f == noField {
 			i, ok = c.value(i, depth)
+		} else {
+			i, ok = c.field(i, depth, it, f)
 		}
 		if !ok {
 			return i, false
 		}
-		if f != noField {
-			it.spans[f] = span{uint32(from), uint32(i)}
-		}
-		i = space(b, i)
+		i = scan.Space(b, i)
 		switch {
 		case i >= len(b):
 			return i, false
 		case b[i] == ',':
-			i = space(b, i+1)
+			i = scan.Space(b, i+1)
 		case b[i] == '}':
+			c.top = len(c.keys)
 			c.keys = c.keys[:base]
 			return i + 1, true
 		default:
 			return i, false
 		}
 	}
+}
+
+// field checks a value that is read later and notes where it stands; of
+// properties also the keys.
+func (c *checker) field(i, depth int, it *item, f field) (end int, ok bool) {
+	object := i < len(c.b) && c.b[i] == '{'
+	switch {
+	case f == fContext && object:
+		end, ok = c.object(i, depth+1, it, ofContext)
+	case f == fProperties && object:
+		base := len(c.keys)
+		c.top = base
+		if end, ok = c.object(i, depth+1, nil, nil); ok {
+			it.props.From = uint32(len(c.props))
+			c.props = append(c.props, c.keys[base:c.top]...)
+			it.props.To = uint32(len(c.props))
+		}
+	default:
+		end, ok = c.value(i, depth)
+	}
+	it.spans[f] = span{From: uint32(i), To: uint32(end)}
+	return end, ok
 }
 
 // unique tells whether a key is new among those of its object, and adds it.
@@ -225,11 +252,11 @@ func (c *checker) unique(base, from, to int) bool {
 	}
 	key := c.b[from:to]
 	for _, k := range mine {
-		if int(k.to-k.from) == len(key) && string(c.b[k.from:k.to]) == string(key) {
+		if int(k.To-k.From) == len(key) && string(c.b[k.From:k.To]) == string(key) {
 			return false
 		}
 	}
-	c.keys = append(c.keys, span{uint32(from), uint32(to)})
+	c.keys = append(c.keys, span{From: uint32(from), To: uint32(to)})
 	return true
 }
 
@@ -266,7 +293,7 @@ func (c *checker) array(i, depth int) (int, bool) {
 	if depth > c.maxDepth {
 		return i, false
 	}
-	i = space(b, i+1)
+	i = scan.Space(b, i+1)
 	if i < len(b) && b[i] == ']' {
 		return i + 1, true
 	}
@@ -275,12 +302,12 @@ func (c *checker) array(i, depth int) (int, bool) {
 		if i, ok = c.value(i, depth); !ok {
 			return i, false
 		}
-		i = space(b, i)
+		i = scan.Space(b, i)
 		switch {
 		case i >= len(b):
 			return i, false
 		case b[i] == ',':
-			i = space(b, i+1)
+			i = scan.Space(b, i+1)
 		case b[i] == ']':
 			return i + 1, true
 		default:
@@ -328,8 +355,8 @@ func (c *checker) text(i int) (end int, escaped, ok bool) {
 	for i++; ; {
 		if i+8 <= len(b) {
 			v := binary.LittleEndian.Uint64(b[i:])
-			q, s := v^quotes, v^slants
-			hit := ((q-ones)&^q | (s-ones)&^s | (v-controls)&^v | v) & highs
+			q, s := v^scan.Quotes, v^scan.Slants
+			hit := ((q-scan.Ones)&^q | (s-scan.Ones)&^s | (v-controls)&^v | v) & scan.Highs
 			if hit == 0 {
 				i += 8
 				continue

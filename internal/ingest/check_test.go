@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"rapport/internal/scan"
 )
 
 // checked runs the fast check over one event.
 func checked(raw []byte) (it item, ok bool) {
 	c := checker{b: raw, maxDepth: 32, maxKeys: 1000}
 	end, ok := c.event(0, &it)
-	it.whole = span{0, uint32(end)}
+	it.whole = span{From: 0, To: uint32(end)}
 	return it, ok && end == len(raw)
 }
 
@@ -26,8 +28,8 @@ func agree(t *testing.T, raw []byte) bool {
 	if !ok {
 		return false
 	}
-	end, f, closed := measure(raw, 0, 32)
-	if !closed || end != len(raw) || f.depth > 32 || f.keys > 1000 || f.nul || f.beyond {
+	end, f, closed := scan.Measure(raw, 0, 32)
+	if !closed || end != len(raw) || f.Depth > 32 || f.Keys > 1000 || f.NUL || f.Beyond {
 		t.Fatalf("measured otherwise: %d %+v %v: %q", end, f, closed, raw)
 	}
 	if !jsontext.Value(raw).IsValid() {

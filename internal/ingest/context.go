@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rapport/internal/event"
+	"rapport/internal/scan"
 )
 
 // surroundings is what is read out of an event's context.
@@ -28,8 +29,8 @@ func (w *work) surroundings(it *item) surroundings {
 	if w.context == nil {
 		return s
 	}
-	for m := membersOf(w.context); ; {
-		key, value, ok := m.next()
+	for m := scan.MembersOf(w.context); ; {
+		key, value, ok := m.Next()
 		if !ok {
 			return s
 		}
@@ -61,7 +62,7 @@ func (in *Ingest) readContext(w *work, it *item, e *event.Event, mended bool) pr
 			e.Traits = s.traits
 		}
 	}
-	if raw, ok := find(s.device, "advertisingId"); ok {
+	if raw, ok := scan.Find(s.device, "advertisingId"); ok {
 		if _, ok := text(raw); !ok {
 			return problem{CodeAdvertisingID, `"context.device.advertisingId" is not a string`}
 		}
@@ -89,10 +90,10 @@ func (in *Ingest) readContext(w *work, it *item, e *event.Event, mended bool) pr
 func (in *Ingest) readAddress(contextTraits []byte, e *event.Event) {
 	raw, ok := []byte(nil), false
 	if e.Type == event.Identify {
-		raw, ok = find(e.Traits, "email")
+		raw, ok = scan.Find(e.Traits, "email")
 	}
 	if !ok {
-		raw, ok = find(contextTraits, "email")
+		raw, ok = scan.Find(contextTraits, "email")
 	}
 	if !ok || absent(raw) {
 		return
@@ -114,18 +115,18 @@ func (w *work) readConsent(raw []byte) problem {
 	if !isObject(raw) {
 		return problem{CodeConsentObject, `"context.consent" is not an object`}
 	}
-	if version, ok := find(raw, "version"); ok && !absent(version) && version[0] != '-' && (version[0] < '0' || version[0] > '9') {
+	if version, ok := scan.Find(raw, "version"); ok && !absent(version) && version[0] != '-' && (version[0] < '0' || version[0] > '9') {
 		return problem{CodeConsentVersion, `"context.consent.version" is not a number`}
 	}
-	prefs, ok := find(raw, "categoryPreferences")
+	prefs, ok := scan.Find(raw, "categoryPreferences")
 	if !ok || absent(prefs) {
 		return problem{CodeConsentMissing, `"context.consent" has no "categoryPreferences"`}
 	}
 	if !isObject(prefs) {
 		return problem{CodeConsentObject, `"context.consent.categoryPreferences" is not an object`}
 	}
-	for m := membersOf(prefs); ; {
-		key, value, ok := m.next()
+	for m := scan.MembersOf(prefs); ; {
+		key, value, ok := m.Next()
 		switch {
 		case !ok:
 			return problem{}
@@ -140,21 +141,13 @@ func (w *work) readConsent(raw []byte) problem {
 // readExternal takes context.externalIds as far as they concern users. The
 // house's own kinds cannot be given this way.
 func (in *Ingest) readExternal(w *work, raw []byte, e *event.Event, mended bool) problem {
-	if absent(raw) || raw[0] != '[' {
-		return problem{}
-	}
 	start := len(w.external)
-	for i := 1; len(w.external)-start < in.limits.Externals; {
-		i = space(raw, i)
-		if i < len(raw) && raw[i] == ',' {
-			i = space(raw, i+1)
-		}
-		end, _, ok := measure(raw, i, in.limits.Depth)
+	for list := scan.ElementsOf(raw); len(w.external)-start < in.limits.Externals; {
+		one, ok := list.Next()
 		if !ok {
 			break
 		}
-		x, keep, p := in.external(raw[i:end], mended)
-		i = end
+		x, keep, p := in.external(one, mended)
 		switch {
 		case !p.ok():
 			return p
@@ -175,8 +168,8 @@ func (in *Ingest) readExternal(w *work, raw []byte, e *event.Event, mended bool)
 
 func (in *Ingest) external(raw []byte, mended bool) (x event.ExternalID, keep bool, p problem) {
 	var id, typ, collection []byte
-	for m := membersOf(raw); ; {
-		key, value, ok := m.next()
+	for m := scan.MembersOf(raw); ; {
+		key, value, ok := m.Next()
 		if !ok {
 			break
 		}
@@ -281,8 +274,8 @@ func (w *work) newContext(own []byte, s surroundings) []byte {
 
 // copyMembers copies what is not written anew and not hidden by another object.
 func (w *work) copyMembers(from, hidden []byte, ip, agent bool, start int) {
-	for m := membersOf(from); ; {
-		key, value, ok := m.next()
+	for m := scan.MembersOf(from); ; {
+		key, value, ok := m.Next()
 		if !ok {
 			return
 		}
@@ -299,7 +292,7 @@ func (w *work) copyMembers(from, hidden []byte, ip, agent bool, start int) {
 			}
 		}
 		if hidden != nil {
-			if _, there := find(hidden, string(key)); there {
+			if _, there := scan.Find(hidden, string(key)); there {
 				continue
 			}
 		}

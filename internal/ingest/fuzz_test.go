@@ -10,15 +10,18 @@ import (
 
 	"rapport/internal/event"
 	"rapport/internal/ingest"
+	"rapport/internal/spec"
 )
 
 // FuzzTake holds for any bytes: nothing panics, every item is accounted for, and
 // whatever reaches the log is sound for every reader behind it.
 func FuzzTake(f *testing.F) {
 	for _, s := range []string{
-		track(1), string(batchOf(2)), mixed,
+		track(1), string(batchOf(2)), mixed, sloppy,
+		`{"event":"Order Completed","userId":"u","properties":{"order\u005fid":7,"total":"1e2","products":[{"price":"1"}],"x":"\u0000"}}`,
 		`{"batch":[{"type":"page","userId":"a","context":{"consent":{"categoryPreferences":{"Ads":false}},"externalIds":[{"id":"1","type":"x"},7,{}],"userHash":"00","device":{"advertisingId":"a"}}}],"context":{"ip":null}}`,
 		`{"type":"page","userId":"u","properties":{ },"category":"c"}`,
+		`{"batch":[{"type":"page","userId":"a","integrations":{"A":false, "\u0042":{}}},{"type":"page","userId":"a","integrations":{ }}],"integrations":{"A":true,"C\"":[{}]}}`,
 		`{"type":"alias","userId":"u","previousId":"p"}`,
 		`{"type":"track","event":"\ud83d","userId":"u","properties":{"a":"\u0000","b":1e400}}`,
 		`{"type":"track","event":"A","userId":"u","properties":{"a":1,"\u0061":2}}`,
@@ -47,7 +50,7 @@ func FuzzTake(f *testing.F) {
 			t.Fatalf("%+v, %d records", r, len(b.log.records))
 		}
 		for _, e := range b.log.events(t) {
-			for _, raw := range [][]byte{e.Properties, e.Traits, e.Context} {
+			for _, raw := range [][]byte{e.Properties, e.Traits, e.Context, e.Integrations} {
 				if raw != nil && (!json.Valid(raw) || !jsontext.Value(raw).IsValid() || raw[0] != '{') {
 					t.Fatalf("not a sound object: %q", raw)
 				}
@@ -59,6 +62,15 @@ func FuzzTake(f *testing.F) {
 			for _, s := range []string{e.MessageID, e.Name, e.UserID, e.Anonymous, e.Previous, e.GroupID, e.Email} {
 				if !utf8.ValidString(s) {
 					t.Fatalf("not UTF-8: %q", s)
+				}
+			}
+			var c spec.Check
+			if e.Type == event.Track {
+				c.Properties(e.Name, e.Properties)
+			}
+			for i := range c.Found {
+				if c.Found[i].Code == spec.Converted {
+					t.Fatalf("%s of %s was not given its type: %s", c.Found[i].Path(), e.Name, e.Properties)
 				}
 			}
 			if e.MessageID == "" || e.UserID == "" && e.Anonymous == "" || e.Time.After(e.Received) || e.Type == event.Unknown {

@@ -63,7 +63,7 @@ type Permit interface {
 	Admit(src *Source, s Statement) Verdict
 }
 
-// Keeper runs functions over the rejects in the state store; a write is durable
+// Keeper runs functions over rejects and violations in the state store; a write is durable
 // before it returns. The roof joins it to the store.
 type Keeper interface {
 	Write(ctx context.Context, fn func(Store) error) error
@@ -142,7 +142,7 @@ type Call struct {
 	Type    event.Type // what the route says each body is; event.Unknown: a batch
 	Body    []byte     // a single event or a batch; it is not kept and not changed
 	GPC     bool       // Sec-GPC: 1
-	Strict  bool       // all or nothing: a malformed item refuses the call
+	Strict  bool       // all or nothing: a malformed item, or one that breaks the spec, refuses the call
 	Remote  netip.Addr // the client, for context.ip of client-side calls
 	Agent   string     // its user agent, for the same
 	Sent    string     // when the sender sent it by its own clock, where the body does not say; what is no time counts as nothing
@@ -156,6 +156,8 @@ type Rejection struct {
 	Code   string // stable, see the Code constants
 	Detail string // what was wrong, without values
 	ID     int64  // of the kept reject; zero when it is only counted
+	// Pointer is the JSON pointer below the item to what is wrong, "" for the item.
+	Pointer string
 }
 
 // Receipt tells what became of a call.
@@ -176,12 +178,15 @@ type Ingest struct {
 	keeper  Keeper
 	sources func(string) (Source, bool)
 	now     func() time.Time
+	machine func() time.Time
 	room    func() error
 	limits  Limits
 	metrics *Metrics
 	logger  *slog.Logger
 	pace    *ratelimit.Keyed
 	pool    sync.Pool
+
+	ledger ledger // what was taken although it breaks the spec
 
 	randMu sync.Mutex
 	rand   *bufio.Reader
@@ -196,7 +201,7 @@ func New(c Config) (*Ingest, error) {
 		return nil, errors.New("ingest: Config.Now and Machine are required")
 	}
 	in := &Ingest{
-		log: c.Log, permit: c.Permit, keeper: c.Keeper, sources: c.Sources, now: c.Now,
+		log: c.Log, permit: c.Permit, keeper: c.Keeper, sources: c.Sources, now: c.Now, machine: c.Machine,
 		limits: c.Limits.withDefaults(), metrics: c.Metrics, logger: c.Logger,
 	}
 	if in.sources == nil {
@@ -320,6 +325,7 @@ func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
 		}
 		r.First, r.Last, r.At = first, first+int64(len(w.ends))-1, at
 	}
+	in.note(ctx, w)
 	in.metrics.taken(w.call.Source.Name, r.Accepted, r.Denied)
 	return r, nil
 }
@@ -339,6 +345,7 @@ func (in *Ingest) admit(w *work, r *Receipt) {
 			r.Accepted++
 		} else {
 			r.Denied++
+			w.forget(i)
 			if e = v.Instead; e == nil {
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 type keeper struct {
 	mu   sync.Mutex
 	rows []ingest.Reject
+	kept []ingest.Violation
 	next int64
 	fail error
 }
@@ -87,3 +88,20 @@ func (k *keeper) DropRejects(keep int) error {
 	}
 	return nil
 }
+
+func (k *keeper) AddViolations(list []ingest.Violation) error {
+	for _, v := range list {
+		i := slices.IndexFunc(k.kept, func(x ingest.Violation) bool {
+			return x.Source == v.Source && x.Event == v.Event && x.Property == v.Property && x.Code == v.Code
+		})
+		if i < 0 {
+			k.kept = append(k.kept, v)
+			continue
+		}
+		k.kept[i].Count += v.Count
+		k.kept[i].Last = v.Last
+	}
+	return nil
+}
+
+func (k *keeper) Violations() ([]ingest.Violation, error) { return slices.Clone(k.kept), nil }

@@ -5,11 +5,14 @@ import "github.com/prometheus/client_golang/prometheus"
 // Metrics counts what this room does. Labels are names from the configuration
 // and codes from a fixed list, never anything a sender wrote.
 type Metrics struct {
-	Events    *prometheus.CounterVec // by source and outcome: accepted, denied
-	Rejects   *prometheus.CounterVec // by source and code
-	Unkept    prometheus.Counter     // rejects that were counted but not kept
-	Mended    prometheus.Counter     // events in which unreadable text was replaced
-	BadSentAt prometheus.Counter     // sentAt could not be read
+	Events  *prometheus.CounterVec // by source and outcome: accepted, denied
+	Rejects *prometheus.CounterVec // by source and code
+	// Violations counts what was taken although it is not as the spec has it, by
+	// source, reserved event and code.
+	Violations *prometheus.CounterVec
+	Unkept     prometheus.Counter // rejects that were counted but not kept
+	Mended     prometheus.Counter // events in which unreadable text was replaced
+	BadSentAt  prometheus.Counter // sentAt could not be read
 	// BadTimestamp counts events whose timestamp is before 1971.
 	BadTimestamp prometheus.Counter
 	BadAddress   prometheus.Counter // an email trait that is no mail address
@@ -27,6 +30,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Events:       vec("events_total", "Events that were well-formed, by source and what became of them.", "source", "outcome"),
 		Rejects:      vec("rejects_total", "Events and bodies refused as malformed, by source and code.", "source", "code"),
+		Violations:   vec("violations_total", "Findings on events that were taken although they are not as the spec has them, by source, reserved event and code.", "source", "event", "code"),
 		Unkept:       counter("rejects_unkept_total", "Rejects beyond the rate at which they are kept."),
 		Mended:       counter("mended_total", "Events in which invalid UTF-8, lone surrogates or NUL were replaced."),
 		BadSentAt:    counter("bad_sent_at_total", "Events whose sentAt could not be read."),
@@ -35,7 +39,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		BadUserHash:  counter("bad_user_hash_total", "Browser events whose signed user hash does not fit."),
 	}
 	if r != nil {
-		r.MustRegister(m.Events, m.Rejects, m.Unkept, m.Mended, m.BadSentAt, m.BadTimestamp, m.BadAddress, m.BadUserHash)
+		r.MustRegister(m.Events, m.Rejects, m.Violations, m.Unkept, m.Mended, m.BadSentAt, m.BadTimestamp, m.BadAddress, m.BadUserHash)
 	}
 	return m
 }

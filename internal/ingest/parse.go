@@ -9,25 +9,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rapport/internal/event"
+	"rapport/internal/scan"
 )
 
 // sound checks that one raw value is JSON that may be kept: within the limits,
 // every key once, every number a number. f is what measuring it has found. Text that is no text (invalid UTF-8,
 // lone surrogates, NUL) is mended once, here, into a copy; what comes back is
 // then valid for every later reader.
-func (in *Ingest) sound(raw []byte, f facts) (good []byte, mended bool, _ problem) {
+func (in *Ingest) sound(raw []byte, f scan.Facts) (good []byte, mended bool, _ problem) {
 	if len(raw) > in.limits.EventBytes {
 		return raw, false, problem{CodeEventTooLarge, fmt.Sprintf("the event has more than %d bytes", in.limits.EventBytes)}
 	}
 	switch {
-	case f.depth > in.limits.Depth:
+	case f.Depth > in.limits.Depth:
 		return raw, false, problem{CodeTooDeep, fmt.Sprintf("it is nested deeper than %d levels", in.limits.Depth)}
-	case f.keys > in.limits.Keys:
+	case f.Keys > in.limits.Keys:
 		return raw, false, problem{CodeTooManyKeys, fmt.Sprintf("it has more than %d keys", in.limits.Keys)}
-	case f.beyond:
+	case f.Beyond:
 		return raw, false, problem{CodeNumberRange, "a number is larger than can be kept"}
 	}
-	if f.nul {
+	if f.NUL {
 		raw, mended = mend(raw), true
 	}
 	if jsontext.Value(raw).IsValid() {
@@ -79,6 +80,7 @@ func (in *Ingest) parse(w *work, it *item, e *event.Event) (problem, error) {
 	if p := in.readContext(w, it, e, mended); !p.ok() {
 		return p, nil
 	}
+	e.Integrations = w.integrations(it.raw(fIntegrations))
 	if e.UserID == "" && e.Anonymous == "" {
 		return problem{CodeNoUser, `neither "userId" nor "anonymousId" is there`}, nil
 	}
@@ -165,7 +167,7 @@ func (in *Ingest) shape(it *item, e *event.Event) problem {
 	case event.Page, event.Screen:
 		raw := it.raw(fName)
 		if absent(raw) && isObject(it.raw(fProperties)) {
-			raw, _ = find(it.raw(fProperties), "name") // Jitsu's SDK says it there alone, Segment's at both places.
+			raw, _ = scan.Find(it.raw(fProperties), "name") // Jitsu's SDK says it there alone, Segment's at both places.
 			if said, ok := text(raw); !ok || len(said) > in.limits.Name {
 				raw = nil // A property may be anything.
 			}
@@ -204,7 +206,7 @@ func (in *Ingest) shape(it *item, e *event.Event) problem {
 
 // withMember adds a member to an object unless it is there.
 func withMember(object []byte, name string, value []byte) []byte {
-	if _, there := find(object, name); there {
+	if _, there := scan.Find(object, name); there {
 		return object
 	}
 	out := make([]byte, 0, len(object)+len(name)+len(value)+6)

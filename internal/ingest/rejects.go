@@ -67,6 +67,9 @@ func (in *Ingest) payload(w *work, index int, raw []byte) []byte {
 		if w.context != nil {
 			b = append(append(append(b, `"context":`...), w.context...), ',')
 		}
+		if w.allowed != nil {
+			b = append(append(append(b, `"integrations":`...), w.allowed...), ',')
+		}
 		return append(append(append(b, `"batch":[`...), raw...), "]}"...)
 	}
 	return append([]byte(nil), raw...)

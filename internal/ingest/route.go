@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"rapport/internal/event"
+	"rapport/internal/scan"
 )
 
 // RouteType gives what a path of the Segment wire says its body is: the type of
@@ -37,7 +38,7 @@ func WriteKey(body []byte) string {
 	if len(body) >= 3 && string(body[:3]) == "\ufeff" {
 		body = body[3:]
 	}
-	raw, ok := find(body, "writeKey")
+	raw, ok := scan.Find(body, "writeKey")
 	if !ok || len(raw) > 512 {
 		return ""
 	}

@@ -15,7 +15,20 @@ type Reject struct {
 	Sent    bool   // it was sent again and taken
 }
 
-// Store keeps rejects. It is one accessor of a transaction and is used by one
+// Violation is one way in which events of a source are not as the spec has
+// them. They were taken all the same.
+type Violation struct {
+	Source   string
+	Event    string // the reserved event
+	Property string // "price", "products.price"; "" where the event's name is meant
+	Code     string
+	Detail   string // what is the matter, without values
+	Count    int64  // events
+	First    time.Time
+	Last     time.Time
+}
+
+// Store keeps rejects, and counts violations. It is one accessor of a transaction and is used by one
 // goroutine at a time.
 type Store interface {
 	AppendReject(r Reject) (int64, error)
@@ -25,4 +38,9 @@ type Store interface {
 	RejectCounts() (map[string]int64, error)
 	// DropRejects deletes the oldest beyond a number kept.
 	DropRejects(keep int) error
+	// AddViolations adds to what is counted by source, event, property and code;
+	// of the times the earliest first and the latest last stay.
+	AddViolations(list []Violation) error
+	// Violations lists all of them, in any order.
+	Violations() ([]Violation, error)
 }

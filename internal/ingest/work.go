@@ -10,6 +10,8 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/fault"
+	"rapport/internal/scan"
+	"rapport/internal/spec"
 )
 
 // work is the memory of one call. It is used again, so nothing in it may be
@@ -22,12 +24,15 @@ type work struct {
 	check    checker
 	items    []item
 	context  []byte // the batch's own context, or nil
+	allowed  []byte // the batch's own integrations, or nil
 	sentAt   []byte // the batch's own sentAt, or nil
 	events   []event.Event
 	said     []Statement
 	prefs    []Preference
 	external []event.ExternalID
 	arena    []byte // contexts that were written anew
+	spec     spec.Check
+	noted    []noted // which of its findings are on which event
 	encoded  []byte
 	ends     []int
 	records  [][]byte
@@ -53,10 +58,11 @@ func (w *work) begin(in *Ingest, c *Call) {
 const (
 	keepBytes = 1 << 20
 	keepItems = 4096
+	keepProps = 64 << 10
 )
 
 func (in *Ingest) release(w *work) {
-	if cap(w.encoded) > keepBytes || cap(w.arena) > keepBytes || cap(w.events) > keepItems || cap(w.prefs) > keepItems {
+	if w.spec.Room() > keepBytes || cap(w.encoded) > keepBytes || cap(w.arena) > keepBytes || cap(w.events) > keepItems || cap(w.prefs) > keepItems || cap(w.check.props) > keepProps {
 		return
 	}
 	clear(w.items)
@@ -64,8 +70,10 @@ func (in *Ingest) release(w *work) {
 	clear(w.said)
 	clear(w.records)
 	clear(w.payloads)
+	w.spec.Reset()
 	*w = work{
-		check: checker{keys: w.check.keys[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
+		spec: w.spec, noted: w.noted[:0],
+		check: checker{keys: w.check.keys[:0], props: w.check.props[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
 		arena: w.arena[:0], encoded: w.encoded[:0], ends: w.ends[:0], records: w.records[:0], payloads: w.payloads[:0],
 	}
 	in.pool.Put(w)
@@ -94,22 +102,22 @@ func (in *Ingest) split(w *work) problem {
 	if len(body) > in.MaxBody(w.call.Type) {
 		return in.tooLarge(w.call.Type)
 	}
-	i := space(body, 0)
+	i := scan.Space(body, 0)
 	if i == len(body) {
 		return problem{CodeBadRequest, "the body is empty"}
 	}
 	if body[i] != '{' {
 		return problem{CodeBadRequest, "the body is not a JSON object"}
 	}
-	w.check = checker{b: body, keys: w.check.keys[:0], maxDepth: in.limits.Depth, maxKeys: in.limits.Keys}
+	w.check = checker{b: body, keys: w.check.keys[:0], props: w.check.props[:0], maxDepth: in.limits.Depth, maxKeys: in.limits.Keys}
 	if w.call.Type == event.Unknown {
 		return in.splitBatch(w, body, i)
 	}
 	end, ok := w.addItem(in, i)
 	switch {
-	case w.items[0].facts.depth > in.limits.Depth:
-		w.items[0].whole.to = uint32(len(body)) // It is kept whole; what follows was not looked at.
-	case !ok || space(body, end) != len(body):
+	case w.items[0].facts.Depth > in.limits.Depth:
+		w.items[0].whole.To = uint32(len(body)) // It is kept whole; what follows was not looked at.
+	case !ok || scan.Space(body, end) != len(body):
 		w.items = w.items[:0]
 		return problem{CodeJSON, "the body is not valid JSON"}
 	}
@@ -124,7 +132,7 @@ func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
 	it := &w.items[len(w.items)-1]
 	if w.check.b[i] == '{' {
 		if end, ok := w.check.event(i, it); ok && end-i <= in.limits.EventBytes {
-			it.whole = span{uint32(i), uint32(end)}
+			it.whole = span{From: uint32(i), To: uint32(end)}
 			it.checked = true
 			return end, true
 		}
@@ -133,8 +141,8 @@ func (w *work) addItem(in *Ingest, i int) (end int, ok bool) {
 	if w.call.Type == event.Unknown {
 		depth = len(w.check.b) // Its end must be found, however deep it is.
 	}
-	end, f, ok := measure(w.check.b, i, depth)
-	*it = item{bytes: w.check.b, whole: span{uint32(i), uint32(end)}, facts: f}
+	end, f, ok := scan.Measure(w.check.b, i, depth)
+	*it = item{bytes: w.check.b, whole: span{From: uint32(i), To: uint32(end)}, facts: f}
 	return end, ok
 }
 
@@ -143,20 +151,20 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 	broken := problem{CodeBadRequest, "the body is not valid JSON"}
 	found := false
 	for i++; ; {
-		i = space(body, i)
+		i = scan.Space(body, i)
 		if i < len(body) && body[i] == '}' {
 			break
 		}
-		keyEnd, _, ok := measure(body, i, 1)
+		keyEnd, _, ok := scan.Measure(body, i, 1)
 		if !ok || body[i] != '"' {
 			return broken
 		}
 		key := body[i+1 : keyEnd-1]
-		i = space(body, keyEnd)
+		i = scan.Space(body, keyEnd)
 		if i >= len(body) || body[i] != ':' {
 			return broken
 		}
-		i = space(body, i+1)
+		i = scan.Space(body, i+1)
 		if string(key) == "batch" {
 			if i >= len(body) || body[i] != '[' || found {
 				return problem{CodeBadRequest, `"batch" must be one array`}
@@ -167,19 +175,21 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 				return p
 			}
 		} else {
-			end, f, ok := measure(body, i, in.limits.Depth)
-			if !ok || f.keys > in.limits.Keys {
+			end, f, ok := scan.Measure(body, i, in.limits.Depth)
+			if !ok || f.Keys > in.limits.Keys {
 				return broken
 			}
 			switch string(key) {
 			case "context":
 				w.context = body[i:end]
+			case "integrations":
+				w.allowed = body[i:end]
 			case "sentAt":
 				w.sentAt = body[i:end]
 			}
 			i = end
 		}
-		i = space(body, i)
+		i = scan.Space(body, i)
 		if i < len(body) && body[i] == ',' {
 			i++
 		} else if i >= len(body) || body[i] != '}' {
@@ -187,7 +197,7 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 		}
 	}
 	switch {
-	case space(body, i+1) != len(body):
+	case scan.Space(body, i+1) != len(body):
 		return broken
 	case !found:
 		return problem{CodeBadRequest, `the body has no "batch"`}
@@ -195,6 +205,8 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 		return problem{CodeEmptyBatch, "the batch holds no event"}
 	case !in.usableContext(w):
 		return problem{CodeContext, `the batch's "context" is not a valid object`}
+	case !in.usableIntegrations(w):
+		return problem{CodeBadRequest, `the batch's "integrations" are not valid JSON`}
 	}
 	return problem{}
 }
@@ -202,7 +214,7 @@ func (in *Ingest) splitBatch(w *work, body []byte, i int) problem {
 // splitItems walks over the array of a batch and gives the place behind it.
 func (in *Ingest) splitItems(w *work, body []byte, i int) (int, problem) {
 	for {
-		i = space(body, i)
+		i = scan.Space(body, i)
 		if i < len(body) && body[i] == ']' {
 			return i + 1, problem{}
 		}
@@ -216,7 +228,7 @@ func (in *Ingest) splitItems(w *work, body []byte, i int) (int, problem) {
 		if !ok {
 			return i, problem{CodeBadRequest, "the body is not valid JSON"}
 		}
-		i = space(body, end)
+		i = scan.Space(body, end)
 		if i < len(body) && body[i] == ',' {
 			i++
 		} else if i >= len(body) || body[i] != ']' {
@@ -232,7 +244,7 @@ func (in *Ingest) usableContext(w *work) bool {
 		w.context = nil
 		return true
 	}
-	_, f, _ := measure(w.context, 0, in.limits.Depth)
+	_, f, _ := scan.Measure(w.context, 0, in.limits.Depth)
 	sound, _, p := in.sound(w.context, f)
 	w.context = sound
 	return p.ok() && isObject(sound)
@@ -252,9 +264,10 @@ func (in *Ingest) parseAll(w *work) error {
 			return err
 		}
 		if !p.ok() {
-			*e = event.Event{}
-			w.events = w.events[:len(w.events)-1]
-			w.reject(i, p, w.items[i].all())
+			w.withdraw(i, p)
+			continue
+		}
+		if e.Type == event.Track && !in.reserved(w, i, e) {
 			continue
 		}
 		if mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]; len(mine) > 0 || consent.Speaks(e) {
@@ -262,6 +275,13 @@ func (in *Ingest) parseAll(w *work) error {
 		}
 	}
 	return nil
+}
+
+// withdraw takes the event back that was read last, and rejects its item.
+func (w *work) withdraw(index int, p problem) {
+	w.events[len(w.events)-1] = event.Event{}
+	w.events = w.events[:len(w.events)-1]
+	w.reject(index, p, w.items[index].all())
 }
 
 // messageID makes an id for an event that came without one.
@@ -323,7 +343,7 @@ func strictFault(t event.Type, rejected []Rejection) error {
 		if r.Index >= 0 && t == event.Unknown {
 			pointer = "/batch/" + strconv.Itoa(r.Index)
 		}
-		f.Fields = append(f.Fields, fault.Field{Pointer: pointer, Code: r.Code, Detail: r.Detail})
+		f.Fields = append(f.Fields, fault.Field{Pointer: pointer + r.Pointer, Code: r.Code, Detail: r.Detail})
 	}
 	return f
 }

@@ -69,7 +69,7 @@ func (p *Packer) Add(e *event.Event, prev Pointer) (Pointer, error) {
 	p.buf = append(p.buf, 0, 0, 0) // length, filled in below
 	p.buf = binary.AppendUvarint(p.buf, uint64(prev))
 	kept := *e
-	kept.Context = nil // the log has it for days; history keeps what rules and stories need
+	kept.Context, kept.Integrations = nil, nil // the log has them for days; history keeps what rules and stories need
 	p.buf = kept.Append(p.buf)
 	size := len(p.buf) - start - 3
 	p.buf[start], p.buf[start+1], p.buf[start+2] = byte(size), byte(size>>8), byte(size>>16)

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"rapport/internal/spec"
 	"rapport/internal/spelling"
 )
 
@@ -118,15 +119,10 @@ func flat(n *yaml.Node) string {
 
 // specEvents are the names that Segment's spec gives to common events, and the
 // ones this house sends.
-var specEvents = []string{
-	"Products Searched", "Product List Viewed", "Product List Filtered", "Promotion Viewed", "Promotion Clicked", "Product Clicked", "Product Viewed",
-	"Product Added", "Product Removed", "Cart Viewed", "Checkout Started", "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered",
-	"Order Updated", "Order Completed", "Order Refunded", "Order Cancelled", "Coupon Entered", "Coupon Applied", "Coupon Denied", "Coupon Removed",
-	"Product Added to Wishlist", "Product Removed from Wishlist", "Wishlist Product Added to Cart", "Product Shared", "Cart Shared", "Product Reviewed",
-	"Email Sent", "Email Delivered", "Email Opened", "Email Link Clicked", "Email Bounced", "Email Skipped", "Email Marked as Spam", "Unsubscribed",
+var specEvents = append(spec.Names(),
 	"Signed Up", "Signed In", "Signed Out", "Account Created", "Account Deleted", "Trial Started", "Trial Ended",
-	"Application Installed", "Application Opened", "Application Updated", "Audience Entered", "Audience Exited",
-}
+	"Application Installed", "Application Opened", "Application Updated",
+)
 
 // eventNames warns of event names that differ by a slip from a well-known one,
 // or from one that is used elsewhere in the folder: an event that nobody sends

@@ -4,7 +4,7 @@ package schema
 var looked = oneOf(eventLooked, keys(must(key("any", list(oneOf(eventLooked, rule)), "one of these"))), rule)
 
 var eventLooked = keys(
-	must(key("event", text, "the name of an event")),
+	must(key("event", happened, "the name of an event")),
 	key("where", where, "only with such properties"),
 	key("same", text, "only with the same value of this property as the trigger"),
 )
@@ -63,7 +63,7 @@ var waitForStep = keys(
 ).as("wait_for")
 
 var waitFor = keys(
-	key("event", text, "the name of an event"),
+	key("event", happened, "the name of an event"),
 	key("where", where, "only with such properties"),
 	key("same", text, "only with the same value of this property as the trigger"),
 	key("rule", rule, "what must hold"),
@@ -105,7 +105,7 @@ var dated = keys(
 var journey = keys(
 	key("description", text, "what a colleague should know"),
 	must(key("trigger", keys(
-		key("event", text, "an event of this name"),
+		key("event", happened, "an event of this name"),
 		key("where", where, "only with such properties"),
 		key("enters", text, "the person comes into this segment"),
 		key("leaves", text, "the person goes out of this segment"),

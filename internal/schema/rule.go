@@ -41,7 +41,7 @@ var comparisons = operators("comparison")
 var comparison = keys(comparisons...).as("comparison")
 
 var did = keys(append([]Key{
-	must(key("did", text, "the name of an event: it happened")),
+	must(key("did", happened, "the name of an event: it happened")),
 	otherwise("count", oneOf(integer, count), "1", "how often: a number, which is the least, or min, max, exactly"),
 	key("within", duration, "only in the last so long"),
 	key("before", duration, "only what lies at least so far back"),

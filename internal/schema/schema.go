@@ -10,6 +10,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+
+	"rapport/internal/spec"
 )
 
 // Dialect is the version of JSON Schema in which the schemas are written.
@@ -28,7 +30,7 @@ type Type struct {
 	Name   string // of a type that is named in the reference, or refers to itself
 	Doc    string
 	Kind   Kind
-	Words  []string // Word: those that may be written
+	Words  []string // Word: those that may be written; Text: some that editors offer
 	Keys   []Key    // Mapping
 	Others *Type    // Mapping: what stands under keys of the author's own; nil: there are none
 	Item   *Type    // List
@@ -132,6 +134,9 @@ func (w *writer) body(t *Type) object {
 	switch t.Kind {
 	case Text, Liquid:
 		out["type"] = []string{"string", "number", "boolean"} // YAML reads 42 without quotes as a number.
+		if len(t.Words) > 0 {
+			out["examples"] = t.Words // Editors complete them and take any other.
+		}
 	case Word:
 		out["enum"] = words(t.Words)
 	case Number:
@@ -210,6 +215,7 @@ func words(list []string) []any {
 
 var (
 	text     = &Type{Kind: Text}
+	happened = &Type{Kind: Text, Words: spec.Names()} // the name of an event
 	number   = &Type{Kind: Number}
 	integer  = &Type{Kind: Integer}
 	truth    = &Type{Kind: Truth}

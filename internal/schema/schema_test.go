@@ -152,3 +152,22 @@ func TestSchemasRefuse(t *testing.T) {
 		}
 	}
 }
+
+// TestReservedEventsAreOffered holds that editors can complete the names of
+// reserved events where a rule asks for an event, and take any other.
+func TestReservedEventsAreOffered(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"segment", "journey"} {
+		f, ok := Find(name)
+		if !ok || !strings.Contains(string(f.JSON()), `"Order Completed"`) {
+			t.Errorf("the schema %s offers no event", name)
+		}
+	}
+	f, _ := Find("segment")
+	for _, event := range []string{"Order Completed", "Lesson Finished"} {
+		err := compiled(t, f).Validate(map[string]any{"title": "A", "rule": map[string]any{"did": event}})
+		if err != nil {
+			t.Errorf("%s: %v", event, err)
+		}
+	}
+}

@@ -19,7 +19,7 @@ var scriptStep = keys(
 	key("after", duration, "so long after the step before"),
 	key("person", text, "user_id:…, email:… or anonymous_id:…"),
 	otherwise("source", text, "one of kind server", "whose key the event comes with"),
-	key("event", text, "the person does this"),
+	key("event", happened, "the person does this"),
 	key("properties", anything, "of the event, or of the trigger"),
 	key("identify", anything, "traits of the person"),
 	key("consent", keys(

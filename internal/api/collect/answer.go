@@ -70,6 +70,8 @@ type rejection struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 	ID     int64  `json:"id,omitempty"`
+
+	Pointer string `json:"pointer,omitempty"`
 }
 
 // namedRejections is how many an answer names.

@@ -118,6 +118,8 @@ func (k *rejects) Reject(int64) (ingest.Reject, bool, error)                   {
 func (k *rejects) MarkResent(int64) error                                      { return nil }
 func (k *rejects) RejectCounts() (map[string]int64, error)                     { return nil, nil }
 func (k *rejects) DropRejects(int) error                                       { return nil }
+func (k *rejects) AddViolations([]ingest.Violation) error                      { return nil }
+func (k *rejects) Violations() ([]ingest.Violation, error)                     { return nil, nil }
 
 // walk answers a Waiter's question as it is told to.
 type walk struct{ state string }

@@ -211,6 +211,18 @@ func TestPixel(t *testing.T) {
 	compareEvents(t, b, nil)
 }
 
+// TestPixelForbidsDestinations holds that "false" in a picture's address is a no
+// where it speaks of destinations, and a text elsewhere.
+func TestPixelForbidsDestinations(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.do("GET", "http://in.example/v1/pixel/track?writeKey="+serverKey+"&userId=u&event=E&integrations.All=false&integrations.CRM=true&properties.a=false", "", nil)
+	e := b.log.events(t)[0]
+	if got := string(e.Integrations); got != `{"All":false,"CRM":true}` || string(e.Properties) != `{"a":"false"}` {
+		t.Errorf("integrations %s, properties %s", got, e.Properties)
+	}
+}
+
 // TestRudderSettings holds the served source to what RudderStack's SDKs check
 // before they send (analytics-js, configManager/util/validate.ts).
 func TestRudderSettings(t *testing.T) {

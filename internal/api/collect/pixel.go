@@ -77,16 +77,25 @@ func pixelBody(q url.Values) []byte {
 	root, names := map[string]any{}, slices.Sorted(maps.Keys(q))
 	for _, name := range names[:min(len(names), pixelParams)] {
 		if name != "writeKey" {
-			put(root, strings.Split(name, "."), q.Get(name))
+			put(root, strings.Split(name, "."), said(name, q.Get(name)))
 		}
 	}
 	body, _ := json.Marshal(root) // Maps of texts always encode.
 	return body
 }
 
+// said gives what a parameter says: a text, but where a destination is allowed
+// or forbidden a truth, for any text there would be a yes.
+func said(name, text string) any {
+	if strings.HasPrefix(name, "integrations.") && (text == "true" || text == "false") {
+		return text == "true"
+	}
+	return text
+}
+
 // put sets a member below a path. Where a text and an object would stand at one
 // place the object stays.
-func put(at map[string]any, path []string, text string) {
+func put(at map[string]any, path []string, value any) {
 	if len(path) > pixelDepth {
 		return
 	}
@@ -99,6 +108,6 @@ func put(at map[string]any, path []string, text string) {
 		at = next
 	}
 	if _, object := at[path[0]].(map[string]any); !object {
-		at[path[0]] = text
+		at[path[0]] = value
 	}
 }

@@ -82,12 +82,13 @@ type Reader interface {
 	Aside(ctx context.Context, lane eventlog.Lane, position int64) (*explain.Aside, error)
 }
 
-// Rejects is what came in and could not be taken.
+// Rejects is what came in and could not be taken, or not as it should be.
 type Rejects interface {
 	Rejects(ctx context.Context, q ingest.RejectQuery) ([]ingest.Reject, error)
 	RejectCounts(ctx context.Context) (map[string]int64, error)
 	Reject(ctx context.Context, id int64) (ingest.Reject, error)
 	Resend(ctx context.Context, id int64, mended []byte) (ingest.Receipt, error)
+	Violations(ctx context.Context, q ingest.ViolationQuery) ([]ingest.Violation, error)
 }
 
 // Consent is the authority on permission.
@@ -216,6 +217,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/rejected":                    {http.MethodGet: h.getRejects},
 		"/v1/rejected/{id}":               {http.MethodGet: h.getReject},
 		"/v1/rejected/{id}/resend":        {http.MethodPost: h.resend},
+		"/v1/violations":                  {http.MethodGet: h.getViolations},
 		"/v1/set-aside":                   {http.MethodGet: h.getAsides},
 		"/v1/set-aside/{lane}/{position}": {http.MethodGet: h.getAside},
 		"/v1/import/{source}":             {http.MethodPost: h.postImport},

@@ -10,6 +10,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/api/manage"
 	"rapport/internal/consent"
+	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/ingest"
 )
@@ -256,6 +257,34 @@ func TestRejectsAreReadAndSentAgain(t *testing.T) {
 		{name: "applied", path: "/v1/people/user_id:42/events?min_position=2", status: 200, has: []string{`"message_id":"m1"`}},
 		{name: "marked", path: "/v1/rejected/1", status: 200, has: []string{`"sent":true`}},
 		{name: "counted", path: "/v1/status", status: 200, has: []string{`"` + code + `":1`}},
+	} {
+		t.Run(s.name, func(t *testing.T) { s.run(t, h) })
+	}
+}
+
+func TestViolationsAreTold(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	for _, properties := range []string{`{"total":"27.50"}`, `{"order_id":"1","total":"1.-"}`} {
+		r, err := h.ingest.Take(t.Context(), ingest.Call{
+			Source: ingest.Source{Name: "shop"}, Path: "/v1/track", Type: event.Track,
+			Body: []byte(`{"event":"Order Completed","userId":"42","properties":` + properties + `}`),
+		})
+		if err != nil || r.Accepted != 1 {
+			t.Fatal(r, err)
+		}
+	}
+	for _, s := range []scenario{
+		{name: "all", path: "/v1/violations", status: 200, has: []string{
+			`"source":"shop","event":"Order Completed","property":"total","code":"property_wrong_type","detail":"total of Order Completed is no number","count":1,"first":"2`,
+			`"property":"order_id","code":"property_missing"`, `"code":"property_converted"`,
+		}},
+		{name: "on the event", path: "/v1/people/user_id:42/events?min_position=3&limit=1", status: 200, has: []string{
+			`"violations":[{"pointer":"/properties/total","code":"property_wrong_type","detail":"total of Order Completed is no number"}]`,
+		}},
+		{name: "by code", path: "/v1/violations?code=property_missing&source=shop", status: 200, has: []string{"property_missing"}, hasNot: []string{"property_converted"}},
+		{name: "of another event", path: "/v1/violations?event=Cart%20Viewed", status: 200, has: []string{`"violations":[]`}},
+		{name: "an unknown parameter", path: "/v1/violations?limit=1", status: 400, has: []string{"unknown_parameter"}},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.run(t, h) })
 	}

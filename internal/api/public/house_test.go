@@ -23,6 +23,7 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/purpose"
+	"rapport/internal/spec"
 	"rapport/internal/store"
 	"rapport/internal/store/sqlitestore"
 )
@@ -133,6 +134,9 @@ func (h *house) Mail(_ context.Context, m id.Message) (feedback.Mail, error) {
 	}, nil
 }
 
+// Subject implements feedback.Mails.
+func (h *house) Subject(context.Context, id.Message) (string, error) { return "Welcome", nil }
+
 // walk gives what was logged to the authority, as the walk does.
 func (h *house) walk() {
 	h.t.Helper()
@@ -185,6 +189,10 @@ func (h *house) events() []*event.Event {
 	for _, ev := range h.log {
 		if ev.Type == event.Outcome {
 			out = append(out, ev)
+			var c spec.Check
+			if c.Properties(ev.Name, ev.Properties); len(c.Found) != 0 || !strings.Contains(string(ev.Properties), `"email_subject":"Welcome"`) {
+				h.t.Errorf("%s is not as the spec has it: %s", ev.Name, ev.Properties)
+			}
 		}
 	}
 	return out

@@ -252,7 +252,7 @@ func TestClickLeadsOnlyWhereItWasSignedTo(t *testing.T) {
 	h.said(purpose.ClickTrack, consent.Granted, h.user)
 	h.do(scenario{method: "GET", path: link, status: 302})
 	evs := h.events()
-	if len(evs) != 1 || evs[0].Name != "Email Link Clicked" || !strings.Contains(string(evs[0].Properties), `"link_id":3`) || !strings.Contains(string(evs[0].Properties), "shop.example/a%20b") {
+	if len(evs) != 1 || evs[0].Name != "Email Link Clicked" || !strings.Contains(string(evs[0].Properties), `"link_id":"3"`) || !strings.Contains(string(evs[0].Properties), "shop.example/a%20b") {
 		t.Errorf("events: %+v", evs)
 	}
 	u, err := url.Parse(link)

@@ -141,6 +141,32 @@ func (s *rejects) DropRejects(keep int) error {
 	return (*tx)(s).later("DELETE FROM reject WHERE id <= (SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET $1)", max(keep, 1))
 }
 
+func (s *rejects) AddViolations(list []ingest.Violation) error {
+	for i := range list {
+		v := &list[i]
+		err := (*tx)(s).later(`INSERT INTO violation VALUES($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT(source, event, property, code) DO UPDATE SET detail = excluded.detail, n = violation.n + excluded.n,
+			first = least(violation.first, excluded.first), last = greatest(violation.last, excluded.last)`,
+			v.Source, v.Event, v.Property, v.Code, v.Detail, v.Count, millis(v.First), millis(v.Last))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *rejects) Violations() (out []ingest.Violation, err error) {
+	err = (*tx)(s).query(func(r pgx.Rows) error {
+		var v ingest.Violation
+		var first, last pgtype.Int8
+		err := r.Scan(&v.Source, &v.Event, &v.Property, &v.Code, &v.Detail, &v.Count, &first, &last)
+		v.First, v.Last = instant(first), instant(last)
+		out = append(out, v)
+		return fail(err)
+	}, "SELECT source, event, property, code, detail, n, first, last FROM violation")
+	return out, err
+}
+
 type versions tx
 
 var _ project.Store = (*versions)(nil)

@@ -86,6 +86,9 @@ ALTER TABLE ledger DROP CONSTRAINT ledger_pkey;
 ALTER TABLE ledger ADD PRIMARY KEY(subject, seq);
 CREATE INDEX ledger_seq ON ledger(seq);
 ALTER TABLE schema_version ADD PRIMARY KEY(n);
+`, `
+CREATE TABLE violation(source text NOT NULL, event text NOT NULL, property text NOT NULL, code text NOT NULL, detail text NOT NULL,
+	n bigint NOT NULL, first bigint NOT NULL, last bigint NOT NULL, PRIMARY KEY(source, event, property, code));
 `,
 }
 

@@ -86,3 +86,36 @@ func (s *rejects) DropRejects(keep int) error {
 	q.int(int64(max(keep, 1)))
 	return q.exec()
 }
+
+func (s *rejects) AddViolations(list []ingest.Violation) error {
+	for i := range list {
+		v := &list[i]
+		q := s.c.query(`INSERT INTO violation(source, event, property, code, detail, n, first, last) VALUES(?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT(source, event, property, code) DO UPDATE SET detail = excluded.detail, n = n + excluded.n,
+			first = min(first, excluded.first), last = max(last, excluded.last)`)
+		q.text(v.Source)
+		q.text(v.Event)
+		q.text(v.Property)
+		q.text(v.Code)
+		q.text(v.Detail)
+		q.int(v.Count)
+		q.time(v.First)
+		q.time(v.Last)
+		if err := q.exec(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *rejects) Violations() ([]ingest.Violation, error) {
+	q := s.c.query("SELECT source, event, property, code, detail, n, first, last FROM violation")
+	var out []ingest.Violation
+	for q.step() {
+		out = append(out, ingest.Violation{
+			Source: q.colText(0), Event: q.colText(1), Property: q.colText(2), Code: q.colText(3), Detail: q.colText(4),
+			Count: q.colInt(5), First: q.colTime(6), Last: q.colTime(7),
+		})
+	}
+	return out, q.done()
+}

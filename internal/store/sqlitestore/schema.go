@@ -87,6 +87,10 @@ CREATE TABLE version_file(number INTEGER NOT NULL, path TEXT NOT NULL, content B
 -- PostgreSQL's key of the ledger changes here, so that it can be spread over
 -- machines; one file has nothing to spread.
 SELECT 1;
+`, `
+-- ingest: how events that were taken differ from the spec, counted.
+CREATE TABLE violation(source TEXT NOT NULL, event TEXT NOT NULL, property TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL,
+	n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(source, event, property, code)) WITHOUT ROWID;
 `,
 }
 

@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -240,6 +243,35 @@ func testRejects(t *testing.T, s store.State) {
 	})
 	write(t, s, func(tx store.Tx) error { return errors.Join(tx.Ingest().DropRejects(10), tx.Ingest().DropRejects(2)) })
 	same(t, "after dropping", list("", "", 0, 10), []ingest.Reject{want[3], want[2]})
+}
+
+func testViolations(t *testing.T, s store.State) {
+	v := func(source, property string, n int64, first, last time.Duration) ingest.Violation {
+		return ingest.Violation{
+			Source: source, Event: "Order Completed", Property: property, Code: "property_wrong_type", Detail: "what differs", Count: n,
+			First: noon.Add(first), Last: noon.Add(last),
+		}
+	}
+	add := func(list ...ingest.Violation) {
+		write(t, s, func(tx store.Tx) error { return tx.Ingest().AddViolations(list) })
+	}
+	want := func(list ...ingest.Violation) {
+		t.Helper()
+		read(t, s, func(tx store.Tx) error {
+			got, err := tx.Ingest().Violations()
+			slices.SortFunc(got, func(a, b ingest.Violation) int {
+				return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.Property, b.Property))
+			})
+			same(t, "violations", got, list)
+			return err
+		})
+	}
+	want()
+	add(v("x", "", 2, 0, time.Second), v("x", "total", 1, time.Hour, time.Hour), v("y", "total", 5, 0, 0))
+	want(v("x", "", 2, 0, time.Second), v("x", "total", 1, time.Hour, time.Hour), v("y", "total", 5, 0, 0))
+	add()
+	add(v("x", "total", 3, 2*time.Hour, 2*time.Hour), v("x", "total", 1, time.Minute, time.Minute))
+	want(v("x", "", 2, 0, time.Second), v("x", "total", 5, time.Minute, 2*time.Hour), v("y", "total", 5, 0, 0))
 }
 
 func testVersions(t *testing.T, s store.State) {

@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Relay", testRelay},
 		{"Keys", testKeys},
 		{"Rejects", testRejects},
+		{"Violations", testViolations},
 		{"Versions", testVersions},
 		{"Meta", testMeta},
 		{"Rollback", testRollback},
