@@ -8,7 +8,7 @@ ROUNDS ?= 1000
 
 export CGO_ENABLED := 0
 
-.PHONY: help demo build test tools lint unit whole bench torture fuzz clean
+.PHONY: help demo build docs test tools lint unit whole bench torture fuzz clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: ## a shop with visitors and mails, to look around in
 
 build: ## bin/rapport, one static binary
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/rapport ./cmd/rapport
+
+docs: ## docs/reference, from the code
+	UPDATE_DOCS=1 go test -count 1 -run 'TestReference$$' ./cmd/rapport
 
 test: tools lint unit whole ## everything; installs what is missing
 

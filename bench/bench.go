@@ -23,6 +23,7 @@ type Options struct {
 	Dir       string        // where data folders are made; "" a temporary one
 	People    int           // known people; 100,000
 	Seen      int           // ids in the duplicate window; 10,000,000
+	Rows      int           // of the file that is imported; 1,000,000
 	Duration  time.Duration // of each scenario; 10 s
 	Sustained time.Duration // of the walked scenario; 60 s
 	Only      []string      // names of scenarios; none: all
@@ -66,6 +67,7 @@ var scenarios = []scenario{
 	{"track", "/v1/track, one event a request, durable", track},
 	{"batch", "/v1/batch of 100, durable", batch},
 	{"walked", "/v1/batch of 100, fully walked, sustained", walked},
+	{"import-csv", "rapport import of a CSV file, durable and walked", importCSV},
 	{"email", "event → email at the sink", emails},
 	{"send", "POST /v1/send → email at the sink", sends},
 	{"memory", "memory and start", memory},
@@ -120,7 +122,7 @@ func defaults(o *Options) {
 	for _, d := range []struct {
 		at *int
 		to int
-	}{{&o.People, 100_000}, {&o.Seen, 10_000_000}} {
+	}{{&o.People, 100_000}, {&o.Rows, 1_000_000}, {&o.Seen, 10_000_000}} {
 		if *d.at == 0 {
 			*d.at = d.to
 		}

@@ -45,6 +45,7 @@ Scenarios: ` + strings.Join(measure.Names(), ", ") + `.`,
 	f := cmd.Flags()
 	f.IntVar(&o.People, "people", 100_000, "known people")
 	f.IntVar(&o.Seen, "seen", 10_000_000, "ids in the duplicate window; below 0 for none")
+	f.IntVar(&o.Rows, "rows", 1_000_000, "rows of the file that is imported")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "of each scenario")
 	f.DurationVar(&o.Sustained, "sustained", time.Minute, "of the walked scenario")
 	f.StringSliceVar(&o.Only, "only", nil, "scenarios to run; all if left out")

@@ -11,7 +11,7 @@ type group struct {
 // commands lists every sub-command, in the order in which they are met.
 func commands(c *console) []group {
 	return []group{
-		{"begin", []*cobra.Command{demoCommand(c), initCommand(c), checkCommand(c), versionCommand(c)}},
+		{"begin", []*cobra.Command{demoCommand(c), initCommand(c), checkCommand(c), schemaCommand(c), manCommand(c), versionCommand(c)}},
 		{"run", []*cobra.Command{serveCommand(c), applyCommand(c), importCommand(c), benchCommand(c)}},
 		{"ask", []*cobra.Command{sendCommand(c), personCommand(c), segmentCommand(c), journeyCommand(c), messageCommand(c), rejectedCommand(c), keyCommand(c)}},
 	}

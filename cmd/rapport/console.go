@@ -24,6 +24,7 @@ type console struct {
 	zone     *time.Location
 	terminal bool // out is one: colour is welcome
 	asks     bool // somebody is there to answer
+	watched  bool // somebody sees err while we work
 
 	json bool
 	url  string

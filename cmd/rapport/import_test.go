@@ -72,9 +72,9 @@ func TestImportOfTwoFilesIsTwo(t *testing.T) {
 	if code, text, ids := imported(t, taken, one, "-"); code != exitUsage || !strings.Contains(text, "--name") || ids != nil {
 		t.Errorf("standard input without a name: exit %d, %q, %v", code, text, ids)
 	}
-	_, _, piped := imported(t, taken, one, "-", "--name", "monday")
-	_, _, samePipe := imported(t, taken, one, "-", "--name", "monday")
-	_, _, otherPipe := imported(t, taken, one, "-", "--name", "tuesday")
+	_, _, piped := imported(t, taken, one, "-", "--name", "monday", "--progress-file", filepath.Join(dir, "p"))
+	_, _, samePipe := imported(t, taken, one, "-", "--name", "monday", "--progress-file", filepath.Join(dir, "p"))
+	_, _, otherPipe := imported(t, taken, one, "-", "--name", "tuesday", "--progress-file", filepath.Join(dir, "p"))
 	if len(piped) != 2 || cmp.Diff(piped, samePipe) != "" || len(otherPipe) != 2 || otherPipe[0] == piped[0] {
 		t.Errorf("piped %v, the same %v, another name %v", piped, samePipe, otherPipe)
 	}
@@ -91,13 +91,13 @@ func TestImportFailsWhenNothingIsTaken(t *testing.T) {
 		"every line bad":      {bad + bad, "", exitFailure, "2 lines: 0 accepted, 0 refused for permission, 0 rejected (see `rapport rejected list`), 2 bad"},
 		"every line rejected": {good, `{"rejected":1}`, exitFailure, "1 line: 0 accepted, 0 refused for permission, 1 rejected"},
 		"bad and rejected":    {good + bad, `{"rejected":1}`, exitFailure, "nothing was taken"},
-		"one was taken":       {good + bad, `{"accepted":1}`, 0, "2 lines: 1 accepted"},
+		"one was taken":       {good + bad, `{"accepted":1}`, exitPartly, "2 lines: 1 accepted"},
 		"permission forbids":  {good, `{"denied":1}`, 0, "1 refused for permission"},
 		"an empty file":       {"", "", 0, "0 lines"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, text, _ := imported(t, tt.answer, tt.in, "-", "--name", "x")
+			code, text, _ := imported(t, tt.answer, tt.in, "-", "--name", "x", "--bad", filepath.Join(t.TempDir(), "bad.csv"), "--progress-file", filepath.Join(t.TempDir(), "progress"))
 			if code != tt.code || !strings.Contains(text, tt.want) {
 				t.Errorf("exit %d, %q", code, text)
 			}

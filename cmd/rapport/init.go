@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -21,7 +22,8 @@ func initCommand(c *console) *cobra.Command {
 source, the purposes for which personal data is used, two segments, a welcome
 journey with its mail, and an inbox of its own as provider, so that nothing
 leaves the machine before you say so. Every file says in comments what else it
-can hold. Files that exist are never overwritten.`,
+can hold; with a YAML language server, editors complete the keys and say what
+they mean. Files that exist are never overwritten.`,
 		Example: "  rapport init shop && rapport check shop",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -46,6 +48,7 @@ can hold. Files that exist are never overwritten.`,
 // them is there already.
 func writeScaffold(dir string) ([]string, error) {
 	files := project.Scaffold()
+	maps.Copy(files, editorFiles())
 	paths := make([]string, 0, len(files))
 	for p := range files {
 		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(p))); err == nil {

@@ -16,8 +16,9 @@ func journeyCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "journey",
 		Aliases: []string{"journeys"},
-		Short:   "List journeys, and explain why somebody did, or did not, get a mail",
+		Short:   "List, explain and test journeys: why somebody did, or did not, get a mail",
 		Example: `  rapport journey list
+  rapport journey test shop/tests/*.yaml
   rapport journey explain abandoned-cart email:ann@shop.example`,
 	}
 	list := &cobra.Command{
@@ -47,7 +48,7 @@ func journeyCommand(c *console) *cobra.Command {
 			return show(cmd.Context(), c, path("journeys", args[0], "explain"), q, c.journeyStory)
 		},
 	}
-	cmd.AddCommand(list, explain)
+	cmd.AddCommand(list, explain, journeyTestCommand(c), journeyTriggerCommand(c))
 	return cmd
 }
 

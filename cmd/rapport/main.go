@@ -19,6 +19,7 @@ func main() {
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		env: os.LookupEnv, now: time.Now, zone: time.Local,
 		terminal: isTerminal(os.Stdout), asks: isTerminal(os.Stdin) && isTerminal(os.Stderr),
+		watched: isTerminal(os.Stderr),
 	}
 	code := run(ctx, c, os.Args[1:])
 	stop()

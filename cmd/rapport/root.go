@@ -20,6 +20,7 @@ const (
 	exitProblems = 3 // the configuration has mistakes
 	exitNotFound = 4 // there is no such person, segment, mail …
 	exitDeclined = 5 // somebody was asked and did not say yes
+	exitPartly   = 6 // an import is done, but for lines that are bad
 )
 
 // exitError is an error that knows its exit code. Said is true when everything
@@ -62,7 +63,8 @@ anonymous_id:…, id:per_7, or any kind of context.externalIds. Without a kind,
 what has an @ is an email, what begins with per_ is an id, the rest a user_id.
 
 Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the configuration has
-mistakes · 4 not found · 5 asked and not confirmed.`
+mistakes · 4 not found · 5 asked and not confirmed · 6 imported
+but for bad lines.`
 
 // run executes one command line and gives its exit code.
 func run(ctx context.Context, c *console, args []string) int {
@@ -128,6 +130,11 @@ func newRoot(c *console) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	root.InitDefaultCompletionCmd()
+	if shells, _, err := root.Find([]string{"completion"}); err == nil {
+		shells.GroupID = "begin"
+	}
+	c.completions(root)
 	return strict(root)
 }
 

@@ -1,20 +1,61 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"rapport/internal/store/pgstore/pgtest"
 )
 
 // TestMain lets the scripts run this binary as the command rapport.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"rapport": main})
+	testscript.Main(withCluster{m}, map[string]func(){"rapport": main})
+}
+
+// withCluster stops the PostgreSQL that tests have started when all are done.
+type withCluster struct{ m *testing.M }
+
+// Run runs the tests.
+func (w withCluster) Run() int {
+	code := w.m.Run()
+	if err := pgtest.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	return code
 }
 
 // TestScripts runs testdata/script: the true command line, including what must
-// fail and how.
+// fail and how, once over files and once over PostgreSQL. The outcomes that the
+// scripts name are the same.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	t.Run("files", func(t *testing.T) {
+		t.Parallel()
+		scripts(t, "files", func(*testscript.Env) error { return nil })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		pgtest.Database(t) // A cluster that cannot be started fails here and not in each script.
+		scripts(t, "postgres", func(e *testscript.Env) error {
+			address, err := pgtest.Create(context.Background())
+			e.Setenv("RAPPORT_DATABASE", address)
+			return err
+		})
+	})
+}
+
+func scripts(t *testing.T, store string, setup func(*testscript.Env) error) {
+	t.Helper()
+	cdnow, err := filepath.Abs("../../examples/cdnow")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -22,8 +63,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TZ", "Europe/Berlin")
 			e.Setenv("NO_COLOR", "1")
-			return nil
+			e.Setenv("CDNOW", cdnow)
+			return setup(e)
 		},
+		// [files] and [postgres] mark what can be so on one store only.
+		Condition: func(name string) (bool, error) { return name == store, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
 		},

@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"rapport/internal/app"
+	"rapport/internal/fault"
 	"rapport/internal/project"
+	"rapport/internal/store"
 	"rapport/internal/telemetry"
 )
 
@@ -60,14 +62,23 @@ PostgreSQL; the data folder then holds the workspace's keys only.`,
 				// collecting twice as often costs little and halves what it takes.
 				debug.SetGCPercent(50)
 			}
+			cores := runtime.GOMAXPROCS(0)
 			if _, set := c.env("GOMAXPROCS"); !set {
 				// Threads that wait for the disk keep their place among those
 				// that may run Go code: with as many places as cores, requests
-				// wait for each fsync although a core is idle.
-				runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+				// wait for each fsync although a core is idle. From here on a
+				// CPU limit that changes is seen at the next start only.
+				runtime.GOMAXPROCS(2 * cores)
 			}
-			o := app.Options{Data: c.data, Database: database, Logger: logger, Metrics: telemetry.NewRegistry(), Secrets: c.secrets(folder), Public: public}
-			return c.serve(ctx, o, folder, app.Doors{Listen: listen, Admin: admin, SMTP: smtp})
+			o := app.Options{Data: c.data, Database: database, Cores: cores, Logger: logger, Secrets: c.secrets(folder), Public: public}
+			for {
+				o.Metrics = telemetry.NewRegistry()
+				err := c.serve(ctx, o, folder, app.Doors{Listen: listen, Admin: admin, SMTP: smtp})
+				if fault.CodeOf(err) != store.CodeRewound || ctx.Err() != nil {
+					return err
+				}
+				logger.Warn("the database has crashed and taken its last commits back; opening it again and walking from there")
+			}
 		},
 	}
 	f := cmd.Flags()

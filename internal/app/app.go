@@ -45,6 +45,7 @@ type Options struct {
 	VFS      string               // name of a registered SQLite VFS, for tests
 	Public   string               // the address readers reach, where it differs from the configuration's base_url
 	Build    string               // the version of the program, for the status
+	Cores    int                  // how many mails are signed at a time; 0: as many as there are cores
 	Wire     delivery.Provider    // takes the place of every provider of the configuration, for simulations
 
 	// Space gives what is free on the disk of the data folder and how large that

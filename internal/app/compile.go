@@ -180,6 +180,7 @@ func build(number int, config *project.Config) (*edition, error) {
 	if err != nil {
 		return nil, err
 	}
+	journeys = journeys.In(config.Workspace.TimeZone)
 	tallies, err := schema(segments, journeys)
 	if err != nil {
 		return nil, err

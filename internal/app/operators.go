@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rapport/internal/api/manage"
+	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
@@ -43,7 +44,7 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 		Apply: func(ctx context.Context, files map[string][]byte, expect int) (any, error) {
 			return h.Apply(ctx, files, expect)
 		},
-		Import: h.importBatch,
+		Import: h.importBatch, ImportConsent: h.importConsent,
 		Duplicates: func(ctx context.Context) (n int64, err error) {
 			err = h.state.Read(ctx, func(tx store.Tx) error {
 				n, err = tx.Outbox().Duplicates()
@@ -86,10 +87,53 @@ func (h *House) importBatch(ctx context.Context, name string, body []byte) (inge
 	if !ok {
 		return ingest.Receipt{}, fault.New(fault.NotFound, "no_such_source", "the configuration in effect has no source %q", name)
 	}
+	h.paceImport(ctx)
+	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: "/v1/import", Type: event.Unknown, Body: body})
+}
+
+// paceImport waits while the walk of the bulk lane is far behind.
+func (h *House) paceImport(ctx context.Context) {
 	if tail, _ := h.log.Tail(eventlog.Bulk); tail > bulkBehind {
 		patient, done := context.WithTimeout(ctx, bulkPatient)
 		_ = h.walker.Wait(patient, eventlog.Bulk, tail-bulkBehind) // Time running out ends the waiting, not the import.
 		done()
 	}
-	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: "/v1/import", Type: event.Unknown, Body: body})
+}
+
+// importConsent writes words on permission that were given elsewhere into the
+// bulk lane. What narrows is durable and holds before it is in the log.
+func (h *House) importConsent(ctx context.Context, source string, said []manage.ImportedConsent) (int64, error) {
+	if len(said) == 0 {
+		return 0, nil
+	}
+	h.paceImport(ctx)
+	at := h.clock.Now().UTC().Truncate(time.Millisecond)
+	var narrow []consent.Entry
+	bodies := make([][]byte, 0, len(said))
+	for _, s := range said {
+		for i := range s.Entries {
+			e := &s.Entries[i]
+			e.Record, e.Source, e.At = source+"/"+s.Record, source, at
+			if e.Said.IsZero() {
+				e.Said = at
+			}
+			if e.State > consent.Granted {
+				narrow = append(narrow, *e)
+			}
+		}
+		ev, err := consent.ChangeEvent(s.Record, source, at, s.Entries)
+		if err != nil {
+			return 0, err
+		}
+		ev.Flags |= event.Bulk
+		bodies = append(bodies, ev.Append(nil))
+	}
+	if err := h.consent.Narrow(ctx, narrow); err != nil {
+		return 0, err
+	}
+	if err := h.space.room(); err != nil { // What narrows stands by now.
+		return 0, err
+	}
+	first, _, err := h.log.Append(ctx, eventlog.Bulk, bodies)
+	return first + int64(len(bodies)) - 1, err
 }

@@ -132,7 +132,7 @@ func (h *House) signer(keys []project.DKIM) (*dkimsign.Signer, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	c := dkimsign.Config{Domain: keys[0].Domain}
+	c := dkimsign.Config{Domain: keys[0].Domain, Places: h.Cores}
 	for _, k := range keys {
 		if k.Domain != c.Domain {
 			return nil, fmt.Errorf("dkim keys of two domains, %s and %s: a provider signs for one", c.Domain, k.Domain)

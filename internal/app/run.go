@@ -104,7 +104,11 @@ func (h *House) housekeeping(ctx context.Context) error {
 		if ahead := h.clock.Follow(time.Now()); ahead > time.Minute || ahead < -time.Minute {
 			h.logger.Warn("the wall clock was stepped", "ahead", ahead.Round(time.Second).String())
 		}
-		if err := h.mark(ctx); err != nil && ctx.Err() == nil {
+		err := h.mark(ctx)
+		if fault.KindOf(err) == fault.Conflict {
+			return err // The database is no longer this process's own.
+		}
+		if err != nil && ctx.Err() == nil {
 			h.logger.Warn("how far the walk is could not be noted in the log", "error", err)
 		}
 		now := h.clock.Now()

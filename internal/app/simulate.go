@@ -31,6 +31,7 @@ type Playback struct {
 // Played is what came of it.
 type Played struct {
 	Lines, Bad int64
+	Events     int64
 	Mails      map[string]int64 // accepted, by journey
 	Rows       []string         // "person,YYYY-MM-DD,journey", sorted
 	Digest     string           // "sha256:" and the hash over the rows, each with a line feed
@@ -48,8 +49,15 @@ func (p *Playback) Run(ctx context.Context, name string, r io.Reader) (*Played, 
 			out.Bad++
 			return nil //nolint:nilerr // A line that cannot be read is counted, and the others are played.
 		}
-		l.Event.Source, l.Event.Received = p.Source, l.Event.Time
-		return sorter.Add(&l.Event)
+		for i := range l.Events {
+			e := &l.Events[i]
+			e.Source, e.Received = p.Source, e.Time
+			if err := sorter.Add(e); err != nil {
+				return err
+			}
+			out.Events++
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -78,7 +86,7 @@ func (p *Playback) play(ctx context.Context, sorter *source.Sorter, out *Played)
 		done += int64(len(bodies))
 		bodies = bodies[:0]
 		if p.Progress != nil {
-			p.Progress(done, out.Lines-out.Bad, time.UnixMilli(instant).UTC())
+			p.Progress(done, out.Events, time.UnixMilli(instant).UTC())
 		}
 		return p.settle(ctx, pos)
 	}

@@ -6,7 +6,9 @@ import (
 
 	"rapport/internal/access"
 	"rapport/internal/eventlog"
+	"rapport/internal/explain"
 	"rapport/internal/fault"
+	"rapport/internal/id"
 	"rapport/internal/store"
 	"rapport/internal/timer"
 )
@@ -102,4 +104,41 @@ func (h *House) SourceKey(ctx context.Context, source, name string) (string, err
 	}
 	secret, _, err := h.access.Create(ctx, access.Request{Kind: kind, Source: source, Name: name})
 	return secret, err
+}
+
+// Proceed brings business time towards an instant of a clock that is moved by
+// hand: to the next thing that is due by then, a timer or a mail that was put
+// off, and does that to its end. It gives the instant that was reached. Unlike
+// Advance it never passes a mail that waits, so each leaves at its very instant.
+func (h *House) Proceed(ctx context.Context, at time.Time) (time.Time, error) {
+	due, any, err := h.nextDue(ctx)
+	if err != nil {
+		return h.clock.Now(), err
+	}
+	next, rings := at, false
+	if ring := time.UnixMilli(due + 1); any && !ring.After(next) {
+		next, rings = ring, true
+	}
+	err = h.state.Read(ctx, func(tx store.Tx) error {
+		owed, ok, err := tx.Outbox().NextOwed(h.clock.Now())
+		if ok && owed.Before(next) {
+			next, rings = owed, false
+		}
+		return err
+	})
+	if err != nil {
+		return h.clock.Now(), err
+	}
+	h.clock.Set(next)
+	if rings {
+		if _, err := h.walker.Ring(ctx); err != nil {
+			return h.clock.Now(), err
+		}
+	}
+	return h.clock.Now(), h.Told(ctx)
+}
+
+// Mail tells the story of one mail.
+func (h *House) Mail(ctx context.Context, m id.Message) (*explain.MailStory, error) {
+	return h.reader.Message(ctx, m)
 }

@@ -466,6 +466,51 @@ func TestGrantsExpire(t *testing.T) {
 	h.want("said again", h.may(news, ada), consent.Allow, consent.ByGrant)
 }
 
+// TestImportedGrants says that a grant of a file counts from when it was said,
+// and outdoes nobody's own no, however old or new either is.
+func TestImportedGrants(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	p := policy(t, "purposes:\n  service: {basis: contract}\n  marketing.newsletter: {basis: consent, categories: [marketing], valid_for: 10d}\n")
+	if err := h.a.SetPolicy(context.Background(), p); err != nil {
+		t.Fatal(err)
+	}
+	bring := func(record, who string, said time.Time) {
+		t.Helper()
+		h.tick()
+		err := h.a.Submit(context.Background(), record, "crm", []consent.Entry{
+			{Subject: h.hash("email", who), Kind: "email", Purpose: news, State: consent.Granted, Said: said, Method: consent.ByImport, Evidence: []byte(`{"form":"v1"}`)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.walk()
+	}
+	const old, bea = "old@mail.example", "bea@mail.example"
+	began := h.now
+	bring("r1", ada, began.Add(-9*24*time.Hour))
+	bring("r2", old, began.Add(-10*24*time.Hour))
+	h.want("nine days ago", h.may(news, ada), consent.Allow, consent.ByGrant)
+	h.want("ten days ago", h.may(news, old), consent.Deny, consent.Expired)
+	h.now = began.Add(24 * time.Hour)
+	h.want("a day later", h.may(news, ada), consent.Deny, consent.Expired)
+	bring("r3", ada, began.Add(-9*24*time.Hour))
+	h.want("the same word in another file", h.may(news, ada), consent.Deny, consent.Expired)
+
+	h.door(prefs("", bea, `{"marketing":false}`), false)
+	h.walk()
+	bring("r4", bea, h.now)
+	h.want("a no is not undone", h.may(news, bea), consent.Deny, consent.IsRefused)
+	h.tick()
+	h.door(prefs("", bea, `{"marketing":true}`), false)
+	h.walk()
+	h.want("but by herself", h.may(news, bea), consent.Allow, consent.ByGrant)
+	h.tick()
+	h.door(prefs("", bea, `{"marketing":false}`), false)
+	h.walk()
+	h.want("and a no after it holds", h.may(news, bea), consent.Deny, consent.IsWithdrawn)
+}
+
 func TestSubmitIsInTheLedgerAndTheLog(t *testing.T) {
 	t.Parallel()
 	h := setup(t)

@@ -276,6 +276,13 @@ func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
 	if q.Basis != "" {
 		basis = q.Basis
 	}
+	subjects := q.Subjects
+	if q.Address != (id.Hash{}) && !slices.Contains(subjects, q.Address) {
+		subjects = append(slices.Clone(subjects), q.Address)
+	}
+	if err := st.Foresee(subjects, q.Address); err != nil {
+		return Decision{}, err
+	}
 	if q.mails() {
 		if def.Scope != AddressScope {
 			return deny(q.Operation, WrongScope), nil
@@ -293,10 +300,6 @@ func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
 		if against != 0 {
 			return deny(q.Operation, suppressedReason(against)), nil
 		}
-	}
-	subjects := q.Subjects
-	if q.Address != (id.Hash{}) && !slices.Contains(subjects, q.Address) {
-		subjects = append(slices.Clone(subjects), q.Address)
 	}
 	said, err := merged(st, subjects, def.Name)
 	if err != nil {

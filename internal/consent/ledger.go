@@ -280,7 +280,8 @@ func (a *Authority) against(st Store, e Entry) (bool, error) {
 }
 
 func (a *Authority) grant(st Store, e Entry, cur Held) (bool, error) {
-	defer a.forget(&e)
+	came := e
+	defer a.forget(&came)
 	switch {
 	case cur.State == Granted && !a.renews(&e, cur):
 		return false, nil
@@ -290,6 +291,9 @@ func (a *Authority) grant(st Store, e Entry, cur Held) (bool, error) {
 	case cur.State > Granted && (!e.At.After(cur.At) || a.tied(&e)):
 		a.counts[GrantsOvertake].Add(1)
 		return false, a.note(st, e, cur)
+	}
+	if e.Method == ByImport && e.Said.Before(e.At) {
+		e.At = arrival(e.Said) // What somebody said long ago is not fresh because a file says it today: it expires when it would have.
 	}
 	_, added, err := st.Append(e)
 	if err != nil || !added {
@@ -302,7 +306,11 @@ func (a *Authority) grant(st Store, e Entry, cur Held) (bool, error) {
 // expire, and half of the time has passed.
 func (a *Authority) renews(e *Entry, cur Held) bool {
 	d, ok := a.Policy().Purpose(e.Purpose)
-	return ok && d.ValidFor > 0 && e.At.After(cur.At.Add(d.ValidFor/2))
+	at := e.At
+	if e.Method == ByImport && e.Said.Before(at) {
+		at = e.Said
+	}
+	return ok && d.ValidFor > 0 && at.After(cur.At.Add(d.ValidFor/2))
 }
 
 // restate makes sure that the word which holds is the one the store shows, after

@@ -138,6 +138,8 @@ func (m *memory) Suppressions(a id.Hash) ([]consent.Suppression, error) {
 	return out, nil
 }
 
+func (m *memory) Foresee([]id.Hash, id.Hash) error { return nil }
+
 func (m *memory) EachSuppression(fn func(consent.Suppression) error) error {
 	for _, s := range m.against {
 		if err := fn(s); err != nil {

@@ -29,11 +29,11 @@ func (d *Dispatcher) claimLoop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		free, all := d.room()
+		free, roomy := d.room()
 		now := d.cfg.Now()
 		ids, scan := d.intake.begin(min(free, claimMost), now, buf)
 		// Under a backlog a round is worth its query only if it claims many.
-		if scan && free < all/4 && d.mails.count() > 0 {
+		if scan && !roomy && d.mails.count() > 0 {
 			ids, scan = nil, false
 		}
 		if len(ids) > 0 || scan {
@@ -78,13 +78,16 @@ func (d *Dispatcher) stopped() bool {
 	}
 }
 
-// room gives how many more mails may be claimed, and how many at most.
-func (d *Dispatcher) room() (free, all int) {
+// room gives how many more mails may be claimed, and whether one provider at least
+// has a good part of its window free: a full window of one that hangs must not
+// hold up what others could send.
+func (d *Dispatcher) room() (free int, roomy bool) {
 	for _, l := range d.lanes {
-		free += max(l.free(), 0)
-		all += l.window
+		n := max(l.free(), 0)
+		free += n
+		roomy = roomy || n >= l.window/4
 	}
-	return free, all
+	return free, roomy
 }
 
 // claims is what one round of claiming brings about.
@@ -241,7 +244,7 @@ func (c *claims) scan(tx store.Tx, limit int) error {
 	if c.more = len(owed) == listed && c.moved > 0; c.more {
 		return nil
 	}
-	next, ok, err := tx.Outbox().NextOwed()
+	next, ok, err := tx.Outbox().NextOwed(now)
 	if err != nil {
 		return fmt.Errorf("find the next owed mail: %w", err)
 	}

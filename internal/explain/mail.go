@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"rapport/internal/consent"
@@ -227,10 +228,21 @@ func (r *Reader) Journeys() []JourneyLine {
 	for _, name := range v.Journeys.Names() {
 		d := v.Journeys.Definition(name)
 		kind, about := d.Trigger()
-		words := map[journey.TriggerKind]string{journey.OnNamedEvent: "event", journey.OnEnter: "enters", journey.OnLeave: "leaves"}
-		out = append(out, JourneyLine{Name: name, Trigger: words[kind] + " " + about, Purpose: d.Purpose(), Stopped: d.Stopped(), Steps: d.Steps()})
+		words := map[journey.TriggerKind]string{journey.OnNamedEvent: "event", journey.OnEnter: "enters", journey.OnLeave: "leaves", journey.OnDate: "date", journey.OnRequest: "api"}
+		out = append(out, JourneyLine{Name: name, Trigger: strings.TrimSpace(words[kind] + " " + about), Purpose: d.Purpose(), Stopped: d.Stopped(), Steps: d.Steps()})
 	}
 	return out
+}
+
+// TakesRequests tells whether there is a journey, and whether it is begun by
+// requests.
+func (r *Reader) TakesRequests(name string) (known, takes bool) {
+	d := r.Version().Journeys.Definition(name)
+	if d == nil {
+		return false, false
+	}
+	kind, _ := d.Trigger()
+	return true, kind == journey.OnRequest
 }
 
 // JourneyLine is one journey in a list.

@@ -22,7 +22,7 @@ func (c *Catalog) OnEvent(t *Turn, ev *Event) {
 	if ev.Type == event.Outcome && len(t.State.Records) > 0 {
 		c.outcome(t, ev.Name)
 	}
-	if len(t.State.Places) > 0 {
+	if len(t.State.Places) > 0 && ev.Type != event.Trigger {
 		for i := range t.State.Places {
 			c.meet(t, &t.State.Places[i], ev)
 		}
@@ -44,6 +44,12 @@ func (c *Catalog) OnTime(t *Turn) {
 			if due := p.due(); due <= t.Now && (next == nil || due < next.due()) {
 				next = p
 			}
+		}
+		if i := t.State.dueDate(t.Now); i >= 0 && (next == nil || t.State.Dates[i].Fire < next.due()) {
+			if c.begin(t, i); t.Again {
+				return
+			}
+			continue
 		}
 		if next == nil {
 			return
@@ -67,12 +73,16 @@ func (c *Catalog) open(t *Turn, p *Place, at int64) *flow {
 	case c.stopped(p.Journey, p.Version):
 		t.end(f, p, at, SwitchedOff, "")
 		return nil
+	case c.left(p.Journey, p.Version):
+		t.end(f, p, at, Changed, "on_change: exit")
+		return nil
 	}
 	if _, ok := f.step(p.Node); !ok {
 		t.end(f, p, at, Lost, "step "+strconv.Itoa(p.Node))
 		return nil
 	}
 	t.inner.props.Reset(p.Data)
+	t.workspace = c.zone
 	return f
 }
 
@@ -292,16 +302,19 @@ func (t *Turn) send(f *flow, p *Place, n *node, at int64) {
 		t.note(p, at, NoteSkipped, n.id, "already sent in a stay that was joined")
 		return
 	}
-	until := Never
+	until, due := Never, at
+	if n.window != nil {
+		due = n.window.opens(at, t.zone())
+	}
 	in := message.Intent{
 		Key:    mailKey(p, n.id),
 		Person: t.Person.ID(), Template: n.template, Purpose: n.purpose, Class: n.class, Provider: n.provider,
 		Journey: p.Journey, Step: n.id, Place: p.ID(), Version: f.version, Cause: p.Cause, Data: p.Data,
-		Decided: time.UnixMilli(at).UTC(), Due: time.UnixMilli(at).UTC(),
+		Decided: time.UnixMilli(at).UTC(), Due: time.UnixMilli(due).UTC(),
 	}
 	in.ID = id.NewMessage(in.Decided, in.Key)
 	if n.validFor > 0 {
-		until = add(at, n.validFor)
+		until = add(due, n.validFor)
 		in.ValidUntil = time.UnixMilli(until).UTC()
 	}
 	p.Sent = append(p.Sent, Sent{Step: n.id, By: p.Twin(), Until: until})
@@ -330,11 +343,18 @@ func mailKey(p *Place, step string) string {
 // matches tells whether the event at hand is one of those looked for.
 func (c *cond) matches(t *Turn, ev *Event) bool {
 	for i := range c.events {
-		if m := &c.events[i]; m.name == ev.Name && m.where.Match(&t.event) {
+		if m := &c.events[i]; m.name == ev.Name && m.where.Match(&t.event) && (m.same == "" || t.alike(m.same)) {
 			return true
 		}
 	}
 	return false
+}
+
+// alike tells whether the event at hand has the trigger's value of a property.
+// Where either has none they are not alike.
+func (t *Turn) alike(path string) bool {
+	theirs := valueOf(t.event.Get(path))
+	return theirs != "" && theirs == valueOf(t.inner.props.Get(path))
 }
 
 // ask answers a rule for a place at an instant, and says when to ask again.

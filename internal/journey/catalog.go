@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"rapport/internal/event"
 	"rapport/internal/rule"
 )
 
@@ -15,7 +17,10 @@ type Catalog struct {
 	events map[string][]*flow // those that newcomers enter, by the event that begins them
 	enters map[string][]*flow // by the segment that is entered
 	leaves map[string][]*flow // by the segment that is left
+	asked  map[string][]*flow // by their own name, those that a request begins
+	dates  []*flow            // those that a date begins, by name
 	names  []string           // of the journeys that newcomers enter, sorted
+	zone   *time.Location     // of the workspace; nil: UTC
 }
 
 // flow is one version of one journey.
@@ -53,7 +58,7 @@ func Compile(version int, defs []*Definition) (*Catalog, error) {
 // journey that means the same as before keeps its old version's number, so that
 // a catalog grows only with what really changed.
 func (c *Catalog) After(older *Catalog) *Catalog {
-	next := &Catalog{flows: make(map[string][]*flow, len(c.flows))}
+	next := &Catalog{flows: make(map[string][]*flow, len(c.flows)), zone: c.zone}
 	for name, versions := range older.flows {
 		for _, f := range versions {
 			next.flows[name] = append(next.flows[name], &flow{Definition: f.Definition, version: f.version})
@@ -75,7 +80,7 @@ func (c *Catalog) After(older *Catalog) *Catalog {
 // Keep gives the catalog without those old versions of which inside says that
 // nobody is in them. That a journey was stopped is kept.
 func (c *Catalog) Keep(inside func(journey string, version int) bool) *Catalog {
-	next := &Catalog{flows: make(map[string][]*flow, len(c.flows))}
+	next := &Catalog{flows: make(map[string][]*flow, len(c.flows)), zone: c.zone}
 	for name, versions := range c.flows {
 		for _, f := range versions {
 			if f.current || f.closed || inside(name, f.version) {
@@ -87,8 +92,17 @@ func (c *Catalog) Keep(inside func(journey string, version int) bool) *Catalog {
 	return next
 }
 
+// In gives the catalog of a workspace in a zone, on whose clock live all people
+// whose own is not known.
+func (c *Catalog) In(zone *time.Location) *Catalog {
+	own := *c
+	own.zone = zone
+	return &own
+}
+
 func (c *Catalog) index() {
 	c.events, c.enters, c.leaves = map[string][]*flow{}, map[string][]*flow{}, map[string][]*flow{}
+	c.asked, c.dates = map[string][]*flow{}, nil
 	c.names = c.names[:0]
 	for name, versions := range c.flows {
 		if versions[len(versions)-1].current {
@@ -107,6 +121,12 @@ func (c *Catalog) index() {
 			index = c.enters
 		case OnLeave:
 			index = c.leaves
+		case OnDate:
+			c.dates = append(c.dates, f)
+			continue
+		case OnRequest:
+			c.asked[name] = []*flow{f}
+			continue
 		}
 		index[f.trigger.name] = append(index[f.trigger.name], f)
 	}
@@ -130,6 +150,17 @@ func (c *Catalog) flow(p *Place) *flow {
 		}
 	}
 	return nil
+}
+
+// left tells whether a definition that lets nobody stay came after a version.
+func (c *Catalog) left(name string, version int) bool {
+	versions := c.flows[name]
+	for i := len(versions) - 1; i >= 0 && versions[i].version > version; i-- {
+		if versions[i].change == ExitOnChange {
+			return true
+		}
+	}
+	return false
 }
 
 // stopped tells whether a definition that was stopped came after a version:
@@ -194,6 +225,9 @@ func (c *Catalog) union() (set []rule.Tally, err error) {
 func (c *Catalog) Begins(ev *Event) bool { return len(c.triggers(ev)) > 0 }
 
 func (c *Catalog) triggers(ev *Event) []*flow {
+	if ev.Type == event.Trigger {
+		return c.asked[ev.Name]
+	}
 	if ev.Segment == "" {
 		return c.events[ev.Name]
 	}
@@ -212,7 +246,7 @@ func (c *Catalog) triggers(ev *Event) []*flow {
 func (c *Catalog) Live(s *State, place, step string) bool {
 	name, twin, _ := parsePlaceID(place)
 	for i := range s.Places {
-		if p := &s.Places[i]; p.Journey == name && p.is(twin) && c.stopped(name, p.Version) {
+		if p := &s.Places[i]; p.Journey == name && p.is(twin) && (c.stopped(name, p.Version) || c.left(name, p.Version)) {
 			return false
 		}
 	}

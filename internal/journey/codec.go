@@ -9,8 +9,14 @@ import (
 	"rapport/internal/id"
 )
 
-// stateFormat is the version of the encoding, its first byte.
-const stateFormat = 1
+// The versions of the encoding, its first byte. The later one has dates behind
+// the places; whoever has none is written as before.
+const (
+	stateFormat  = 1
+	datedFormat  = 2
+	datedBegan   = 1 // marks of a date
+	datedWaiting = 2
+)
 
 // errState says that the bytes are no state.
 var errState = errors.New("decode journeys: damaged")
@@ -21,7 +27,11 @@ func (s *State) Append(dst []byte) []byte {
 	if s.Empty() {
 		return dst
 	}
-	dst = append(dst, stateFormat)
+	format := byte(stateFormat)
+	if len(s.Dates) > 0 {
+		format = datedFormat
+	}
+	dst = append(dst, format)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Records)))
 	for i := range s.Records {
 		dst = s.Records[i].append(dst)
@@ -29,6 +39,33 @@ func (s *State) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s.Places)))
 	for i := range s.Places {
 		dst = s.appendPlace(dst, &s.Places[i])
+	}
+	if format == datedFormat {
+		dst = binary.AppendUvarint(dst, uint64(len(s.Dates)))
+		for i := range s.Dates {
+			dst = s.Dates[i].append(dst)
+		}
+	}
+	return dst
+}
+
+func (d *Dated) append(dst []byte) []byte {
+	dst = appendText(dst, d.Journey)
+	flags := byte(0)
+	if d.Began {
+		flags |= datedBegan
+	}
+	if d.Fire != Never {
+		flags |= datedWaiting
+	}
+	dst = append(dst, flags)
+	if d.Began {
+		dst = binary.AppendVarint(dst, d.Last)
+	}
+	if d.Fire != Never {
+		dst = binary.AppendVarint(dst, d.At)
+		dst = binary.AppendVarint(dst, d.Of)
+		dst = binary.AppendVarint(dst, d.Fire-d.At)
 	}
 	return dst
 }
@@ -159,11 +196,11 @@ func appendWhen(dst []byte, when, base int64) []byte {
 
 // Decode reads what Append wrote. Nothing of b is kept; s is overwritten.
 func (s *State) Decode(b []byte) error {
-	*s = State{Places: s.Places[:0], Records: s.Records[:0]}
+	*s = State{Places: s.Places[:0], Records: s.Records[:0], Dates: s.Dates[:0]}
 	if len(b) == 0 {
 		return nil
 	}
-	if b[0] != stateFormat {
+	if b[0] != stateFormat && b[0] != datedFormat {
 		return fmt.Errorf("decode journeys: format %d is unknown", b[0])
 	}
 	r := reader{b: string(b[1:])} // one copy, into which all texts point
@@ -183,6 +220,18 @@ func (s *State) Decode(b []byte) error {
 		if r.bad {
 			break
 		}
+	}
+	if b[0] == datedFormat && !r.bad {
+		for range r.length() {
+			s.Dates = append(s.Dates, r.dated())
+			if n := len(s.Dates); n > 1 && s.Dates[n-2].Journey >= s.Dates[n-1].Journey {
+				r.bad = true
+			}
+			if r.bad {
+				break
+			}
+		}
+		r.bad = r.bad || len(s.Dates) == 0
 	}
 	if r.bad || len(r.b) != 0 || s.Empty() {
 		*s = State{}
@@ -315,6 +364,19 @@ func (r *reader) record() Record {
 		}
 	}
 	return rec
+}
+
+func (r *reader) dated() Dated {
+	d := Dated{Journey: r.text(), Fire: Never}
+	flags := r.byte()
+	if d.Began = flags&datedBegan != 0; d.Began {
+		d.Last = r.int()
+	}
+	if flags&datedWaiting != 0 {
+		d.At, d.Of = r.int(), r.int()
+		d.Fire = d.At + r.int()
+	}
+	return d
 }
 
 func (r *reader) stay() Stay {

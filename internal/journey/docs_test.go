@@ -45,7 +45,7 @@ func TestDocsLimits(t *testing.T) {
 		"MaxSteps": strconv.Itoa(MaxSteps), "MaxDepth": strconv.Itoa(MaxDepth), "MaxBranches": strconv.Itoa(MaxBranches),
 		"MaxWaitFors": strconv.Itoa(MaxWaitFors), "MaxSets": strconv.Itoa(MaxSets), "MaxConditions": strconv.Itoa(MaxConditions),
 		"MaxWait": span(MaxWait.Milliseconds()), "MaxJourneys": strconv.Itoa(MaxJourneys), "MaxPlaces": strconv.Itoa(MaxPlaces),
-		"MaxKeys": strconv.Itoa(MaxKeys), "MaxNotes": strconv.Itoa(MaxNotes), "MaxTriggerData": strconv.Itoa(MaxTriggerData>>10) + "KB",
+		"MaxKeys": strconv.Itoa(MaxKeys), "MaxDates": strconv.Itoa(MaxDates), "MaxNotes": strconv.Itoa(MaxNotes), "MaxTriggerData": strconv.Itoa(MaxTriggerData>>10) + "KB",
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `(Max\\w+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(raw), -1) {
 		said := strings.NewReplacer(",", "", " ", "").Replace(row[2])

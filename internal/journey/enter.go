@@ -34,6 +34,7 @@ func (c *Catalog) enter(t *Turn, f *flow, ev *Event) {
 		Stay: Stay{Origin: t.Person.ID(), Entered: t.Now},
 	}
 	t.inner.props.Reset(ev.Properties)
+	t.workspace = c.zone
 	if reason, text := t.gates(f, &p, ev); reason != "" {
 		t.refuse(f, ev, reason, text)
 		return
@@ -125,7 +126,11 @@ func (t *Turn) again(f *flow, key string) (reason, text string) {
 
 // key reads the value by which the journey is keyed, "" when there is none.
 func (t *Turn) key(path string) string {
-	raw, ok := t.inner.props.Get(path)
+	return valueOf(t.inner.props.Get(path))
+}
+
+// valueOf writes a text, number or truth value as a key, "" for anything else.
+func valueOf(raw []byte, ok bool) string {
 	if !ok || len(raw) == 0 || len(raw) > 4*MaxKey {
 		return ""
 	}

@@ -150,6 +150,10 @@ func (t *Turn) explainEntry(f *flow) Explanation {
 
 func (t *Turn) explainTrigger(f *flow, p *Place) Explanation {
 	switch name := strconv.Quote(f.trigger.name); f.trigger.kind {
+	case OnDate:
+		return t.explainDate(f)
+	case OnRequest:
+		return Explanation{Text: "trigger by a request", Answer: Fact, Seen: "POST /v1/journeys/" + f.name + "/trigger"}
 	case OnEnter, OnLeave:
 		verb := "enters"
 		if f.trigger.kind == OnLeave {
@@ -219,6 +223,9 @@ func (c *Catalog) explainPlace(t *Turn, p *Place) Explanation {
 		Seen: "trigger of " + instant(p.Trigger), At: instant(p.Entered),
 	}
 	f := c.flow(p)
+	if f != nil && p.Key != "" {
+		e.Text += ", " + f.key + " " + cut(strconv.Quote(p.Key), MaxNote)
+	}
 	if f == nil {
 		e.Children = append(e.Children, Explanation{Text: "the version that was entered is no longer known", Answer: No})
 		return e
@@ -245,6 +252,10 @@ func (t *Turn) explainCond(text string, c *cond, p *Place) Explanation {
 		name := "event " + strconv.Quote(m.name)
 		if m.where != nil {
 			name += " where " + m.where.String()
+		}
+		if m.stored == nil {
+			e.Children = append(e.Children, Explanation{Text: name + " with the same " + m.same, Answer: Fact, Seen: "looked for in every event since the entry"})
+			continue
 		}
 		g := t.explainRule(name, m.stored, p)
 		g.Seen, g.Rule = g.Rule.Note+" since the trigger", nil
@@ -289,6 +300,8 @@ func (n *node) words() string {
 	switch {
 	case n.kind == sendStep:
 		b.WriteString("send " + n.template)
+	case n.kind == waitStep && n.window != nil:
+		b.WriteString("wait for its window")
 	case n.kind == waitStep && n.until == nil:
 		b.WriteString("wait " + span(n.length))
 	case n.kind == waitForStep && n.cond != nil && n.cond.rule == nil && len(n.cond.events) == 1:

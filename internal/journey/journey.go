@@ -58,6 +58,16 @@ const (
 	Always Reentry = 3 // whenever the person is not inside
 )
 
+// Change says what becomes of those inside a journey when it is changed.
+type Change uint8
+
+// The kinds of change.
+const (
+	StayOnChange Change = 0 // they go on in the version that they entered
+	MoveOnChange Change = 1 // they go on at the same step of the new version
+	ExitOnChange Change = 2 // their stay ends, and mails that have not left do not leave
+)
+
 // TriggerKind says what begins a journey.
 type TriggerKind uint8
 
@@ -66,6 +76,8 @@ const (
 	OnNamedEvent TriggerKind = 1 // an event of a name
 	OnEnter      TriggerKind = 2 // entering a segment
 	OnLeave      TriggerKind = 3 // leaving a segment
+	OnDate       TriggerKind = 4 // a date in a trait
+	OnRequest    TriggerKind = 5 // a request through the API
 )
 
 // The names under which a segment's entries and exits come in.
@@ -118,6 +130,7 @@ type Definition struct {
 	every    int64
 	key      string
 	include  bool
+	change   Change // what becomes of those inside when this version takes effect
 	maxAge   int64
 	aged     bool // the author gave maxAge
 	exit     *cond
@@ -133,6 +146,7 @@ type trigger struct {
 	name  string // the event's or the segment's
 	where *rule.Where
 	rule  *rule.Rule
+	date  *dateSpec
 	ever  *rule.Rule // that the event ever came, to explain with; nil for a segment
 	fits  *rule.Rule // that one ever came that where fits; nil without where
 }
@@ -214,6 +228,7 @@ type node struct {
 
 	length int64      // wait: a duration
 	until  *untilSpec // or an instant
+	window *window    // or until a window is open; of a send: when it may leave
 
 	cond    *cond
 	timeout int64
@@ -243,7 +258,8 @@ type cond struct {
 type match struct {
 	name   string
 	where  *rule.Where
-	stored *rule.Rule
+	stored *rule.Rule // nil where same is given: what is counted knows no trigger
+	same   string     // a property that must have the value it has in the trigger, or ""
 }
 
 // after gives the step that follows a step, -1 at the end.

@@ -44,6 +44,8 @@ func (c *Catalog) Merge(t *Turn, from *State) {
 		p := &t.State.Places[i]
 		p.Check = min(p.Check, t.Now)
 	}
+	t.State.uniteDates(from.Dates)
+	c.Arm(t, true)
 	slices.SortStableFunc(t.State.Places, func(a, b Place) int {
 		switch {
 		case earlier(&a.Stay, &b.Stay):

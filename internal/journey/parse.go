@@ -121,7 +121,7 @@ func digest(n *yaml.Node) [sha256.Size]byte {
 func (p *parser) definition(n *yaml.Node) {
 	d := p.def
 	f := p.fields(n, "a journey", "description", "trigger", "purpose", "class", "valid_for", "provider", "status",
-		"reentry", "key", "include_existing", "max_trigger_age", "exit_when", "steps")
+		"reentry", "key", "include_existing", "max_trigger_age", "exit_when", "on_change", "steps")
 	if f == nil {
 		return
 	}
@@ -153,6 +153,7 @@ func (p *parser) definition(n *yaml.Node) {
 		}
 	}
 	p.include(f["include_existing"])
+	p.onChange(f["on_change"])
 	d.maxAge = defaultAge
 	if a := f["max_trigger_age"]; a != nil {
 		d.maxAge, d.aged = p.duration(a, "max_trigger_age"), true
@@ -170,19 +171,30 @@ func (p *parser) definition(n *yaml.Node) {
 }
 
 func (p *parser) trigger(n *yaml.Node) {
-	f := p.fields(n, "a trigger", "event", "where", "enters", "leaves", "if")
+	f := p.fields(n, "a trigger", "event", "where", "enters", "leaves", "date", "api", "if")
 	if f == nil {
 		return
 	}
 	t := &p.def.trigger
 	var kinds []string
-	for i, key := range [...]string{"event", "enters", "leaves"} {
+	for i, key := range [...]string{"event", "enters", "leaves", "date", "api"} {
 		v := f[key]
 		if v == nil {
 			continue
 		}
 		kinds = append(kinds, key)
 		t.kind = TriggerKind(i + 1)
+		switch t.kind {
+		case OnDate:
+			t.date = p.date(v)
+			t.name = t.date.trait
+			continue
+		case OnRequest:
+			if !p.bool(v, "api") {
+				p.fail(v, "write api: true, or another trigger", "a trigger that is none begins nothing")
+			}
+			continue
+		}
 		if t.kind == OnNamedEvent {
 			t.name = v.Value // did checks it
 		} else {
@@ -198,7 +210,7 @@ func (p *parser) trigger(n *yaml.Node) {
 		}
 	}
 	if len(kinds) != 1 {
-		p.fail(n, "one of event, enters, leaves", "a trigger is one thing, here are %d", len(kinds))
+		p.fail(n, "one of event, enters, leaves, date, api", "a trigger is one thing, here are %d", len(kinds))
 	}
 	if w := f["where"]; w != nil {
 		if t.kind != OnNamedEvent {
@@ -222,6 +234,8 @@ func (p *parser) reentry(n *yaml.Node) {
 	d := p.def
 	d.reentry = Once
 	switch {
+	case n == nil && d.trigger.kind == OnDate:
+		d.reentry = Always // each date is an occasion of its own
 	case n == nil:
 	case n.Kind == yaml.MappingNode:
 		f := p.fields(n, "reentry", "every")
@@ -238,13 +252,25 @@ func (p *parser) reentry(n *yaml.Node) {
 	}
 }
 
+func (p *parser) onChange(n *yaml.Node) {
+	switch s := p.text(n, "on_change"); s {
+	case "", "stay":
+	case "move":
+		p.def.change = MoveOnChange
+	case "exit":
+		p.def.change = ExitOnChange
+	default:
+		p.fail(n, "stay, move or exit", "on_change %q is unknown", cut(s, MaxName))
+	}
+}
+
 func (p *parser) include(n *yaml.Node) {
 	if n == nil {
 		return
 	}
 	p.def.include = p.bool(n, "include_existing")
-	if p.def.include && p.def.trigger.kind == OnNamedEvent {
-		p.fail(n, "remove it", "include_existing is about segments: an event has nobody who is in it already")
+	if k := p.def.trigger.kind; p.def.include && k != OnEnter && k != OnLeave {
+		p.fail(n, "remove it", "include_existing is about segments: nothing else has somebody who is in it already")
 	}
 }
 

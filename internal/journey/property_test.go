@@ -69,10 +69,12 @@ trigger: {event: B}
 key: k
 purpose: p
 reentry: {every: 2h}
+exit_when: {event: C, same: k}
 steps:
   - wait: 45m
   - send: key
     on_failure: stop
+  - wait: {window: {from: "10:30", to: "04:00"}}
   - wait: 45m
   - send: key2
 `,

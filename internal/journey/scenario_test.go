@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write what scenarios do into their file
 // second person their name ("@ben"), and one of:
 //
 //	track NAME {properties} [happened INSTANT]
+//	request JOURNEY {properties}
 //	enters SEGMENT [initial] · leaves SEGMENT [initial]
 //	trait NAME VALUE · forbid PURPOSE REASON · permit PURPOSE
 //	outcome NAME {properties}
@@ -160,7 +161,7 @@ func (w *world) play(line string, order []string, sections map[string]string) {
 	verb, rest, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	ev := Event{Type: event.Track, Time: now, MessageID: "m" + clock(now)}
 	switch verb {
-	case "track", "outcome":
+	case "track", "outcome", "request":
 		rest, happened, late := strings.Cut(rest, " happened ")
 		if late {
 			ev.Time, _ = w.instant(happened + " ")
@@ -173,8 +174,11 @@ func (w *world) play(line string, order []string, sections map[string]string) {
 				w.t.Fatalf("%s: no JSON", line)
 			}
 		}
-		if verb == "outcome" {
+		switch verb {
+		case "outcome":
 			ev.Type = event.Outcome
+		case "request":
+			ev.Type = event.Trigger
 		}
 		s.happen(&ev, now)
 	case "enters", "leaves":
@@ -199,6 +203,14 @@ func (w *world) play(line string, order []string, sections map[string]string) {
 			w.t.Fatal(err)
 		}
 		w.apply(v, order, sections)
+		for _, name := range slices.Sorted(maps.Keys(w.people)) {
+			x := w.people[name]
+			x.turn.Begin(x, &x.state, now)
+			w.catalog.Change(&x.turn)
+			w.catalog.Arm(&x.turn, false)
+			x.settle(now)
+			x.time(now)
+		}
 	case "merge":
 		w.merge(rest, who, now)
 	case "live":

@@ -13,6 +13,7 @@ import (
 type State struct {
 	Places  []Place  // where the person is inside, in order of entry
 	Records []Record // what is remembered of each journey, sorted by name
+	Dates   []Dated  // when dates begin journeys, sorted by name
 }
 
 // Place is one stay in a journey that has not ended.
@@ -98,11 +99,12 @@ const (
 	StepFailed  Ending = 6 // another step failed that says on_failure: stop
 	SwitchedOff Ending = 7 // the journey was stopped by its definition
 	Lost        Ending = 8 // the version that was entered is no longer known
+	Changed     Ending = 9 // a new version lets nobody stay, or has no step to go on with
 )
 
 var endingNames = map[Ending]string{
 	Completed: "completed", Stopped: "stopped", Exited: "exited", Merged: "merged", SendFailed: "send_failed",
-	StepFailed: "step_failed", SwitchedOff: "switched_off", Lost: "version_lost",
+	StepFailed: "step_failed", SwitchedOff: "switched_off", Lost: "version_lost", Changed: "changed",
 }
 
 // String gives the stable name.
@@ -110,7 +112,7 @@ func (e Ending) String() string { return endingNames[e] }
 
 // revokes tells whether mails decided during the stay must no longer leave.
 func (e Ending) revokes() bool {
-	return e == Exited || e == SendFailed || e == StepFailed || e == SwitchedOff || e == Lost
+	return e == Exited || e == SendFailed || e == StepFailed || e == SwitchedOff || e == Lost || e == Changed
 }
 
 // NoteKind says what a remembered decision was about. Numbers are kept for ever.
@@ -131,12 +133,13 @@ const (
 	NoteOutcome NoteKind = 11 // text: what became of a mail
 	NoteMerged  NoteKind = 12 // another person's stay was joined
 	NoteGate    NoteKind = 13 // the trigger's rule held; text: what was seen
+	NoteMoved   NoteKind = 14 // a new version took effect; step: where the stay goes on
 )
 
 var noteNames = map[NoteKind]string{
 	NoteEntered: "entered", NoteRefused: "refused", NoteWait: "waits", NoteCame: "came", NoteTimeout: "timed_out",
 	NoteBranch: "branch", NoteSent: "sent", NoteSkipped: "skipped", NoteSet: "set", NoteEnded: "ended",
-	NoteOutcome: "outcome", NoteMerged: "merged", NoteGate: "gate",
+	NoteOutcome: "outcome", NoteMerged: "merged", NoteGate: "gate", NoteMoved: "moved",
 }
 
 // String gives the stable name.
@@ -166,13 +169,16 @@ func (n *Note) Said() string {
 }
 
 // Empty tells whether the person never met a journey.
-func (s *State) Empty() bool { return len(s.Places) == 0 && len(s.Records) == 0 }
+func (s *State) Empty() bool { return len(s.Places) == 0 && len(s.Records) == 0 && len(s.Dates) == 0 }
 
 // NextDue gives the earliest instant at which OnTime has something to do, or Never.
 func (s *State) NextDue() int64 {
 	due := Never
 	for i := range s.Places {
 		due = min(due, s.Places[i].due())
+	}
+	for i := range s.Dates {
+		due = min(due, s.Dates[i].Fire)
 	}
 	return due
 }

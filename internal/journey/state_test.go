@@ -217,8 +217,8 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Error("a state with a byte too many was read")
 	}
 	other := slices.Clone(body)
-	other[0] = 2
-	if _, err := Decode(other); err == nil || !strings.Contains(err.Error(), "format 2") {
+	other[0] = 9
+	if _, err := Decode(other); err == nil || !strings.Contains(err.Error(), "format 9") {
 		t.Errorf("an unknown format: %v", err)
 	}
 }

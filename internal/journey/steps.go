@@ -48,7 +48,7 @@ var stepKeys = []string{"send", "wait", "wait_for", "if", "set", "stop"}
 
 // beside lists what may stand beside a step's main key.
 var beside = map[string][]string{
-	"send":     {"id", "purpose", "class", "provider", "valid_for", "on_failure"},
+	"send":     {"id", "purpose", "class", "provider", "valid_for", "window", "on_failure"},
 	"wait":     {"id", "on_failure"},
 	"wait_for": {"id", "then", "else", "on_timeout"},
 	"if":       {"id", "then", "else"},
@@ -151,6 +151,9 @@ func (p *parser) send(v *yaml.Node, f map[string]*yaml.Node, at int) {
 	if f["provider"] != nil {
 		n.provider = p.provider(f["provider"])
 	}
+	if f["window"] != nil {
+		n.window = p.window(f["window"])
+	}
 }
 
 func (p *parser) wait(v *yaml.Node, at int) {
@@ -159,11 +162,16 @@ func (p *parser) wait(v *yaml.Node, at int) {
 		p.def.nodes[at].length = p.duration(v, "wait")
 		return
 	}
-	f := p.fields(v, "a wait", "until")
-	if u := f["until"]; u != nil {
+	f := p.fields(v, "a wait", "until", "window")
+	if f["until"] != nil && f["window"] != nil {
+		p.fail(v, "make two steps of it", "a wait has one end, here are until and window")
+	}
+	if w := f["window"]; w != nil {
+		p.def.nodes[at].window = p.window(w)
+	} else if u := f["until"]; u != nil {
 		p.def.nodes[at].until = p.until(u)
 	} else if f != nil {
-		p.fail(v, "wait: 1h, or wait: {until: …}", "the wait has no end")
+		p.fail(v, "wait: 1h, wait: {until: …} or wait: {window: …}", "the wait has no end")
 	}
 }
 
@@ -173,7 +181,7 @@ func (p *parser) waitFor(v *yaml.Node, outer map[string]*yaml.Node, at, depth in
 	d.nodes[at].kind = waitForStep
 	d.nodes[at].bit = len(d.waits)
 	d.waits = append(d.waits, at)
-	f := p.fields(v, "a wait_for", "event", "where", "rule", "any", "timeout", "then", "else", "on_timeout")
+	f := p.fields(v, "a wait_for", "event", "where", "same", "rule", "any", "timeout", "then", "else", "on_timeout")
 	if f == nil {
 		return
 	}
@@ -200,7 +208,7 @@ func (p *parser) waitFor(v *yaml.Node, outer map[string]*yaml.Node, at, depth in
 		p.fail(v, "one of event, rule, any", "a wait_for looks for one thing, here are %d", forms)
 	case f["event"] != nil:
 		d.nodes[at].cond = &cond{}
-		p.event(d.nodes[at].cond, f["event"], f["where"])
+		p.event(d.nodes[at].cond, f["event"], f["where"], f["same"])
 	case f["rule"] != nil:
 		d.nodes[at].cond = &cond{rule: p.rule(f["rule"], inJourney)}
 	default:
@@ -208,6 +216,9 @@ func (p *parser) waitFor(v *yaml.Node, outer map[string]*yaml.Node, at, depth in
 	}
 	if f["where"] != nil && f["event"] == nil {
 		p.fail(f["where"], "put it beside event:", "where belongs to an event")
+	}
+	if f["same"] != nil && f["event"] == nil {
+		p.fail(f["same"], "put it beside event:", "same belongs to an event")
 	}
 	if f["timeout"] == nil {
 		p.fail(v, "write timeout: 24h", "a wait_for needs a timeout: nobody waits for ever")
@@ -284,8 +295,8 @@ func branching(v *yaml.Node) bool {
 func (p *parser) cond(n *yaml.Node, what string) *cond {
 	if event := child(n, "event"); event != nil {
 		c := &cond{}
-		if f := p.fields(n, what, "event", "where"); f != nil {
-			p.event(c, f["event"], f["where"])
+		if f := p.fields(n, what, "event", "where", "same"); f != nil {
+			p.event(c, f["event"], f["where"], f["same"])
 		}
 		return c
 	}
@@ -312,8 +323,8 @@ func (p *parser) anyOf(list *yaml.Node, what string) *cond {
 			p.fail(n, "", "more than %d events in one any (MaxConditions)", MaxConditions)
 			return c
 		}
-		if f := p.fields(n, what, "event", "where"); f != nil {
-			p.event(c, f["event"], f["where"])
+		if f := p.fields(n, what, "event", "where", "same"); f != nil {
+			p.event(c, f["event"], f["where"], f["same"])
 		}
 	}
 	if len(rules.Content) > 0 {
@@ -323,12 +334,18 @@ func (p *parser) anyOf(list *yaml.Node, what string) *cond {
 }
 
 // event reads an event to look for.
-func (p *parser) event(c *cond, name, where *yaml.Node) {
+func (p *parser) event(c *cond, name, where, same *yaml.Node) {
 	r := p.did(name, where, true)
 	if r == nil {
 		return
 	}
-	c.events = append(c.events, match{name: name.Value, where: whereOf(r), stored: r})
+	m := match{name: name.Value, where: whereOf(r), stored: r}
+	if same != nil {
+		if m.same, m.stored = p.name(same, "same"), nil; len(m.same) > rule.MaxPath {
+			p.fail(same, "write same: cart_id", "same is the path of a property of trigger and event")
+		}
+	}
+	c.events = append(c.events, m)
 	p.refer(r, name)
 }
 

@@ -1,6 +1,9 @@
 package journey
 
 import (
+	"encoding/json"
+	"time"
+
 	"rapport/internal/event"
 	"rapport/internal/id"
 	"rapport/internal/message"
@@ -72,8 +75,10 @@ type Turn struct {
 	// worked off: a journey goes on after a set with what the set has changed.
 	Again bool
 
-	event rule.Object // properties of the event at hand
-	inner inner
+	event     rule.Object // properties of the event at hand
+	inner     inner
+	workspace *time.Location // the zone of whoever has none of their own
+	zones     map[string]*time.Location
 }
 
 // Begin makes the turn ready for a person and an instant.
@@ -102,6 +107,16 @@ var _ rule.Subject = (*inner)(nil)
 
 // Property gives the raw JSON of a property of the trigger.
 func (v *inner) Property(path string) ([]byte, bool) { return v.props.Get(path) }
+
+// text reads a trait that is a text, "" for any other.
+func (t *Turn) text(trait string) string {
+	raw, ok := t.Person.Trait(trait)
+	var s string
+	if !ok || json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
 
 // emit appends an effect of a place.
 func (t *Turn) emit(f *flow, p *Place, e Effect) {

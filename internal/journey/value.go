@@ -197,6 +197,7 @@ type untilSpec struct {
 	trait    string
 	property string
 	shift    int64
+	daily    *daily // or the next time the person's clock shows a time of day
 }
 
 func (p *parser) until(n *yaml.Node) *untilSpec {
@@ -207,8 +208,18 @@ func (p *parser) until(n *yaml.Node) *untilSpec {
 		}
 		return &untilSpec{fixed: at}
 	}
-	f := p.fields(n, "until", "trait", "property", "before", "after")
+	f := p.fields(n, "until", "trait", "property", "before", "after", "time", "days")
 	u := &untilSpec{}
+	if f["time"] != nil {
+		if f["trait"] != nil || f["property"] != nil || f["before"] != nil || f["after"] != nil {
+			p.fail(n, "make two steps of it", "until is a time of day or a date, not both")
+		}
+		u.daily = &daily{days: p.days(f["days"]), minute: p.minute(f["time"], "time")}
+		return u
+	}
+	if f["days"] != nil {
+		p.fail(f["days"], "write time: beside it", "days belong to a time of day")
+	}
 	if f["trait"] != nil {
 		u.trait = p.name(f["trait"], "trait")
 		p.def.refs.Traits = addRef(p.def.refs.Traits, u.trait, f["trait"].Line, f["trait"].Column)
@@ -233,6 +244,12 @@ func (p *parser) until(n *yaml.Node) *untilSpec {
 // the end could not be known.
 func (t *Turn) waitUntil(f *flow, p *Place, n *node, at int64) (until int64, ok bool) {
 	u := n.until
+	if n.window != nil {
+		return n.window.opens(at, t.zone()), true
+	}
+	if u != nil && u.daily != nil {
+		return u.daily.next(at, t.zone()), true
+	}
 	if u == nil {
 		return add(at, n.length), true
 	}

@@ -76,12 +76,12 @@ func (s *someone) Tally(number uint32) (rule.TallyState, bool) {
 		if of.ID != number {
 			continue
 		}
-		of.Keep = 1 << 20
+		of.Keep, of.Samples = 1<<20, 1<<20
 		for _, h := range s.history {
 			var o rule.Object
 			o.Reset(h.props)
-			if h.name == of.Event && of.Where.Match(&o) {
-				st.Add(h.time, &of)
+			if x, ok := of.Take(&o); ok && h.name == of.Event {
+				st.Put(h.time, x, &of, false)
 			}
 		}
 		return st, st.Count > 0
@@ -238,7 +238,10 @@ func (s *someone) same(got State) {
 
 // normal makes empty slices nil, so that states compare by what they say.
 func normal(x State) State {
-	x = State{Places: slices.Clone(x.Places), Records: slices.Clone(x.Records)}
+	x = State{Places: slices.Clone(x.Places), Records: slices.Clone(x.Records), Dates: slices.Clone(x.Dates)}
+	if len(x.Dates) == 0 {
+		x.Dates = nil
+	}
 	if len(x.Places) == 0 {
 		x.Places = nil
 	}
@@ -297,10 +300,15 @@ func (s *someone) fold(traits []byte) {
 
 // happen walks one event.
 func (s *someone) happen(ev *Event, now int64) {
-	if ev.Name != "" && ev.Segment == "" {
+	if ev.Name != "" && ev.Segment == "" && ev.Type != event.Trigger {
 		s.history = append(s.history, happening{ev.Name, ev.Time, ev.Properties})
 	}
 	moved := s.members(now)
+	if ev.Type == event.Identify {
+		s.turn.Begin(s, &s.state, now)
+		s.w.catalog.Arm(&s.turn, true)
+		s.keep()
+	}
 	s.turn.Begin(s, &s.state, now)
 	props := slices.Clone(ev.Properties)
 	mine := *ev

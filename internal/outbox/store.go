@@ -43,8 +43,9 @@ type Store interface {
 	// Owed gives up to limit unfinished mails of a state (Pending and Deferred
 	// together) whose NotBefore is not after `until`, by class, then time.
 	Owed(until time.Time, limit int) ([]Mail, error)
-	// NextOwed gives the earliest NotBefore of all that is Pending or Deferred.
-	NextOwed() (time.Time, bool, error)
+	// NextOwed gives the earliest NotBefore later than `after` of all that is
+	// Pending or Deferred.
+	NextOwed(after time.Time) (time.Time, bool, error)
 	// InState gives up to limit mails in a state (Claimed, HandingOver, Uncertain), by id, after the given one.
 	InState(s message.State, after id.Message, limit int) ([]Mail, error)
 	// Move writes the mail's new standing and appends the steps that led to it,

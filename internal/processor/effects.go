@@ -318,6 +318,26 @@ func (w *Walker) send(it *item) error {
 	return w.owe(f, in, w.now)
 }
 
+// trigger begins a journey that somebody asked for.
+func (w *Walker) trigger(it *item) error {
+	f, err := w.whom(it)
+	if err != nil {
+		return err
+	}
+	e := &it.e
+	w.set.touch(f)
+	w.props.Reset(e.Properties)
+	w.subject.f, w.subject.props = f, &w.props
+	w.turn.Begin(&w.subject, &f.jour, w.now)
+	w.version.Journeys.OnEvent(&w.turn, &journey.Event{
+		Type: e.Type, Name: e.Name, Time: e.Time.UnixMilli(), MessageID: e.MessageID, Properties: e.Properties,
+	})
+	if err := w.effects(f, w.now); err != nil {
+		return err
+	}
+	return w.settle(f, e.MessageID, false)
+}
+
 func versionNumber(e *event.Event) (int, error) {
 	n, err := strconv.Atoi(e.Name)
 	if err != nil || n <= 0 {

@@ -242,6 +242,8 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		return w.permission(e)
 	case event.Send:
 		return w.send(it)
+	case event.Trigger:
+		return w.trigger(it)
 	}
 	if err := w.permission(e); err != nil {
 		return err
@@ -383,6 +385,12 @@ func (w *Walker) bring(f *figure, now int64) error {
 	f.prof.Version = w.version.Number
 	w.set.touch(f)
 	w.subject.f, w.subject.props = f, nil
+	w.turn.Begin(&w.subject, &f.jour, now)
+	w.version.Journeys.Change(&w.turn)
+	w.version.Journeys.Arm(&w.turn, false)
+	if err := w.effects(f, now); err != nil {
+		return err
+	}
 	if err := w.everySegment(f, now, true, "configuration"); err != nil {
 		return err
 	}
@@ -401,6 +409,10 @@ func (w *Walker) apply(f *figure, e *event.Event, now int64, initial bool) error
 	}
 	changed := segment.Changes{Tallies: w.change.Tallies, Traits: w.change.Traits}
 	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, changed, now, initial, &w.work), e.MessageID)
+	if len(changed.Traits) > 0 && w.version.Journeys.Dated() {
+		w.turn.Begin(&w.subject, &f.jour, now)
+		w.version.Journeys.Arm(&w.turn, !initial)
+	}
 	return w.journeyEvent(f, e, now, initial)
 }
 

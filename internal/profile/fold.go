@@ -64,7 +64,7 @@ func (p *Profile) Fold(e *event.Event, props *rule.Object, s *Schema, may Guard,
 			p.write("email", quote(e.Email), at, may, c)
 		}
 	}
-	p.count(NameOf(e), at, props, s, c)
+	p.count(NameOf(e), at, props, s, c, false)
 }
 
 // NameOf gives the name under which rules know an event: that of a track, and
@@ -81,19 +81,22 @@ func NameOf(e *event.Event) string {
 	return ""
 }
 
-func (p *Profile) count(name string, at int64, props *rule.Object, s *Schema, c *Change) {
+// count adds an event to the tallies that want it. Backwards says that it was
+// walked before those that are counted already.
+func (p *Profile) count(name string, at int64, props *rule.Object, s *Schema, c *Change, backwards bool) {
 	if name == "" {
 		return
 	}
 	for _, t := range s.byEvent[name] {
-		if t.Where != nil && !t.Where.Match(props) {
+		sample, counts := t.Take(props)
+		if !counts {
 			continue
 		}
 		i, ok := p.findTally(t.ID)
 		if !ok {
 			p.Tallies = slices.Insert(p.Tallies, i, Tally{ID: t.ID})
 		}
-		p.Tallies[i].Add(at, t)
+		p.Tallies[i].Put(at, sample, t, backwards)
 		c.Tallies = append(c.Tallies, t.ID)
 	}
 }
@@ -231,7 +234,7 @@ func (p *Profile) Recount(st Store, s *Schema) error {
 		name := NameOf(e)
 		if s.Counts(name) {
 			props.Reset(e.Properties)
-			p.count(name, e.Time.UnixMilli(), &props, s, &c)
+			p.count(name, e.Time.UnixMilli(), &props, s, &c, true)
 			c.reset()
 		}
 		return true, nil

@@ -112,13 +112,23 @@ func (p *Profile) findTally(tally uint32) (int, bool) {
 	})
 }
 
-const profileFormat = 1
+// The formats of the section. The second has the values of measures behind each
+// tally; who has none is written in the first.
+const (
+	profileFormat  = 1
+	measuredFormat = 2
+)
 
 var errProfile = errors.New("profile section: malformed")
 
 // Append writes the section: format, seen, version, heads, traits, tallies.
 func (p *Profile) Append(dst []byte) []byte {
-	dst = append(dst, profileFormat)
+	measured := slices.ContainsFunc(p.Tallies, func(t Tally) bool { return t.Values != nil })
+	if measured {
+		dst = append(dst, measuredFormat)
+	} else {
+		dst = append(dst, profileFormat)
+	}
 	dst = binary.AppendVarint(dst, p.First)
 	dst = binary.AppendVarint(dst, p.Last-p.First)
 	dst = binary.AppendUvarint(dst, uint64(p.Events))
@@ -138,6 +148,9 @@ func (p *Profile) Append(dst []byte) []byte {
 	for i := range p.Tallies {
 		dst = binary.LittleEndian.AppendUint32(dst, p.Tallies[i].ID)
 		dst = p.Tallies[i].TallyState.Append(dst)
+		if measured {
+			dst = p.Tallies[i].AppendValues(dst)
+		}
 	}
 	return dst
 }
@@ -149,7 +162,7 @@ func (p *Profile) Decode(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if b[0] != profileFormat {
+	if b[0] != profileFormat && b[0] != measuredFormat {
 		return errProfile
 	}
 	r := wire.Reader{Rest: b[1:]}
@@ -168,10 +181,10 @@ func (p *Profile) Decode(b []byte) error {
 		t.At = p.First + r.Varint()
 		p.Traits = append(p.Traits, t)
 	}
-	return p.decodeTallies(&r)
+	return p.decodeTallies(&r, b[0] == measuredFormat)
 }
 
-func (p *Profile) decodeTallies(r *wire.Reader) error {
+func (p *Profile) decodeTallies(r *wire.Reader, measured bool) error {
 	n := r.Count()
 	p.Tallies = slices.Grow(p.Tallies, n)[:n]
 	for i := range p.Tallies {
@@ -184,6 +197,11 @@ func (p *Profile) decodeTallies(r *wire.Reader) error {
 		var err error
 		if r.Rest, err = t.TallyState.Decode(r.Rest); err != nil {
 			return err
+		}
+		if t.Values = nil; measured {
+			if r.Rest, err = t.DecodeValues(r.Rest); err != nil {
+				return err
+			}
 		}
 	}
 	if !r.Done() {

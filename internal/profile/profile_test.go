@@ -190,13 +190,16 @@ func TestSeenTimesAndTalliesInAnyOrder(t *testing.T) {
 	t.Parallel()
 	rules := []string{
 		"{did: Bought, count: 3, within: 24h}", "{did: Bought, before: 24h}", "{did: Bought, where: {value: {gt: 5}}, within: 48h}",
+		"{did: Bought, sum: {property: value, gte: 20}}", "{did: Bought, within: 48h, avg: {property: value, gt: 3}}",
+		"{did: Bought, first: {property: value, is: 1}}", "{did: Bought, within: 48h, last: {property: value, is: 1}}",
 	}
 	s := schema(t, rules...)
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 12).Draw(rt, "n")
 		var events []event.Event
-		for range n {
-			at := start.Add(time.Duration(rapid.IntRange(-100, 100).Draw(rt, "hours")) * time.Hour)
+		for i := range n {
+			// No two at one time: which of them is the first is told by their order.
+			at := start.Add(time.Duration(rapid.IntRange(-100, 100).Draw(rt, "hours"))*time.Hour + time.Duration(i)*time.Millisecond)
 			events = append(events, event.Event{
 				Type: event.Track, Name: rapid.SampledFrom([]string{"Bought", "Looked"}).Draw(rt, "name"),
 				Properties: fmt.Appendf(nil, `{"value":%d}`, rapid.IntRange(0, 9).Draw(rt, "value")), Time: at, Received: start,
@@ -216,7 +219,11 @@ func TestSeenTimesAndTalliesInAnyOrder(t *testing.T) {
 		}
 		var c profile.Change
 		left.Merge(&right, s, &c)
-		for what, p := range map[string]*profile.Profile{"late and out of order": &shuffled, "merged": &left} {
+		var kept profile.Profile
+		if err := kept.Decode(inOrder.Append(nil)); err != nil {
+			rt.Fatal(err)
+		}
+		for what, p := range map[string]*profile.Profile{"late and out of order": &shuffled, "merged": &left, "kept": &kept} {
 			if diff := cmp.Diff(inOrder, *p, cmpopts.EquateEmpty()); diff != "" {
 				rt.Fatalf("%s (-in order +it):\n%s", what, diff)
 			}

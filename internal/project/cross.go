@@ -106,6 +106,7 @@ func (l *loader) crossSources() {
 	}
 	for _, n := range l.in("sources") {
 		s, _ := l.config.Source(n.name)
+		l.crossMapping(n.file, s)
 		if s.Purpose == "" {
 			continue
 		}
@@ -117,6 +118,18 @@ func (l *loader) crossSources() {
 		if s.Basis != "" && s.Basis != d.Basis {
 			n.file.warnf(n.file.find("basis"), "make both the same unless you mean it",
 				"the source collects for %q on the basis %s, purposes.yaml says %s", s.Purpose, s.Basis, d.Basis)
+		}
+	}
+}
+
+// crossMapping checks that the lines of a file speak of purposes that there are.
+func (l *loader) crossMapping(f *file, s Source) {
+	if s.File == nil {
+		return
+	}
+	for i, p := range s.File.Purposes() {
+		if _, ok := l.config.Policy.Purpose(p); !ok {
+			f.errorf(f.find("file", "consent", fmt.Sprint(i), "purpose"), didYouMean(string(p), l.purposes()), "purposes.yaml does not declare %q", p)
 		}
 	}
 }

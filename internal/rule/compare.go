@@ -7,30 +7,6 @@ import (
 	"strings"
 )
 
-// operator is one way to compare a value. The numbers order comparisons in
-// canonical text.
-type operator uint8
-
-const (
-	opExists operator = iota
-	opIs
-	opIsNot
-	opIn
-	opNotIn
-	opGt
-	opGte
-	opLt
-	opLte
-	opContains
-	opStarts
-	opEnds
-)
-
-var operatorNames = [...]string{
-	opExists: "exists", opIs: "is", opIsNot: "is_not", opIn: "in", opNotIn: "not_in", opGt: "gt", opGte: "gte",
-	opLt: "lt", opLte: "lte", opContains: "contains", opStarts: "starts_with", opEnds: "ends_with",
-}
-
 // operandKind is the type of what a value is compared with. A value of another
 // type is never equal to it, neither less nor more.
 type operandKind uint8
@@ -57,7 +33,8 @@ type comparison struct {
 	path string
 	op   operator
 	one  operand // all but in and not_in; exists keeps its answer in yes
-	many set     // in and not_in
+	many set     // in and not_in, any_of and none_of
+	more *beyond // nil for most
 	yaml string  // canonical text of the operand
 }
 
@@ -139,8 +116,11 @@ func (s *set) hasText(raw []byte) bool {
 
 // match answers the comparison for a JSON value, or for a missing one.
 func (c *comparison) match(raw []byte, ok bool) bool {
-	if ok && (len(raw) == 0 || raw[0] <= ' ' || raw[len(raw)-1] <= ' ') {
-		raw = bytes.TrimSpace(raw)
+	raw = trim(raw)
+	if c.more != nil && c.more.fold && ok {
+		folded, s := foldJSON(raw)
+		defer s.free()
+		raw = folded
 	}
 	there := ok && len(raw) > 0 && string(raw) != "null"
 	switch c.op {
@@ -159,6 +139,9 @@ func (c *comparison) match(raw []byte, ok bool) bool {
 	case opStarts, opEnds:
 		return there && c.one.bounds(raw, c.op == opEnds)
 	}
+	if c.op > opEnds {
+		return c.matchBeyond(raw, there)
+	}
 	if !there {
 		return false
 	}
@@ -176,6 +159,17 @@ func (c *comparison) match(raw []byte, ok bool) bool {
 	}
 	return order <= 0
 }
+
+// trim takes away the space around a JSON value.
+func trim(raw []byte) []byte {
+	if len(raw) > 0 && (raw[0] <= ' ' || raw[len(raw)-1] <= ' ') {
+		return bytes.TrimSpace(raw)
+	}
+	return raw
+}
+
+// folds says whether the comparison disregards case.
+func (c *comparison) folds() bool { return c.more != nil && c.more.fold }
 
 // equals says whether a JSON value is the operand.
 func (o *operand) equals(raw []byte) bool {
@@ -287,12 +281,18 @@ func sortComparisons(list []comparison) []comparison {
 		if n := strings.Compare(a.path, b.path); n != 0 {
 			return n
 		}
+		if a.folds() != b.folds() {
+			if b.folds() {
+				return -1
+			}
+			return 1
+		}
 		if a.op != b.op {
 			return cmp.Compare(int(a.op), int(b.op))
 		}
 		return strings.Compare(a.yaml, b.yaml)
 	})
 	return slices.CompactFunc(list, func(a, b comparison) bool {
-		return a.path == b.path && a.op == b.op && a.yaml == b.yaml
+		return a.path == b.path && a.op == b.op && a.folds() == b.folds() && a.yaml == b.yaml
 	})
 }

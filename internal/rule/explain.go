@@ -55,7 +55,7 @@ func (n *node) explain(s Subject, at At) Explanation {
 			get = s.Property
 		}
 		raw, ok := get(n.terms[0].path)
-		e.Truth, e.ValidUntil = n.evalTerms(raw, ok)
+		e.Truth, e.ValidUntil = n.evalTerms(raw, ok, at.Now)
 		e.Seen, e.Note = seenValue(raw, ok)
 	case kindSegment:
 		e.Truth = s.Member(n.segment)

@@ -3,6 +3,7 @@ package rule
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -68,7 +69,8 @@ func FuzzObjectGet(f *testing.F) {
 			t.Fatalf("first %q, then %q", got, again)
 		}
 		for op := range operatorNames {
-			c := comparison{op: operator(op), one: operand{kind: isText, text: "2026"}}
+			c := comparison{op: operator(op), one: operand{kind: isText, text: "2026"}, more: filled()}
+			c.matchNow(got, ok, 0)
 			c.match(got, ok)
 			c.one.date, c.one.isDate = parseInstant("2026-01-01")
 			c.match(got, ok)
@@ -89,4 +91,11 @@ func FuzzObjectGet(f *testing.F) {
 			}
 		}
 	})
+}
+
+// filled is everything that the rarer comparisons may hold.
+func filled() *beyond {
+	w := newWhere([]comparison{{path: "a", op: opIs, one: operand{kind: isText, text: "b"}}})
+	return &beyond{fold: true, most: operand{kind: isText, text: "x"}, pattern: regexp.MustCompile("a+"), items: w, domains: []string{"shop.example"},
+		list: []operand{{kind: isNumber}}}
 }

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,11 @@ func (p *parser) did(e entry, rest []entry) (node, bool) {
 		case "since":
 			d.since = p.since(r)
 		case "where":
-			d.where = p.where(r.value)
+			d.where = p.where(r.key, r.value)
+		case "sum", "avg", "min", "max", "first", "last":
+			if m, ok := p.measure(r); ok {
+				d.measures = append(d.measures, m)
+			}
 		default:
 			other = append(other, r)
 		}
@@ -164,7 +169,9 @@ func isQuoted(n *yaml.Node) bool {
 
 // where reads comparisons on the properties of the counted events: a mapping
 // from paths, or a list of such mappings.
-func (p *parser) where(n *yaml.Node) *Where {
+func (p *parser) where(word string, n *yaml.Node) *Where {
+	p.inner++
+	defer func() { p.inner-- }()
 	var terms []comparison
 	list := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
@@ -173,7 +180,7 @@ func (p *parser) where(n *yaml.Node) *Where {
 	for _, item := range list {
 		item = resolve(item)
 		if item.Kind != yaml.MappingNode {
-			p.add(item, "write where: {currency: EUR, value: {gt: 50}}", "where takes properties with comparisons, not %s", describe(item))
+			p.add(item, "write "+word+": {currency: EUR, value: {gt: 50}}", "%s takes properties with comparisons, not %s", word, describe(item))
 			continue
 		}
 		entries := p.entries(item)
@@ -193,10 +200,10 @@ func (p *parser) where(n *yaml.Node) *Where {
 		}
 	}
 	if len(list) == 0 || len(list) == 1 && list[0].Kind == yaml.MappingNode && len(list[0].Content) == 0 {
-		p.add(n, "leave where out, or name a property", "where is empty")
+		p.add(n, "leave "+word+" out, or name a property", "%s is empty", word)
 	}
-	if len(terms) > MaxWhere {
-		p.add(n, "", "where has more comparisons than the limit max_where = %d", MaxWhere)
+	if weight(terms) > MaxWhere {
+		p.add(n, "", "%s has more comparisons than the limit max_where = %d", word, MaxWhere)
 	}
 	return newWhere(terms)
 }
@@ -209,7 +216,7 @@ func (p *parser) misread(list []entry) bool {
 	for i, e := range list {
 		if e.key == "property" {
 			path = i
-		} else if slices.Contains(operatorNames[:], e.key) {
+		} else if slices.Contains(comparisonWords, e.key) {
 			other = e.key
 		}
 	}
@@ -286,11 +293,16 @@ func (p *parser) operators(path string, n *yaml.Node, list []entry) []comparison
 	if len(list) == 0 && n.Kind == yaml.MappingNode {
 		p.add(n, "write is, gt or another comparison", "%s is compared with nothing", show(path))
 	}
+	var fold *entry
 	for _, e := range list {
-		op := slices.Index(operatorNames[:], e.key)
+		if e.key == ignoreCase {
+			fold = &e
+			continue
+		}
+		op := slices.Index(operatorNames, e.key)
 		if op < 0 {
-			hint := "comparisons are " + strings.Join(operatorNames[:], ", ") + "; for a value inside, write the path with a dot: " + path + "." + e.key
-			if word := suggest(e.key, operatorNames[:]); word != "" {
+			hint := "comparisons are " + strings.Join(comparisonWords, ", ") + "; for a value inside, write the path with a dot: " + path + "." + e.key
+			if word := suggest(e.key, comparisonWords); word != "" {
 				hint = "did you mean " + word + "?"
 			}
 			p.add(e.at, hint, "%s is no comparison", show(e.key))
@@ -301,5 +313,56 @@ func (p *parser) operators(path string, n *yaml.Node, list []entry) []comparison
 			terms = append(terms, c)
 		}
 	}
+	if fold != nil {
+		p.ignoreCase(*fold, terms, len(list))
+	}
 	return terms
+}
+
+// ignoreCase makes the comparisons beside it disregard case.
+func (p *parser) ignoreCase(e entry, terms []comparison, words int) {
+	if e.value.Kind != yaml.ScalarNode || e.value.ShortTag() != "!!bool" || !p.boolean(e.value).yes {
+		p.add(e.value, "write ignore_case: true, or leave it out", "ignore_case takes true, not %s", describe(e.value))
+		return
+	}
+	some := false
+	for i := range terms {
+		some = terms[i].disregardCase() || some
+	}
+	if !some && len(terms) == words-1 {
+		p.add(e.at, "leave it out", "ignore_case stands beside no comparison with a text")
+	}
+}
+
+// disregardCase says whether there was a text whose case could matter.
+func (c *comparison) disregardCase() bool {
+	if c.more == nil {
+		c.more = &beyond{}
+	}
+	if c.op == opMatches {
+		// The expression itself says so, for its classes of letters cannot be folded.
+		c.more.pattern = regexp.MustCompile("(?i)" + c.more.pattern.String())
+		c.more.fold = true
+		return true
+	}
+	c.more.fold = true
+	some := c.one.fold() || len(c.many.texts) > 0
+	some = c.more.most.fold() || some
+	for i := range c.more.list {
+		some = c.more.list[i].fold() || some
+	}
+	for i, text := range c.many.texts {
+		c.many.texts[i] = foldText(text)
+	}
+	slices.Sort(c.many.texts)
+	return some
+}
+
+// fold brings a text to the form in which case makes no difference.
+func (o *operand) fold() bool {
+	if o.kind != isText || o.text == "" {
+		return false
+	}
+	o.text = foldText(o.text)
+	return true
 }

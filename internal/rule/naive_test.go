@@ -25,6 +25,7 @@ type question struct {
 	within   int64
 	before   int64
 	since    bool
+	measures []gauge
 	tests    []test // of trait and property, or the where of did
 }
 
@@ -33,7 +34,8 @@ type test struct {
 	path string
 	op   string
 	arg  string   // YAML flow text of the operand, or of each in a list
-	args []string // in, not_in
+	args []string // in, not_in, any_of, all_of, none_of, between
+	fold bool     // ignore_case
 }
 
 // naive is a person with everything that ever happened.
@@ -60,6 +62,7 @@ func (q *question) holds(w *naive, at At) bool {
 		return allTests(w.props, q.tests)
 	}
 	n := 0
+	var counted []happening
 	for _, h := range w.history {
 		ok := h.name == q.name && h.at <= at.Now && allTests(decode(h.props), q.tests)
 		ok = ok && (q.within == 0 || h.at > at.Now-q.within)
@@ -67,6 +70,12 @@ func (q *question) holds(w *naive, at At) bool {
 		ok = ok && (!q.since || h.at > at.Since)
 		if ok {
 			n++
+			counted = append(counted, h)
+		}
+	}
+	for _, g := range q.measures {
+		if !g.holds(counted) {
+			return false
 		}
 	}
 	return n >= q.min && (q.max < 0 || n <= q.max)
@@ -128,37 +137,90 @@ func reach(v any, path string) any {
 }
 
 func (t test) holds(v any) bool {
+	if t.fold {
+		v = naiveFold(v)
+	}
+	arg := func(s string) any {
+		if t.fold {
+			return naiveFold(decode(s))
+		}
+		return decode(s)
+	}
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
+	}
 	switch t.op {
+	case "not_contains", "not_starts_with", "not_ends_with":
+		return !test{t.path, t.op[4:], t.arg, t.args, t.fold}.holds(v)
+	case "none_of", "any_of":
+		meets := slices.ContainsFunc(list, func(x any) bool {
+			return slices.ContainsFunc(t.args, func(a string) bool { return same(x, arg(a)) })
+		})
+		return meets == (t.op == "any_of")
+	case "all_of":
+		return !slices.ContainsFunc(t.args, func(a string) bool {
+			return !slices.ContainsFunc(list, func(x any) bool { return same(x, arg(a)) })
+		})
+	case "is_empty":
+		object, isObject := v.(map[string]any)
+		empty := v == nil || v == "" || isList && len(list) == 0 || isObject && len(object) == 0
+		return empty == (t.arg == "true")
+	case "between":
+		low, ok1 := naiveOrder(v, arg(t.args[0]))
+		high, ok2 := naiveOrder(v, arg(t.args[1]))
+		return ok1 && ok2 && low >= 0 && high <= 0
 	case "exists":
 		return (v != nil) == (t.arg == "true")
 	case "is":
-		return same(v, decode(t.arg))
+		return same(v, arg(t.arg))
 	case "is_not":
-		return !same(v, decode(t.arg))
+		return !same(v, arg(t.arg))
 	case "in", "not_in":
-		in := slices.ContainsFunc(t.args, func(a string) bool { return same(v, decode(a)) })
+		in := slices.ContainsFunc(t.args, func(a string) bool { return same(v, arg(a)) })
 		return in == (t.op == "in")
 	case "contains":
-		if list, ok := v.([]any); ok {
-			return slices.ContainsFunc(list, func(x any) bool { return same(x, decode(t.arg)) })
+		if isList {
+			return slices.ContainsFunc(list, func(x any) bool { return same(x, arg(t.arg)) })
 		}
-		return texts(v, t.arg, strings.Contains)
+		return texts(v, arg(t.arg), strings.Contains)
 	case "starts_with":
-		return texts(v, t.arg, strings.HasPrefix)
+		return texts(v, arg(t.arg), strings.HasPrefix)
 	case "ends_with":
-		return texts(v, t.arg, strings.HasSuffix)
+		return texts(v, arg(t.arg), strings.HasSuffix)
 	}
-	n, ok := naiveOrder(v, decode(t.arg))
+	n, ok := naiveOrder(v, arg(t.arg))
 	if !ok {
 		return false
 	}
 	return map[string]bool{"gt": n > 0, "gte": n >= 0, "lt": n < 0, "lte": n <= 0}[t.op]
 }
 
-func texts(v any, arg string, f func(s, part string) bool) bool {
+func texts(v, arg any, f func(s, part string) bool) bool {
 	s, ok1 := v.(string)
-	part, ok2 := decode(arg).(string)
+	part, ok2 := arg.(string)
 	return ok1 && ok2 && f(s, part)
+}
+
+// naiveFold takes the case out of every text in a value.
+func naiveFold(v any) any {
+	switch x := v.(type) {
+	case string:
+		if _, isDate := naiveDate(x); isDate {
+			return x // Its letters are no words.
+		}
+		return strings.ToLower(strings.ToUpper(x))
+	case []any:
+		var list []any
+		for _, e := range x {
+			list = append(list, naiveFold(e))
+		}
+		if list == nil {
+			return x
+		}
+		return list
+	}
+	return v
 }
 
 func same(a, b any) bool {
@@ -242,7 +304,12 @@ var (
 		`null`, `""`, `"\u0044E"`, `[]`, `{}`, `["DE", 5, "x\n"]`, `[[5]]`, `{"b": "DE", "0": 5}`, `{"b": 5.00, "b": "DE"}`,
 		`[{"sku": "DE"}, 5]`, `{"0": {"sku": "DE"}, "1": 5}`, ` true `, `"\ud83d"`,
 	}, scalars...)
-	plainOps  = []string{"is", "is_not", "gt", "gte", "lt", "lte", "contains", "starts_with", "ends_with", "exists", "in", "not_in"}
+	bounds = [][]string{
+		{`-5`, `5`}, {`5`, `5.0`}, {`4.999`, `9007199254740993`}, {`"D"`, `"de"`}, {`"2025-12-31T23:59:59.999Z"`, `"2026-01-01"`},
+		{`"2026-01-01"`, `"2026-01-01T00:00:00Z"`},
+	}
+	plainOps = []string{"is", "is_not", "gt", "gte", "lt", "lte", "contains", "starts_with", "ends_with", "exists", "in", "not_in",
+		"not_contains", "not_starts_with", "not_ends_with", "any_of", "all_of", "none_of", "is_empty", "between"}
 	objectKey = []string{"plan", "a", "a.b", "items", "0", "p\\u006can"}
 )
 
@@ -260,13 +327,15 @@ func drawTest(t *rapid.T, path string) test {
 	x := test{path: path, op: rapid.SampledFrom(plainOps).Draw(t, "op")}
 	text := func(s string) bool { return s[0] == '"' }
 	switch x.op {
-	case "exists":
+	case "exists", "is_empty":
 		x.arg = rapid.SampledFrom([]string{"true", "false"}).Draw(t, "arg")
-	case "in", "not_in":
+	case "between":
+		x.args = rapid.SampledFrom(bounds).Draw(t, "bounds")
+	case "in", "not_in", "any_of", "all_of", "none_of":
 		x.args = rapid.SliceOfN(rapid.SampledFrom(scalars), 1, 6).Draw(t, "args")
 	case "gt", "gte", "lt", "lte":
 		x.arg = rapid.SampledFrom(scalars).Filter(func(s string) bool { return s != "true" && s != "false" && s != `"5"` && s != `"true"` }).Draw(t, "arg")
-	case "starts_with", "ends_with":
+	case "starts_with", "ends_with", "not_starts_with", "not_ends_with":
 		x.arg = rapid.SampledFrom(scalars).Filter(text).Draw(t, "arg")
 	default:
 		x.arg = rapid.SampledFrom(scalars).Draw(t, "arg")
@@ -274,15 +343,22 @@ func drawTest(t *rapid.T, path string) test {
 	return x
 }
 
+// hasText says whether there is a text whose case could matter.
+func (t test) hasText() bool {
+	return slices.ContainsFunc(append([]string{t.arg}, t.args...), func(s string) bool { return strings.HasPrefix(s, `"`) })
+}
+
 // drawTests draws comparisons, of one path or of several, no operator twice.
 func drawTests(t *rapid.T, least, most int, onePath bool) []test {
 	var list []test
+	fold := rapid.IntRange(0, 4).Draw(t, "fold") == 0
 	path := rapid.SampledFrom(paths).Draw(t, "path")
 	for range rapid.IntRange(least, most).Draw(t, "tests") {
 		if !onePath {
 			path = rapid.SampledFrom(paths).Draw(t, "path")
 		}
 		x := drawTest(t, path)
+		x.fold = fold && x.hasText()
 		if !slices.ContainsFunc(list, func(y test) bool { return y.path == x.path && y.op == x.op }) {
 			list = append(list, x)
 		}
@@ -307,6 +383,10 @@ func drawQuestion(t *rapid.T, depth int) question {
 		q.name = rapid.SampledFrom(segmentNames).Draw(t, "segment")
 	case "trait", "property":
 		q.tests = drawTests(t, 1, 3, true)
+		fold := foldWord(q.tests...) != ""
+		for i := range q.tests {
+			q.tests[i].fold = fold
+		}
 		q.name = q.tests[0].path
 	default:
 		q = drawDid(t)
@@ -340,6 +420,11 @@ func drawDid(t *rapid.T) question {
 	if rapid.IntRange(0, 2).Draw(t, "filtered") == 0 {
 		q.tests = drawTests(t, 1, 2, false)
 	}
+	for i, word := range []string{"sum", "avg", "min", "max", "first", "last"} {
+		if rapid.IntRange(0, 5).Draw(t, "measured") == i {
+			q.measures = append(q.measures, drawGauge(t, word))
+		}
+	}
 	return q
 }
 
@@ -365,7 +450,7 @@ func (q *question) yaml(t *rapid.T) string {
 		for _, x := range q.tests {
 			s += ", " + x.yaml()
 		}
-		return s + "}"
+		return s + foldWord(q.tests...) + "}"
 	}
 	s := "{did: " + strconv.Quote(q.name)
 	switch {
@@ -390,11 +475,22 @@ func (q *question) yaml(t *rapid.T) string {
 	if len(q.tests) > 0 {
 		var list []string
 		for _, x := range q.tests {
-			list = append(list, "{'"+x.path+"': {"+x.yaml()+"}}")
+			list = append(list, "{'"+x.path+"': {"+x.yaml()+foldWord(x)+"}}")
 		}
 		s += ", where: [" + strings.Join(list, ", ") + "]"
 	}
+	for _, g := range q.measures {
+		s += ", " + g.word + ": {property: '" + g.test.path + "', " + g.test.yaml() + foldWord(g.test) + "}"
+	}
 	return s + "}"
+}
+
+// foldWord is ignore_case where a comparison asks for it.
+func foldWord(tests ...test) string {
+	if slices.ContainsFunc(tests, func(t test) bool { return t.fold }) {
+		return ", ignore_case: true"
+	}
+	return ""
 }
 
 func (t test) yaml() string {

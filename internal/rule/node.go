@@ -44,14 +44,15 @@ const unlimited = math.MaxInt
 
 // did counts events.
 type did struct {
-	id     uint32
-	event  string
-	where  *Where
-	least  int   // at least so many
-	most   int   // at most so many, or unlimited
-	within int64 // milliseconds, 0: ever
-	before int64 // milliseconds, 0: until now
-	since  bool  // only what is later than the trigger
+	id       uint32
+	event    string
+	where    *Where
+	least    int       // at least so many
+	most     int       // at most so many, or unlimited
+	within   int64     // milliseconds, 0: ever
+	before   int64     // milliseconds, 0: until now
+	since    bool      // only what is later than the trigger
+	measures []measure // in order of their words
 }
 
 // seal completes a node whose parts are all there: its text, cost and order.
@@ -77,12 +78,18 @@ func (n *node) seal() {
 		n.usesNow = n.did.within > 0 || n.did.before > 0
 		n.cost = 2
 		if n.did.where != nil {
-			n.cost += len(n.did.where.terms)
+			n.cost += weight(n.did.where.terms)
 		}
-		n.did.id = tallyID(n.did.event, n.did.where)
+		n.did.id = tallyID(n.did.event, n.did.where, "")
+		slices.SortFunc(n.did.measures, func(a, b measure) int { return cmp.Compare(a.word, b.word) })
+		for i := range n.did.measures {
+			n.did.measures[i].measured(&n.did)
+			n.cost += 4 + weight(n.did.measures[i].terms)
+		}
 	case kindTrait, kindProperty:
 		n.terms = sortComparisons(n.terms)
-		n.cost = 1 + len(n.terms)
+		n.cost = 1 + weight(n.terms)
+		n.usesNow = slices.ContainsFunc(n.terms, func(c comparison) bool { return c.op.isRelative() })
 	case kindSegment:
 		n.cost = 1
 	}
@@ -103,9 +110,11 @@ func (n *node) eval(s Subject, at At) (bool, int64) {
 	case kindDid:
 		return n.did.eval(s, at)
 	case kindTrait:
-		return n.evalTerms(s.Trait(n.terms[0].path))
+		raw, ok := s.Trait(n.terms[0].path)
+		return n.evalTerms(raw, ok, at.Now)
 	case kindProperty:
-		return n.evalTerms(s.Property(n.terms[0].path))
+		raw, ok := s.Property(n.terms[0].path)
+		return n.evalTerms(raw, ok, at.Now)
 	}
 	return s.Member(n.segment), Never
 }
@@ -152,18 +161,60 @@ func (n *node) evalAny(s Subject, at At) (bool, int64) {
 	return truth, until
 }
 
-func (n *node) evalTerms(raw []byte, ok bool) (bool, int64) {
+// evalTerms is evalAll for the comparisons of one value.
+func (n *node) evalTerms(raw []byte, ok bool, now int64) (bool, int64) {
+	if !n.usesNow {
+		for i := range n.terms {
+			if !n.terms[i].match(raw, ok) {
+				return false, Never
+			}
+		}
+		return true, Never
+	}
+	truth, until := true, Never
 	for i := range n.terms {
-		if !n.terms[i].match(raw, ok) {
+		t, u := false, Never
+		if c := &n.terms[i]; c.op.isRelative() {
+			t, u = c.matchNow(raw, ok, now)
+		} else {
+			t = c.match(raw, ok)
+		}
+		if truth, until = both(truth, until, t, u); !truth && until == Never {
 			return false, Never
 		}
 	}
-	return true, Never
+	return truth, until
 }
 
-// eval counts. An event at e is in the window while e > now-within, so it leaves
-// at e+within.
+// both joins two answers of which both must be true.
+func both(truth bool, until int64, t bool, u int64) (bool, int64) {
+	switch {
+	case truth && t:
+		return true, min(until, u)
+	case truth:
+		return false, u
+	case t:
+		return false, until
+	}
+	return false, max(until, u)
+}
+
+// eval counts and measures.
 func (d *did) eval(s Subject, at At) (bool, int64) {
+	truth, until := d.evalCount(s, at)
+	for i := range d.measures {
+		if !truth && until == Never {
+			return false, Never
+		}
+		t, u := d.measures[i].eval(d, s, at)
+		truth, until = both(truth, until, t, u)
+	}
+	return truth, until
+}
+
+// evalCount counts. An event at e is in the window while e > now-within, so it leaves
+// at e+within.
+func (d *did) evalCount(s Subject, at At) (bool, int64) {
 	st, ok := s.Tally(d.id)
 	if !ok || st.Count <= 0 {
 		return d.least == 0, Never
@@ -284,8 +335,11 @@ func (d *did) tally() Tally {
 }
 
 // tallyID is 32 bits of a hash of what is counted.
-func tallyID(event string, where *Where) uint32 {
-	sum := sha256.Sum256([]byte(quoteText(event) + " " + where.String()))
+func tallyID(event string, where *Where, what string) uint32 {
+	if what != "" {
+		what = " " + what
+	}
+	sum := sha256.Sum256([]byte(quoteText(event) + " " + where.String() + what))
 	if id := binary.BigEndian.Uint32(sum[:]); id != 0 {
 		return id
 	}

@@ -13,12 +13,15 @@ import (
 // operand reads what a comparison compares with.
 func (p *parser) operand(c *comparison, e entry) bool {
 	n := e.value
+	if good, mine := p.operandBeyond(c, e); mine {
+		return good
+	}
 	switch c.op {
-	case opIn, opNotIn:
+	case opIn, opNotIn, opAnyOf, opAllOf, opNoneOf:
 		return p.list(c, e)
-	case opExists:
+	case opExists, opIsEmpty, opIsEmail:
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
-			p.add(n, "write exists: true or exists: false", "exists takes true or false, not %s", describe(n))
+			p.add(n, fmt.Sprintf("write %s: true or %s: false", e.key, e.key), "%s takes true or false, not %s", e.key, describe(n))
 			return false
 		}
 		c.one = p.boolean(n)
@@ -28,8 +31,8 @@ func (p *parser) operand(c *comparison, e entry) bool {
 	switch n.Kind {
 	case yaml.SequenceNode:
 		hint := "for one of several, write " + map[bool]string{true: "not_in", false: "in"}[c.op == opIsNot]
-		if c.op == opContains {
-			hint = "make one condition of each, under any or all"
+		if c.op == opContains || c.op == opNotContains {
+			hint = "for several, write any_of, all_of or none_of"
 		}
 		p.add(n, hint, "%s takes one value, not a list", e.key)
 		return false
@@ -49,17 +52,17 @@ func (p *parser) operand(c *comparison, e entry) bool {
 	case c.op >= opGt && c.op <= opLte && one.kind == isText && json.Valid([]byte(one.text)):
 		p.add(n, "leave out the quotes", "%s would order the text %s by its letters, not as a number", e.key, show(one.text))
 		return false
-	case (c.op == opStarts || c.op == opEnds) && one.kind != isText:
+	case c.op.isTextOnly() && one.kind != isText:
 		p.add(n, fmt.Sprintf("write %s: %q", e.key, n.Value), "%s takes a text, not %s", e.key, n.Value)
 		return false
-	case c.op >= opContains && one.kind == isText && one.text == "":
+	case c.op.hasParts() && one.kind == isText && one.text == "":
 		p.add(n, "to ask whether it is there at all, write exists: true", "%s takes a text that is not empty", e.key)
 		return false
 	}
 	return true
 }
 
-// list reads the values of in and not_in.
+// list reads the values of in and not_in, any_of, all_of and none_of.
 func (p *parser) list(c *comparison, e entry) bool {
 	n := e.value
 	switch {
@@ -88,7 +91,9 @@ func (p *parser) list(c *comparison, e entry) bool {
 		list, texts = append(list, o), append(texts, o.yaml)
 	}
 	if good {
-		c.many = newSet(list)
+		if c.many = newSet(list); c.op == opAllOf {
+			c.more = &beyond{list: list}
+		}
 		c.yaml = "[" + strings.Join(sortUnique(texts), ", ") + "]"
 	}
 	return good
@@ -133,6 +138,11 @@ var synonyms = map[string]string{
 	"attribute": "trait", "field": "trait", "user": "trait", "traits": "trait", "properties": "property",
 	"times": "count", "at_least": "min", "atleast": "min", "atmost": "max", "minimum": "min", "maximum": "max", "at_most": "max", "exact": "exactly",
 	"last": "within", "in_last": "within", "during": "within", "ago": "before", "after": "since",
+	"total": "sum", "average": "avg", "mean": "avg", "lowest": "min", "highest": "max", "earliest": "first", "latest": "last", "newest": "last",
+	"range": "between", "regex": "matches", "regexp": "matches", "match": "matches", "like": "matches", "not_includes": "not_contains", "does_not_contain": "not_contains",
+	"is_ci": "ignore_case", "case_insensitive": "ignore_case", "overlaps": "any_of", "contains_any": "any_of", "contains_all": "all_of", "contains_none": "none_of",
+	"empty": "is_empty", "blank": "is_empty", "email": "is_email", "at_domain": "domain", "some_item": "any_item", "none_item": "no_item", "every_item": "all_items",
+	"upcoming": "in_next", "within_next": "in_next", "more_than_ago": "older_than", "less_than_ago": "newer_than",
 	"with": "where", "filter": "where", "if": "where",
 	"equals": "is", "eq": "is", "equal": "is", "==": "is", "=": "is", "ne": "is_not", "neq": "is_not", "!=": "is_not", "isnt": "is_not",
 	">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "ge": "gte", "le": "lte", "greater_than": "gt", "less_than": "lt", "more_than": "gt",

@@ -39,7 +39,11 @@ func (r *Rule) collect(n *node) (err error) {
 	switch n.kind {
 	case kindDid:
 		r.events = append(r.events, n.did.event)
-		r.tallies, err = Union(r.tallies, n.did.tally())
+		list := []Tally{n.did.tally()}
+		for i := range n.did.measures {
+			list = append(list, n.did.measures[i].tally(&n.did))
+		}
+		r.tallies, err = Union(r.tallies, list...)
 		return err
 	case kindTrait:
 		r.traits = append(r.traits, n.terms[0].path)
@@ -61,6 +65,7 @@ type parser struct {
 	ctx      Context
 	problems []Problem
 	nodes    int
+	inner    int // how many lists of properties the reading stands in: there is no now there
 }
 
 // add notes a problem where n stands.
@@ -119,12 +124,6 @@ func (p *parser) entries(n *yaml.Node) []entry {
 	}
 	return list
 }
-
-// the words that make a condition, and what may stand beside each.
-var (
-	mainWords = []string{"all", "any", "not", "did", "trait", "property", "in_segment"}
-	didWords  = []string{"count", "within", "before", "since", "where"}
-)
 
 // condition reads one condition.
 func (p *parser) condition(n *yaml.Node, depth int) (node, bool) {

@@ -28,6 +28,13 @@ const (
 	MaxText     = 1024                  // bytes of one text: a name or a value
 	MaxPath     = 256                   // bytes of one path
 	MaxSteps    = 16                    // steps of one path
+	MaxPattern  = 256                   // bytes of one regular expression
+	MaxProgram  = 1000                  // steps that it may become
+	MaxMatched  = 4096                  // bytes of a text that it is sought in; longer ones do not match
+	MaxItems    = 4                     // how deep lists of objects may be asked, where included
+	MaxSamples  = 1000                  // newest events that a sum, avg, min, max, first or last within a time looks at
+	MaxDigits   = 18                    // significant digits of a number that is summed
+	MaxPlaces   = 30                    // its places behind the point
 	MaxDuration = 3660 * 24 * 3_600_000 // milliseconds of within and before: 3660d
 	MaxProblems = 100                   // mistakes named in one rule
 )

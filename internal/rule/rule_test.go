@@ -59,8 +59,8 @@ func count(tallies []Tally, history []happening) map[uint32]TallyState {
 		var s TallyState
 		for _, h := range history {
 			props.Reset([]byte(h.props))
-			if h.name == of.Event && of.Where.Match(&props) {
-				s.Add(h.at, of)
+			if x, ok := of.Take(&props); ok && h.name == of.Event {
+				s.Put(h.at, x, of, false)
 			}
 		}
 		if s.Count > 0 {
@@ -122,8 +122,8 @@ any:
 	}
 	want := []string{
 		`{"Traits":["address.country","plan"],"Properties":["value"],"Segments":["buyers"],"Events":["Cart Viewed","Order Completed"],"UsesNow":true,"Tallies":[`,
-		`{"ID":0,"Event":"Order Completed","Where":null,"Keep":5,"NeedFirst":false,"Oldest":0}`,
-		`{"ID":0,"Event":"Cart Viewed","Where":null,"Keep":0,"NeedFirst":true,"Oldest":0}`,
+		`{"ID":0,"Event":"Order Completed","Where":null,"Keep":5,"NeedFirst":false,"Oldest":0,"Property":"","As":null,"Samples":0}`,
+		`{"ID":0,"Event":"Cart Viewed","Where":null,"Keep":0,"NeedFirst":true,"Oldest":0,"Property":"","As":null,"Samples":0}`,
 	}
 	either := []string{want[0] + want[1] + "," + want[2] + "]}", want[0] + want[2] + "," + want[1] + "]}"}
 	if s := string(b); s != either[0] && s != either[1] {

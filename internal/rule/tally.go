@@ -17,7 +17,31 @@ type Tally struct {
 	Keep      int    // how many of the newest times are needed
 	NeedFirst bool   // whether First is needed
 	Oldest    int    // how many of the oldest times are needed: more than none only for before with a count
+	Property  string // what is kept of each event: this number; events without it do not count
+	As        *Where // or whether its properties match this; nil for neither
+	Samples   int    // how many of the newest values are needed
 }
+
+// Take reads what an event with these properties counts for; false when it does
+// not count.
+func (t *Tally) Take(props *Object) (s Sample, ok bool) {
+	switch {
+	case !t.Where.Match(props):
+		return s, false
+	case t.Property != "":
+		raw, ok := props.Get(t.Property)
+		if !ok {
+			return s, false
+		}
+		return sampleOf(trim(raw))
+	case t.As != nil && t.As.Match(props):
+		s.Coef = 1
+	}
+	return s, true
+}
+
+// Measures says whether values are kept beside times.
+func (t *Tally) Measures() bool { return t.Property != "" || t.As != nil }
 
 // TallyState is what was counted for one person under one tally.
 type TallyState struct {
@@ -25,6 +49,20 @@ type TallyState struct {
 	First  int64   // the time of the earliest; meaningless while Count is 0
 	Times  []int64 // the newest times, newest first, at most Keep
 	Oldest []int64 // the oldest times, oldest first, at most Tally.Oldest
+	Values *Values // what the events say to measures; nil where the tally has none
+}
+
+// Put counts an event with what Take read of it. Earlier says that it was walked
+// before all that were counted, as when a history is read backwards.
+func (s *TallyState) Put(t int64, x Sample, of *Tally, earlier bool) {
+	if of.Measures() {
+		if s.Values == nil {
+			s.Values = &Values{}
+		}
+		x.At = t
+		s.Values.put(x, of, s.Count == 0, earlier)
+	}
+	s.Add(t, of)
 }
 
 // Add counts an event at t, in whatever order events arrive: the state is that
@@ -43,6 +81,12 @@ func (s *TallyState) Add(t int64, of *Tally) {
 func (s *TallyState) Merge(other TallyState, of *Tally) {
 	if other.Count == 0 {
 		return
+	}
+	if of.Measures() && other.Values != nil {
+		if s.Values == nil {
+			s.Values = &Values{}
+		}
+		s.Values.merge(other.Values, of, s.Count == 0)
 	}
 	if s.Count == 0 || other.First < s.First {
 		s.First = other.First
@@ -179,11 +223,13 @@ func Union(set []Tally, more ...Tally) ([]Tally, error) {
 			continue
 		}
 		have := &set[i]
-		if have.Event != t.Event || have.Where.String() != t.Where.String() {
+		if have.Event != t.Event || have.Where.String() != t.Where.String() ||
+			have.Property != t.Property || have.As.String() != t.As.String() {
 			return set, fmt.Errorf("count %q and %q: both have the number %d", have.Event, t.Event, t.ID)
 		}
 		have.Keep = max(have.Keep, t.Keep)
 		have.Oldest = max(have.Oldest, t.Oldest)
+		have.Samples = max(have.Samples, t.Samples)
 		have.NeedFirst = have.NeedFirst || t.NeedFirst
 	}
 	return set, nil

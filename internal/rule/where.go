@@ -46,7 +46,7 @@ func (w *Where) write() string {
 next:
 	for _, c := range w.terms {
 		for i, m := range maps {
-			if last := m[len(m)-1]; last.path != c.path || last.op != c.op {
+			if last := m[len(m)-1]; last.path != c.path || last.op != c.op && last.folds() == c.folds() {
 				maps[i] = append(m, c)
 				continue next
 			}
@@ -82,7 +82,7 @@ func writeTerms(b *strings.Builder, terms []comparison) {
 		}
 		b.WriteString(quoteText(terms[i].path))
 		b.WriteString(": ")
-		if j == i+1 && terms[i].op == opIs {
+		if j == i+1 && terms[i].op == opIs && !terms[i].folds() {
 			b.WriteString(terms[i].yaml)
 		} else {
 			b.WriteByte('{')
@@ -101,5 +101,8 @@ func writeOperators(b *strings.Builder, terms []comparison) {
 			b.WriteString(", ")
 		}
 		b.WriteString(terms[i].String())
+	}
+	if len(terms) > 0 && terms[0].folds() {
+		b.WriteString(", " + ignoreCase + ": true")
 	}
 }

@@ -159,5 +159,8 @@ func (d *did) write() string {
 	if d.where != nil {
 		b.WriteString(", where: " + d.where.text)
 	}
+	for i := range d.measures {
+		b.WriteString(", " + d.measures[i].write())
+	}
 	return b.String()
 }

@@ -5,61 +5,68 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 
-	"rapport/internal/event"
+	"golang.org/x/text/encoding/charmap"
+
 	"rapport/internal/liquid"
 )
-
-// Line is one line of a file and the event it became.
-type Line struct {
-	Number int64 // from 1
-	Event  event.Event
-	Err    error // the line is bad: nothing of it was taken
-}
 
 // maxLine bounds one line.
 const maxLine = 1 << 20
 
+// record is one line as it stands in the file, not yet mapped.
+type record struct {
+	number int64 // from 1
+	head   *header
+	cells  []string // csv
+	text   string   // fixed and ndjson
+	err    error    // it cannot be read
+}
+
 // Read maps each line of a file, in order, and gives it to fn, which may stop
 // with an error. Bad lines are given too and stop nothing.
 func (f *Format) Read(ctx context.Context, name string, r io.Reader, fn func(Line) error) error {
-	switch f.Kind {
-	case CSV:
-		return f.readCSV(ctx, name, r, fn)
-	default:
-		return f.readLines(ctx, name, r, fn)
-	}
+	return f.records(ctx, name, r, func(rec record) error { return fn(f.line(ctx, &rec)) })
 }
 
-func (f *Format) readLines(ctx context.Context, name string, r io.Reader, fn func(Line) error) error {
+// records takes a file apart.
+func (f *Format) records(ctx context.Context, name string, r io.Reader, fn func(record) error) error {
+	switch f.Encoding {
+	case Latin1:
+		r = charmap.ISO8859_1.NewDecoder().Reader(r)
+	case Windows1252:
+		r = charmap.Windows1252.NewDecoder().Reader(r)
+	}
+	buffered := bufio.NewReaderSize(r, 256<<10)
+	if mark, _ := buffered.Peek(3); string(mark) == "\ufeff" {
+		_, _ = buffered.Discard(3) // Peek has them.
+	}
+	if f.Kind == CSV {
+		return f.csvRecords(ctx, name, buffered, fn)
+	}
+	return f.lineRecords(ctx, name, buffered, fn)
+}
+
+func (f *Format) lineRecords(ctx context.Context, name string, r io.Reader, fn func(record) error) error {
+	var head *header
+	if f.Kind == Fixed {
+		head = f.head(f.names())
+	}
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 64<<10), maxLine)
 	for n := int64(1); s.Scan(); n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		row := s.Bytes()
-		if n == 1 {
-			row = bytes.TrimPrefix(row, []byte("\ufeff"))
-		}
-		if len(bytes.TrimSpace(row)) == 0 {
+		if len(bytes.TrimSpace(s.Bytes())) == 0 {
 			continue
 		}
-		var vars liquid.Value
-		var err error
-		if f.Kind == NDJSON {
-			vars, err = liquid.FromJSON(bytes.Clone(row))
-		} else {
-			vars, err = f.cut(string(row))
-		}
-		if err := fn(f.line(ctx, name, n, vars, err)); err != nil {
+		if err := fn(record{number: n, head: head, text: s.Text()}); err != nil {
 			return err
 		}
 	}
@@ -69,228 +76,168 @@ func (f *Format) readLines(ctx context.Context, name string, r io.Reader, fn fun
 	return nil
 }
 
-// cut takes a row of fixed width apart.
-func (f *Format) cut(row string) (liquid.Value, error) {
-	m := &liquid.Map{}
-	for _, c := range f.Columns {
-		if len(row) < c.from {
-			return liquid.Value{}, fmt.Errorf("the line ends before column %s", c.name)
-		}
-		m.Set(c.name, liquid.String(strings.TrimSpace(row[c.from-1:min(c.to, len(row))])))
+func (f *Format) names() []string {
+	names := make([]string, len(f.Columns))
+	for i, c := range f.Columns {
+		names[i] = c.name
 	}
-	return liquid.ObjectOf(m), nil
+	return names
 }
 
-func (f *Format) readCSV(ctx context.Context, name string, r io.Reader, fn func(Line) error) error {
-	buffered := bufio.NewReaderSize(r, 64<<10)
-	if bom, _ := buffered.Peek(3); string(bom) == "\ufeff" {
-		_, _ = buffered.Discard(3) // Peek has them.
+func (f *Format) csvRecords(ctx context.Context, name string, r io.Reader, fn func(record) error) error {
+	if f.Quote != '"' {
+		r = &swapped{r, f.Quote}
 	}
-	c := csv.NewReader(buffered)
-	c.Comma, c.FieldsPerRecord, c.ReuseRecord = f.Comma, -1, true
-	var names []string
-	for _, col := range f.Columns {
-		names = append(names, col.name)
-	}
+	c := csv.NewReader(r)
+	c.Comma, c.FieldsPerRecord = f.Comma, -1
+	names := f.names()
 	if f.Header {
-		row, err := c.Read()
+		first, err := c.Read()
+		if errors.Is(err, io.EOF) {
+			return nil // An empty file has no header and no lines.
+		}
 		if err != nil {
 			return fmt.Errorf("read the header of %s: %w", name, err)
 		}
 		names = nil
-		for _, n := range row {
+		for _, n := range first {
 			names = append(names, strings.TrimSpace(n))
 		}
 	}
+	if len(names) > MaxColumns {
+		return fmt.Errorf("%s has more than %d columns (MaxColumns)", name, MaxColumns)
+	}
+	head := f.head(names)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		row, err := c.Read()
+		cells, err := c.Read()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		number := 0
-		if len(row) > 0 { // else it is no CSV, and has no place to ask for
-			number, _ = c.FieldPos(0)
+		rec := record{head: head, cells: cells}
+		if len(cells) > 0 { // else it is no CSV, and has no place to ask for
+			n, _ := c.FieldPos(0)
+			rec.number = int64(n)
 		}
 		var bad *csv.ParseError
 		if errors.As(err, &bad) {
-			number, err = bad.Line, fmt.Errorf("the line is no CSV: %w", bad.Err)
+			rec.number, rec.err = int64(bad.Line), fmt.Errorf("the line is no CSV: %w", bad.Err)
 		} else if err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
-		m := &liquid.Map{}
-		for i, n := range names {
-			if i < len(row) {
-				m.Set(n, liquid.String(row[i]))
-			}
-		}
-		if err := fn(f.line(ctx, name, int64(number), liquid.ObjectOf(m), err)); err != nil {
+		if err := fn(rec); err != nil {
 			return err
 		}
 	}
 }
 
-// line maps one row to its event.
-func (f *Format) line(ctx context.Context, name string, n int64, vars liquid.Value, err error) Line {
-	out := Line{Number: n, Err: err}
-	if err != nil {
-		return out
-	}
-	m := mapping{f: f, ctx: ctx, vars: vars}
-	e := &out.Event
-	e.MessageID = m.text("message_id")
-	if e.MessageID == "" {
-		e.MessageID = strconv.FormatInt(n, 10)
-		if f.content != "" {
-			e.MessageID = f.content + "-" + e.MessageID
+// swapped changes one quote for the other, and the other for the one, so that
+// the standard reader serves files with quotes of their own; unswap undoes it.
+type swapped struct {
+	io.Reader
+	quote byte
+}
+
+// Read implements io.Reader.
+func (s *swapped) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	for i, c := range p[:n] {
+		switch c {
+		case '"':
+			p[i] = s.quote
+		case s.quote:
+			p[i] = '"'
 		}
 	}
-	kind := m.text("type")
-	if kind == "" {
-		kind = "track"
-	}
-	var ok bool
-	if e.Type, ok = event.ParseType(kind); !ok {
-		m.fail("there is no event of type %q", kind)
-	}
-	e.Name, e.UserID, e.Anonymous = m.text("event"), m.text("user_id"), m.text("anonymous_id")
-	e.Email = strings.ToLower(strings.TrimSpace(m.text("email")))
-	e.Properties, e.Traits = m.object(f.props), m.object(f.traits)
-	if e.UserID == "" && e.Anonymous == "" && e.Email == "" {
-		m.fail("the line names nobody: user_id, anonymous_id and email are empty")
-	}
-	e.Original = m.time("timestamp")
-	e.Time = e.Original
-	out.Err = m.err
-	return out
+	return n, err
 }
 
-// mapping evaluates one line's values and remembers the first failure.
-type mapping struct {
-	f    *Format
-	ctx  context.Context
-	vars liquid.Value
-	err  error
-}
-
-func (m *mapping) fail(format string, args ...any) {
-	if m.err == nil {
-		m.err = fmt.Errorf(format, args...)
-	}
-}
-
-func (m *mapping) eval(v *value) liquid.Value {
-	if v.number != nil {
-		operand, err := v.number.Eval(m.ctx, m.vars, liquid.RenderOptions{Zone: m.f.Zone})
-		switch {
-		case err != nil:
-			m.fail("%w", err)
-		case !isNumber(operand):
-			m.fail("%s is no number; write %s | default: 0 where it may be missing", v.operand, v.operand)
-		}
-	}
-	if v.expr != nil {
-		got, err := v.expr.Eval(m.ctx, m.vars, liquid.RenderOptions{Zone: m.f.Zone})
-		if err != nil {
-			m.fail("%w", err)
-		}
-		return got
-	}
-	b, _, err := v.text.Render(m.ctx, nil, m.vars, liquid.RenderOptions{Zone: m.f.Zone})
-	if err != nil {
-		m.fail("%w", err)
-	}
-	return liquid.String(string(b))
-}
-
-// isNumber tells whether Liquid calculates with all of a value: it reads "1,5"
-// as 1 and "n/a" as 0, which nobody means who maps a column.
-func isNumber(v liquid.Value) bool {
-	s, ok := v.AsString()
-	if !ok {
-		_, ok = v.AsFloat()
-		return ok
-	}
-	whole, fraction, parted := strings.Cut(strings.TrimPrefix(strings.TrimSpace(s), "-"), ".")
-	return digits(whole) && (!parted || digits(fraction))
-}
-
-func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-
-func (m *mapping) text(field string) string {
-	v := m.f.fields[field]
-	if v == nil {
-		return ""
-	}
-	return textOf(m.eval(v))
-}
-
-func textOf(v liquid.Value) string {
-	if s, ok := v.AsString(); ok {
+func unswap(s string, quote byte) string {
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, quote) < 0 {
 		return s
 	}
-	if v.IsNil() {
-		return ""
-	}
-	return string(liquid.AppendJSON(nil, v))
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '"':
+			return rune(quote)
+		case rune(quote):
+			return '"'
+		}
+		return r
+	}, s)
 }
 
-// object writes mapped members as a JSON object, nil when there are none.
-func (m *mapping) object(members []member) []byte {
-	if len(members) == 0 {
-		return nil
-	}
-	out := []byte{'{'}
-	for i, x := range members {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		key, err := json.Marshal(x.name)
-		if err != nil {
-			m.fail("name of a member: %w", err)
-			return nil
-		}
-		out = append(append(out, key...), ':')
-		out = liquid.AppendJSON(out, m.eval(x.value))
-	}
-	return append(out, '}')
-}
+var errNoText = errors.New("the line is no UTF-8: name the file's encoding, for example encoding: latin1")
 
-// layouts are the forms in which files write instants, besides Unix seconds and
-// milliseconds.
-var layouts = []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02", "20060102", "20060102150405"}
-
-func (m *mapping) time(field string) time.Time {
-	if m.f.fields[field] == nil {
-		m.fail("the mapping has no timestamp")
-		return time.Time{}
-	}
-	s := strings.TrimSpace(m.text(field))
-	for _, layout := range layouts {
-		if t, err := time.ParseInLocation(layout, s, m.f.Zone); err == nil {
-			return t.UTC()
-		}
-	}
-	if t, ok := unixInstant(s); ok {
-		return t
-	}
-	m.fail("%s is no instant: want RFC 3339, 2006-01-02, 20060102, Unix seconds or milliseconds", field)
-	return time.Time{}
-}
-
-// unixInstant reads seconds of 9 to 11 digits, from March 1973 on, and
-// milliseconds of 12 or 13. Fewer digits, or the 14 of a date with a time, are a
-// date that is none, such as 19971341, or no time at all.
-func unixInstant(s string) (time.Time, bool) {
-	n, err := strconv.ParseInt(s, 10, 64)
+// variables gives what Liquid reads of a record.
+func (f *Format) variables(rec *record) (liquid.Object, error) {
 	switch {
-	case err != nil || !digits(s):
-	case len(s) >= 9 && len(s) <= 11:
-		return time.Unix(n, 0).UTC(), true
-	case len(s) == 12 || len(s) == 13:
-		return time.UnixMilli(n).UTC(), true
+	case rec.err != nil:
+		return nil, rec.err
+	case f.Kind == NDJSON:
+		v, err := liquid.FromJSON([]byte(rec.text))
+		if err != nil {
+			return nil, err
+		}
+		o, ok := v.AsObject()
+		if !ok {
+			return nil, errors.New("the line is no JSON object")
+		}
+		return whole{o}, nil
+	case f.Kind == Fixed:
+		if !utf8.ValidString(rec.text) {
+			return nil, errNoText
+		}
+		return f.cut(rec)
 	}
-	return time.Time{}, false
+	r := &row{head: rec.head, cells: make([]liquid.Value, min(len(rec.cells), len(rec.head.names)))}
+	for i := range r.cells {
+		text := rec.cells[i]
+		if !utf8.ValidString(text) {
+			return nil, errNoText
+		}
+		if f.Quote != '"' {
+			text = unswap(text, f.Quote)
+		}
+		if err := f.cell(r, i, text); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (f *Format) cell(r *row, i int, text string) (err error) {
+	if r.cells[i], err = r.head.types[i].of(text, f.Zone); err != nil {
+		return fmt.Errorf("%s %w", r.head.names[i], err)
+	}
+	return nil
+}
+
+// cut takes a line of fixed width apart.
+func (f *Format) cut(rec *record) (liquid.Object, error) {
+	text, size := rec.text, len(rec.text)
+	var runes []rune
+	if size != utf8.RuneCountInString(text) { // Columns count characters, whatever bytes they have.
+		runes = []rune(text)
+		size = len(runes)
+	}
+	r := &row{head: rec.head, cells: make([]liquid.Value, len(f.Columns))}
+	for i, c := range f.Columns {
+		if size < c.from {
+			return nil, fmt.Errorf("the line ends before column %s", c.name)
+		}
+		to := min(c.to, size)
+		part := ""
+		if runes != nil {
+			part = string(runes[c.from-1 : to])
+		} else {
+			part = text[c.from-1 : to]
+		}
+		if err := f.cell(r, i, strings.TrimSpace(part)); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -36,8 +37,9 @@ func lines(t *testing.T, f *Format, text string) []string {
 			out = append(out, fmt.Sprintf("%d bad: %v", l.Number, l.Err))
 			return nil
 		}
-		e := l.Event
-		out = append(out, fmt.Sprintf("%d %s %s %s %s %s %s %s", l.Number, e.MessageID, e.Type, e.Name, e.UserID, e.Email, e.Time.Format(time.RFC3339), e.Properties))
+		for _, e := range l.Events {
+			out = append(out, fmt.Sprintf("%d %s %s %s %s %s %s %s", l.Number, e.MessageID, e.Type, e.Name, e.UserID, e.Email, e.Time.Format(time.RFC3339), e.Properties))
+		}
 		return nil
 	})
 	if err != nil {
@@ -197,14 +199,28 @@ func TestSorterOrdersByTimeThenByLine(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
+	f.Add("a,b,t,n,c\n1,2026-03-01,x,1,yes\n", "Jörg 20260301", `{"a":{"email":"x"},"b":"2026-03-01"}`)
 	f.Add("a,b\n1,\"2\n", " 00001 19970101  1   11.77\n", `{"a":1}`)
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		for text, spec := range map[string]string{
-			a: `{format: csv, event: {user_id: "{{ a }}", timestamp: "{{ b }}"}}`,
+			a: `{format: csv, quote: "'", types: {n: number, t: date %d.%m.%Y}, event: {user_id: "{{ a }}", timestamp: "{{ b }}", traits: {n: "{{ n }}", t: "{{ t }}"}},
+			     consent: [{purpose: p, state: "{{ c }}", granted: ["yes"], said_at: "{{ b }}", evidence: {a: "{{ a }}"}}]}`,
 			b: `{format: fixed, columns: {a: 2-6, b: 8-15}, event: {user_id: "{{ a }}", timestamp: "{{ b }}"}}`,
 			c: `{format: ndjson, event: {user_id: "{{ a }}", timestamp: "{{ b }}"}}`,
 		} {
-			_ = format(t, spec).Read(context.Background(), "fuzz", strings.NewReader(text), func(Line) error { return nil })
+			_ = format(t, spec).Read(context.Background(), "fuzz", strings.NewReader(text), func(l Line) error {
+				for i := range l.Events {
+					if wire := AppendWire(nil, &l.Events[i]); !json.Valid(wire) {
+						t.Errorf("no JSON: %q", wire)
+					}
+				}
+				for i := range l.Consents {
+					if c := &l.Consents[i]; !json.Valid(c.AppendWire(nil)) || c.Granted && (c.Said.IsZero() || len(c.Evidence) == 0) {
+						t.Errorf("a consent of nothing: %+v", c)
+					}
+				}
+				return nil
+			})
 		}
 	})
 }

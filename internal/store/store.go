@@ -53,6 +53,11 @@ type WriteOptions struct {
 	Durable bool
 }
 
+// CodeRewound is the code of the error of a State whose database has crashed and
+// lost commits that were not durable: the process remembers what no longer is,
+// and must open the house anew.
+const CodeRewound = "database_rewound"
+
 // State is the state store of one data folder. It is safe for concurrent use.
 type State interface {
 	// Write runs fn in a transaction that may write: there is one at a time. An

@@ -70,6 +70,7 @@ type Reader interface {
 	Segments(ctx context.Context) ([]explain.SegmentSize, error)
 	Segment(ctx context.Context, name string, who id.Person) (*explain.Segment, error)
 	Journeys() []explain.JourneyLine
+	TakesRequests(journey string) (known, takes bool)
 	Journey(ctx context.Context, name string, who id.Person) (*explain.Journey, error)
 	Message(ctx context.Context, m id.Message) (*explain.MailStory, error)
 	Mails(ctx context.Context, who id.Person, limit int) ([]explain.Mail, error)
@@ -144,6 +145,8 @@ type Config struct {
 
 	// Import takes a batch of events into the bulk lane; nil: none are taken.
 	Import Importer
+	// ImportConsent takes permission that was given elsewhere; nil: none is taken.
+	ImportConsent ConsentImporter
 	// Duplicates counts mails that may have reached somebody twice. May be nil:
 	// then the status does not say.
 	Duplicates func(ctx context.Context) (int64, error)
@@ -207,6 +210,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/segments/{name}/explain":     {http.MethodGet: h.explainSegment},
 		"/v1/journeys":                    {http.MethodGet: h.getJourneys},
 		"/v1/journeys/{name}/explain":     {http.MethodGet: h.explainJourney},
+		"/v1/journeys/{name}/trigger":     {http.MethodPost: h.postTrigger},
 		"/v1/messages":                    {http.MethodGet: h.getMessages},
 		"/v1/messages/{id}":               {http.MethodGet: h.getMessage},
 		"/v1/rejected":                    {http.MethodGet: h.getRejects},
@@ -215,6 +219,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/set-aside":                   {http.MethodGet: h.getAsides},
 		"/v1/set-aside/{lane}/{position}": {http.MethodGet: h.getAside},
 		"/v1/import/{source}":             {http.MethodPost: h.postImport},
+		"/v1/import/{source}/consent":     {http.MethodPost: h.postImportConsent},
 		"/v1/keys":                        {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
 		"/v1/keys/{id}":                   {http.MethodDelete: h.deleteKey},
 		"/v1/consent":                     {http.MethodPost: h.postConsent},

@@ -1,12 +1,15 @@
 package manage_test
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
 
 	"rapport/internal/access"
+	"rapport/internal/api/manage"
+	"rapport/internal/consent"
 	"rapport/internal/eventlog"
 	"rapport/internal/ingest"
 )
@@ -277,4 +280,38 @@ func TestImportsGoToTheBulkLane(t *testing.T) {
 	h.config.Import = nil
 	h.knock()
 	(&scenario{method: "POST", path: "/v1/import/shop", body: `{}`, status: 503, has: []string{"no_import"}}).run(t, h)
+}
+
+func TestImportedConsentNeedsProof(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	var taken []manage.ImportedConsent
+	h.config.ImportConsent = func(_ context.Context, _ string, said []manage.ImportedConsent) (int64, error) {
+		taken = said
+		return 7, nil
+	}
+	h.knock()
+	const path, whole = "/v1/import/shop/consent", `"subjects":["email:ann@shop.example","user_id:7"],"purpose":"marketing.newsletter"`
+	good := `{"id":"a",` + whole + `,"granted":true,"said":"2026-01-05T10:00:00Z","evidence":{"form":"f3"}}`
+	for _, s := range []scenario{
+		{name: "a grant and a no", method: "POST", path: path, body: `{"records":[` + good + `,{"id":"b",` + whole + `,"granted":false}]}`, status: 200, has: []string{`"accepted":2`, `"rejected":0`, `"position":7`}, hasNot: []string{"errors"}},
+		{name: "no time", method: "POST", path: path, body: `{"records":[` + good + `,{"id":"c",` + whole + `,"granted":true,"evidence":{"form":"f3"}}]}`, status: 200, has: []string{`"accepted":1`, `"index":1`, "no_time"}},
+		{name: "no evidence", method: "POST", path: path, body: `{"records":[{"id":"c",` + whole + `,"granted":true,"said":"2026-01-05T10:00:00Z","evidence":{}}]}`, status: 200, has: []string{`"accepted":0`, "no_evidence"}},
+		{name: "from the future", method: "POST", path: path, body: `{"records":[{"id":"c",` + whole + `,"granted":false,"said":"2027-01-05T10:00:00Z"}]}`, status: 200, has: []string{"not_yet_said"}},
+		{name: "nobody", method: "POST", path: path, body: `{"records":[{"id":"c","subjects":[],"purpose":"marketing.newsletter"}]}`, status: 200, has: []string{"bad_subject"}},
+		{name: "a person's own id", method: "POST", path: path, body: `{"records":[{"id":"c","subjects":["id:per_1"],"purpose":"marketing.newsletter"}]}`, status: 200, has: []string{"bad_subject"}},
+		{name: "no id", method: "POST", path: path, body: `{"records":[{` + whole + `}]}`, status: 200, has: []string{"bad_id"}},
+		{name: "no such purpose", method: "POST", path: path, body: `{"records":[{"id":"c","subjects":["user_id:7"],"purpose":"nonsense"}]}`, status: 200, has: []string{"no_such_purpose"}},
+		{name: "no such source", method: "POST", path: "/v1/import/till/consent", body: `{}`, status: 404, has: []string{"no_such_source"}},
+	} {
+		t.Run(s.name, func(t *testing.T) { s.run(t, h) })
+		if s.name == "a grant and a no" {
+			if len(taken) != 2 || len(taken[0].Entries) != 2 || taken[0].Entries[0].State != consent.Granted || taken[1].Entries[1].State != consent.Refused || taken[0].Entries[0].Method != consent.ByImport {
+				t.Errorf("taken: %+v", taken)
+			}
+		}
+	}
+	h.config.ImportConsent = nil
+	h.knock()
+	(&scenario{method: "POST", path: path, body: `{}`, status: 503, has: []string{"no_import"}}).run(t, h)
 }

@@ -12,7 +12,6 @@ import (
 	"rapport/internal/explain"
 	"rapport/internal/fault"
 	"rapport/internal/id"
-	"rapport/internal/identity"
 	"rapport/internal/processor"
 )
 
@@ -153,14 +152,7 @@ func (h *Handler) send(ctx context.Context, s *scratch, req *sendRequest, key st
 		Type: event.Send, Source: house, MessageID: recordName(request), Time: now, Received: now,
 		Person: int64(req.who), Properties: s.out,
 	}
-	switch req.kind {
-	case identity.UserID:
-		e.UserID = req.value
-	case identity.Anonymous:
-		e.Anonymous = req.value
-	case identity.Email:
-		e.Email = req.value
-	case "":
+	if setPerson(&e, req.kind, req.value); req.kind == "" {
 		e.Email = req.to
 	}
 	s.rec = e.Append(s.rec[:0])

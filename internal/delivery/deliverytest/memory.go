@@ -229,10 +229,10 @@ func (o *memoryOutbox) Owed(until time.Time, limit int) ([]outbox.Mail, error) {
 }
 
 // NextOwed implements outbox.Store.
-func (o *memoryOutbox) NextOwed() (time.Time, bool, error) {
+func (o *memoryOutbox) NextOwed(after time.Time) (time.Time, bool, error) {
 	var next time.Time
 	for _, k := range o.m.mails {
-		if owed(&k.mail) && (next.IsZero() || k.mail.NotBefore.Before(next)) {
+		if owed(&k.mail) && k.mail.NotBefore.After(after) && (next.IsZero() || k.mail.NotBefore.Before(next)) {
 			next = k.mail.NotBefore
 		}
 	}

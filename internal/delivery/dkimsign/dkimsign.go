@@ -56,8 +56,7 @@ func New(c Config) (*Signer, error) {
 		return nil, errors.New("dkim: a domain and at least one key are required")
 	}
 	if c.Places <= 0 {
-		// GOMAXPROCS alone may be more than the cores, for threads that wait for
-		// the disk; the cores alone may be more than a container is given.
+		// A caller that has raised GOMAXPROCS says itself how many cores there are.
 		c.Places = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
 	}
 	s := &Signer{places: make(chan struct{}, c.Places)}

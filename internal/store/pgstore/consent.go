@@ -13,6 +13,60 @@ type permissions tx
 
 var _ consent.Store = (*permissions)(nil)
 
+// foreseen is what a transaction has read ahead. Whatever changes a permission
+// in it forgets all.
+type foreseen struct {
+	held    map[id.Hash][]consent.Held
+	against map[id.Hash][]consent.Suppression
+	version int64
+	known   bool // version is
+}
+
+// foreseeMost bounds what is kept of one transaction.
+const foreseeMost = 4096
+
+func (p *permissions) Foresee(subjects []id.Hash, address id.Hash) error {
+	f := &p.foreseen
+	if f.held == nil || len(f.held) > foreseeMost {
+		*f = foreseen{held: map[id.Hash][]consent.Held{}, against: map[id.Hash][]consent.Suppression{}}
+	}
+	var questions []question
+	var open []id.Hash
+	for _, h := range subjects {
+		if _, ok := f.held[h]; !ok {
+			f.held[h] = nil
+			open = append(open, h)
+		}
+	}
+	if len(open) > 0 {
+		questions = append(questions, question{statement{heldRows + `WHERE subject = ANY($1::uuid[]) ORDER BY subject, purpose COLLATE "C"`, []any{uuids(open)}},
+			func(r pgx.Rows) error {
+				subject, h, err := readHeld(r)
+				f.held[subject] = append(f.held[subject], h)
+				return err
+			}})
+	}
+	if _, ok := f.against[address]; !ok && address != (id.Hash{}) {
+		f.against[address] = nil
+		questions = append(questions, p.suppressions(address, func(s consent.Suppression) { f.against[address] = append(f.against[address], s) }))
+	}
+	if !f.known {
+		f.known = true
+		questions = append(questions, question{newest, func(r pgx.Rows) error { return fail(r.Scan(&f.version)) }})
+	}
+	if len(questions) == 0 {
+		return nil
+	}
+	err := (*tx)(p).ask(questions...)
+	if err != nil {
+		*f = foreseen{}
+	}
+	return err
+}
+
+// newest asks for the number of the newest row of the ledger.
+var newest = statement{sql: "SELECT coalesce(max(seq), 0) FROM ledger"}
+
 func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error) {
 	if p.s == nil {
 		return 0, false, errReadOnly
@@ -22,6 +76,7 @@ func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error)
 	if err != nil || found {
 		return seq, false, err
 	}
+	p.foreseen = foreseen{}
 	p.s.next.ledger++
 	seq = p.s.next.ledger
 	err = (*tx)(p).later("INSERT INTO ledger VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -35,6 +90,9 @@ func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error)
 }
 
 func (p *permissions) Standing(subject id.Hash) (out []consent.Held, err error) {
+	if held, ok := p.foreseen.held[subject]; ok {
+		return held, nil
+	}
 	err = (*tx)(p).query(func(r pgx.Rows) error {
 		_, h, err := readHeld(r)
 		out = append(out, h)
@@ -70,7 +128,10 @@ func (p *permissions) Ledger(subject id.Hash) (out []consent.Entry, err error) {
 }
 
 func (p *permissions) Version() (seq int64, err error) {
-	_, err = (*tx)(p).one([]any{&seq}, "SELECT coalesce(max(seq), 0) FROM ledger")
+	if p.foreseen.known {
+		return p.foreseen.version, nil
+	}
+	_, err = (*tx)(p).one([]any{&seq}, newest.sql)
 	return seq, err
 }
 
@@ -85,23 +146,36 @@ func (p *permissions) EachNarrowing(fn func(subject id.Hash, h consent.Held) err
 }
 
 func (p *permissions) Suppress(s consent.Suppression) error {
+	p.foreseen = foreseen{}
 	return (*tx)(p).later("INSERT INTO suppression VALUES($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
 		uuid(s.Address), string(s.Purpose), string(s.Reason), millis(s.At), s.Source)
 }
 
 func (p *permissions) Unsuppress(address id.Hash, reason consent.Reason) error {
+	p.foreseen = foreseen{}
 	return (*tx)(p).later("DELETE FROM suppression WHERE address = $1 AND reason = $2", uuid(address), string(reason))
 }
 
 const suppressionRows = "SELECT address, purpose, reason, at, source FROM suppression "
 
 func (p *permissions) Suppressions(address id.Hash) (out []consent.Suppression, err error) {
-	err = (*tx)(p).query(func(r pgx.Rows) error {
-		s, err := readSuppression(r)
-		out = append(out, s)
-		return err
-	}, suppressionRows+`WHERE address = $1 ORDER BY purpose COLLATE "C", reason COLLATE "C"`, uuid(address))
+	if against, ok := p.foreseen.against[address]; ok {
+		return against, nil
+	}
+	err = (*tx)(p).ask(p.suppressions(address, func(s consent.Suppression) { out = append(out, s) }))
 	return out, err
+}
+
+// suppressions asks what stands against an address.
+func (p *permissions) suppressions(address id.Hash, each func(consent.Suppression)) question {
+	return question{statement{suppressionRows + `WHERE address = $1 ORDER BY purpose COLLATE "C", reason COLLATE "C"`, []any{uuid(address)}},
+		func(r pgx.Rows) error {
+			s, err := readSuppression(r)
+			if err == nil {
+				each(s)
+			}
+			return err
+		}}
 }
 
 func (p *permissions) EachSuppression(fn func(consent.Suppression) error) error {

@@ -155,10 +155,10 @@ func (s *mails) Owed(until time.Time, limit int) (out []outbox.Mail, err error) 
 	return out, nil
 }
 
-func (s *mails) NextOwed() (time.Time, bool, error) {
+func (s *mails) NextOwed(after time.Time) (time.Time, bool, error) {
 	var due pgtype.Int8
-	_, err := (*tx)(s).one([]any{&due}, `SELECT min(due) FROM (SELECT (SELECT min(due) FROM mail WHERE owed = c) AS due FROM generate_series($1::int, $2::int) c) d`,
-		int(message.Transactional), int(message.Broadcast))
+	_, err := (*tx)(s).one([]any{&due}, `SELECT min(due) FROM (SELECT (SELECT min(due) FROM mail WHERE owed = c AND due > $3) AS due FROM generate_series($1::int, $2::int) c) d`,
+		int(message.Transactional), int(message.Broadcast), after.UnixMilli())
 	if err != nil || !due.Valid {
 		return time.Time{}, false, err
 	}

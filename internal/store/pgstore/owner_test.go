@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/store"
@@ -196,6 +198,61 @@ func relay(c net.Conn, socket string, cut *atomic.Bool) {
 		}
 		if _, werr := c.Write(buf[:n]); err != nil || werr != nil {
 			return
+		}
+	}
+}
+
+// What a crash of the database takes back, the process still remembers: it may
+// write nothing more on top of it, and is told to begin anew.
+func TestACrashTakesBackWhatWasNotDurable(t *testing.T) {
+	t.Parallel()
+	c, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Stop() })
+	address, err := c.Create(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keepInMemory(t, address)
+	s := open(t, address)
+	for who := id.Person(1); who <= 20; who++ {
+		if err := insert(s, who, who <= 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	err = insert(s, 21, true)
+	for fault.Temporary(err) && time.Now().Before(deadline) {
+		err = insert(s, 21, true)
+	}
+	if fault.CodeOf(err) != store.CodeRewound {
+		t.Errorf("after the crash: %v", err)
+	}
+	anew := open(t, address)
+	if got := people(t, anew); len(got) != 5 {
+		t.Errorf("%d persons, want the five durable ones", len(got))
+	}
+	if err := insert(anew, 6, true); err != nil {
+		t.Errorf("begun anew: %v", err)
+	}
+}
+
+// keepInMemory lets PostgreSQL write its log only when it must.
+func keepInMemory(t *testing.T, address string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	for _, sql := range []string{"ALTER SYSTEM SET wal_writer_delay = '10s'", "SELECT pg_reload_conf()"} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -72,12 +72,16 @@ func (p *pending) empty() bool {
 
 // count adds the transaction's differences of the counters, in order.
 func (p *pending) count(counts *[counters]int64) {
+	var which []int32
+	var by []int64
 	for what, n := range counts {
 		if n != 0 {
-			p.others = append(p.others, statement{
-				"INSERT INTO counter VALUES($1, $2) ON CONFLICT(what) DO UPDATE SET n = counter.n + excluded.n", []any{what, n},
-			})
+			which, by = append(which, int32(what)), append(by, n)
 		}
+	}
+	if len(which) > 0 {
+		p.others = append(p.others, statement{`INSERT INTO counter SELECT * FROM unnest($1::int[], $2::bigint[])
+			ON CONFLICT(what) DO UPDATE SET n = counter.n + excluded.n`, []any{which, by}})
 	}
 	*counts = [counters]int64{}
 }

@@ -175,6 +175,9 @@ type packs tx
 var _ profile.Store = (*packs)(nil)
 
 func (p *packs) LastPack() (last int64, err error) {
+	if p.s != nil { // The writer knows, since nobody else appends.
+		return p.s.next.pack, nil
+	}
 	_, err = (*tx)(p).one([]any{&last}, "SELECT coalesce(max(id), 0) FROM timeline")
 	return last, err
 }
@@ -183,6 +186,7 @@ func (p *packs) AppendPack(pack int64, body []byte) error {
 	if p.s == nil {
 		return errReadOnly
 	}
+	p.s.next.pack = max(p.s.next.pack, pack)
 	p.pending.packs.add(pack, rows.AppendSummed(nil, pack, body))
 	return nil
 }

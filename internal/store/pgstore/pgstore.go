@@ -45,6 +45,11 @@ const (
 	lockTimeout      = "20s"
 )
 
+// plans keeps PostgreSQL to the one way in which each statement is meant: by its
+// key. Every statement names rows by an indexed key, and a plan made while a
+// table was empty, or anew for each call, costs more than it can win.
+var plans = map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+
 // connect opens a pool of at most n connections that look into one schema.
 func connect(ctx context.Context, c Config, schema string, n int32) (*pgxpool.Pool, error) {
 	address, err := safely(c.URL)
@@ -58,6 +63,9 @@ func connect(ctx context.Context, c Config, schema string, n int32) (*pgxpool.Po
 	conf.MaxConns, conf.MinConns = n, 0
 	p := conf.ConnConfig.RuntimeParams
 	p["search_path"] = schema
+	for key, value := range plans {
+		setMissing(p, key, value)
+	}
 	setMissing(p, "application_name", "rapport")
 	setMissing(p, "statement_timeout", statementTimeout)
 	setMissing(p, "lock_timeout", lockTimeout)
@@ -119,7 +127,7 @@ func failSaid(pg *pgconn.PgError) error {
 	said := fmt.Errorf("SQLSTATE %s: %s", pg.Code, pg.Message)
 	switch pg.Code {
 	case "22012": // The commit counts the owner's row and divides by it.
-		return errLost()
+		return errNotOurs
 	case "2201F": // So do the updates of persons, with a root.
 		return fault.Wrap(said, fault.Internal, "person_missing", "somebody has no row to update")
 	case "53100":

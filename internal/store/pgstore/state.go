@@ -40,7 +40,7 @@ type State struct {
 
 // numbers are the highest that were given; the next row gets one more.
 type numbers struct {
-	person, relay, mail, step, ledger, merge, seen, reject int64
+	person, pack, relay, mail, step, ledger, merge, seen, reject int64
 
 	walked [2]int64 // position of each lane
 }
@@ -81,11 +81,11 @@ func (s *State) prepare(ctx context.Context) error {
 		return fail(err)
 	}
 	n := &s.next
-	return fail(s.writer.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(seq), 0) FROM relay),
+	return fail(s.writer.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(id), 0) FROM timeline), (SELECT coalesce(max(seq), 0) FROM relay),
 		(SELECT coalesce(max(seq), 0) FROM intent), (SELECT coalesce(max(seq), 0) FROM step), (SELECT coalesce(max(seq), 0) FROM ledger),
 		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject),
 		coalesce((SELECT pos FROM position WHERE lane = 0), 0), coalesce((SELECT pos FROM position WHERE lane = 1), 0)`).
-		Scan(&n.person, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1]))
+		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1]))
 }
 
 // Write runs fn in the one transaction that may write.
@@ -127,8 +127,11 @@ func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(st
 		return t.broken
 	}
 	err := t.commit()
-	if err != nil && t.committing && s.wasCommitted() { // Its answer was lost on the way.
+	switch {
+	case err != nil && t.committing && s.wasCommitted(): // Its answer was lost on the way.
 		err = nil
+	case errors.Is(err, errNotOurs):
+		err = s.whyNotOurs(ctx)
 	}
 	committed = err == nil
 	return err
@@ -164,9 +167,14 @@ func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
 	if err != nil {
 		return s.failClosed(err)
 	}
-	defer c.Release()
 	t := &tx{ctx: ctx, c: c.Conn(), begin: []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}}
-	defer t.rollback()
+	defer func() {
+		// Nobody need wait for the end of a snapshot; Close does, for the connection.
+		go func() {
+			defer c.Release()
+			t.rollback()
+		}()
+	}()
 	return fn(t)
 }
 
@@ -225,8 +233,22 @@ func (s *State) stillOurs() statement {
 		SELECT 1 / count(*) FROM ours`, []any{s.commits + 1, s.name, s.commits}}
 }
 
-// errLost says that another process has taken the database over.
-func errLost() error {
+// errNotOurs is what the end of a transaction says whose count of commits the
+// owner's row does not hold.
+var errNotOurs = errors.New("the owner's row is not what this process left")
+
+// whyNotOurs tells a database that somebody else has taken from one that has
+// crashed and lost the commits that need not survive it. Whoever wrote them holds
+// things in memory that the database has never heard of, and must begin anew.
+func (s *State) whyNotOurs(ctx context.Context) error {
+	var name pgtype.UUID
+	if err := s.readers.QueryRow(ctx, "SELECT name FROM owner WHERE one = 1").Scan(&name); err != nil {
+		return s.failClosed(err)
+	}
+	if name == s.name {
+		return fault.New(fault.Conflict, store.CodeRewound,
+			"the database has crashed and taken its last commits back; start the server again: it walks the log from where the database stands, and nothing is lost")
+	}
 	return fault.New(fault.Conflict, "database_taken",
 		"another process has taken this database over: two servers were started on it. This one writes no more; stop it")
 }

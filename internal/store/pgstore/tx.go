@@ -41,6 +41,7 @@ type tx struct {
 	pending    pending
 	counts     [counters]int64 // differences, written with the commit
 	committing bool            // COMMIT was sent
+	foreseen   foreseen        // what was asked ahead on permission
 }
 
 // The counters: of persons, and of mails in each state, under the state's number.
@@ -60,15 +61,29 @@ func (t *tx) lead(b *pgx.Batch) {
 	t.pending.flush(b)
 }
 
-// query asks, and calls each for every row. each must not use the transaction.
-func (t *tx) query(each func(pgx.Rows) error, sql string, args ...any) (err error) {
+// question is one to ask: each is called for every row of its answer, and must
+// not use the transaction.
+type question struct {
+	statement
+	each func(pgx.Rows) error
+}
+
+// query asks one question.
+func (t *tx) query(each func(pgx.Rows) error, sql string, args ...any) error {
+	return t.ask(question{statement{sql, args}, each})
+}
+
+// ask asks several questions in one round trip.
+func (t *tx) ask(questions ...question) (err error) {
 	if t.broken != nil {
 		return t.broken
 	}
 	var b pgx.Batch
 	t.lead(&b)
 	before := b.Len()
-	b.Queue(sql, args...)
+	for i := range questions {
+		b.Queue(questions[i].sql, questions[i].args...)
+	}
 	answers := t.c.SendBatch(t.ctx, &b)
 	defer func() {
 		if closeErr := fail(answers.Close()); err == nil {
@@ -80,6 +95,16 @@ func (t *tx) query(each func(pgx.Rows) error, sql string, args ...any) (err erro
 			return t.breaks(fail(err))
 		}
 	}
+	for i := range questions {
+		if err := t.answer(answers, questions[i].each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer reads the answer to one question.
+func (t *tx) answer(answers pgx.BatchResults, each func(pgx.Rows) error) error {
 	r, err := answers.Query()
 	if err != nil {
 		return t.breaks(fail(err))

@@ -10,6 +10,9 @@ type permissions tx
 
 var _ consent.Store = (*permissions)(nil)
 
+// Foresee has nothing to do: each answer is at hand when it is asked for.
+func (p *permissions) Foresee([]id.Hash, id.Hash) error { return nil }
+
 func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error) {
 	q := p.c.query(`INSERT INTO ledger(record, subject, kind, purpose, state, said, at, method, source, evidence)
 		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)

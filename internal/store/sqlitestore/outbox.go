@@ -167,11 +167,12 @@ func (s *mails) Owed(until time.Time, limit int) (out []outbox.Mail, err error) 
 	return out, nil
 }
 
-func (s *mails) NextOwed() (time.Time, bool, error) {
+func (s *mails) NextOwed(after time.Time) (time.Time, bool, error) {
 	least, found := int64(math.MaxInt64), false
 	for class := message.Transactional; class <= message.Broadcast; class++ {
-		q := s.c.query("SELECT due FROM mail WHERE owed = ? ORDER BY due LIMIT 1")
+		q := s.c.query("SELECT due FROM mail WHERE owed = ? AND due > ? ORDER BY due LIMIT 1")
 		q.int(int64(class))
+		q.int(after.UnixMilli())
 		if q.step() {
 			least, found = min(least, q.colInt(0)), true
 		}

@@ -90,7 +90,7 @@ func testMailInsert(t *testing.T, s store.State) {
 
 func testMailOwed(t *testing.T, s store.State) {
 	read(t, s, func(tx store.Tx) error {
-		_, found, err := tx.Outbox().NextOwed()
+		_, found, err := tx.Outbox().NextOwed(time.Time{})
 		same(t, "next of none", found, false)
 		return err
 	})
@@ -133,7 +133,7 @@ func testMailOwed(t *testing.T, s store.State) {
 	same(t, "after moves", owed(noon, 10), []string{"k1"})
 	same(t, "deferred comes back", owed(noon.Add(time.Hour), 10), []string{"k3", "k1", "k4"})
 	read(t, s, func(tx store.Tx) error {
-		next, found, err := tx.Outbox().NextOwed()
+		next, found, err := tx.Outbox().NextOwed(time.Time{})
 		same(t, "next", next, noon)
 		same(t, "found", found, true)
 		return err

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -209,6 +210,58 @@ func testLedger(t *testing.T, s store.State) {
 		v, versionErr := tx.Consent().Version()
 		same(t, "version", v, 4)
 		return errors.Join(err, versionErr)
+	})
+}
+
+// What was foreseen changes no answer, also not to what is asked after a change.
+func testForeseen(t *testing.T, s store.State) {
+	all := []id.Hash{hash("a"), hash("b"), hash("c")}
+	said := func(tx store.Tx) string {
+		c, out := tx.Consent(), ""
+		for _, h := range all {
+			held, err := c.Standing(h)
+			against, againstErr := c.Suppressions(h)
+			if err := errors.Join(err, againstErr); err != nil {
+				t.Fatal(err)
+			}
+			out += fmt.Sprintf("%d held, %d against; ", len(held), len(against))
+		}
+		v, err := c.Version()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out + fmt.Sprintf("version %d", v)
+	}
+	write(t, s, func(tx store.Tx) error {
+		c := tx.Consent()
+		if err := c.Foresee(all, hash("b")); err != nil {
+			return err
+		}
+		same(t, "nothing yet", said(tx), "0 held, 0 against; 0 held, 0 against; 0 held, 0 against; version 0")
+		if _, _, err := c.Append(consent.Entry{Record: "r", Subject: hash("a"), Purpose: "p", State: consent.Granted}); err != nil {
+			return err
+		}
+		same(t, "after an entry", said(tx), "1 held, 0 against; 0 held, 0 against; 0 held, 0 against; version 1")
+		if err := c.Foresee(all, hash("b")); err != nil {
+			return err
+		}
+		if err := c.Suppress(consent.Suppression{Address: hash("b"), Reason: consent.Manual}); err != nil {
+			return err
+		}
+		same(t, "after a suppression", said(tx), "1 held, 0 against; 0 held, 1 against; 0 held, 0 against; version 1")
+		if err := c.Foresee(all[:1], hash("b")); err != nil {
+			return err
+		}
+		if err := c.Unsuppress(hash("b"), consent.Manual); err != nil {
+			return err
+		}
+		same(t, "and lifted", said(tx), "1 held, 0 against; 0 held, 0 against; 0 held, 0 against; version 1")
+		return c.Foresee(nil, id.Hash{})
+	})
+	read(t, s, func(tx store.Tx) error {
+		err := tx.Consent().Foresee(all, hash("a"))
+		same(t, "in a snapshot", said(tx), "1 held, 0 against; 0 held, 0 against; 0 held, 0 against; version 1")
+		return err
 	})
 }
 

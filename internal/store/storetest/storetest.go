@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Backfill", testBackfill},
 		{"Alarms", testAlarms},
 		{"Ledger", testLedger},
+		{"Foreseen", testForeseen},
 		{"Narrowing", testNarrowing},
 		{"Suppressions", testSuppressions},
 		{"MailInsert", testMailInsert},

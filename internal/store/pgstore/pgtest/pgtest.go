@@ -41,26 +41,39 @@ var shared struct {
 // Main runs a package's tests and stops the cluster that they shared.
 func Main(m *testing.M) {
 	code := m.Run()
-	if c := shared.cluster; c != nil {
-		if err := c.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
+	if err := Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// Stop ends the cluster that the tests of a process shared, if there is one. It is
+// for a TestMain that cannot call Main.
+func Stop() error {
+	if c := shared.cluster; c != nil {
+		return c.Stop()
+	}
+	return nil
+}
+
+// Create makes a new, empty database in the shared cluster, where no test is at
+// hand to fail.
+func Create(ctx context.Context) (string, error) {
+	shared.once.Do(func() { shared.cluster, shared.err = Start() })
+	if shared.err != nil {
+		return "", shared.err
+	}
+	return shared.cluster.Create(ctx)
 }
 
 // Database gives the address of a new, empty database in the cluster that all
 // tests of a process share. The package's TestMain must call Main.
 func Database(tb testing.TB) string {
 	tb.Helper()
-	shared.once.Do(func() { shared.cluster, shared.err = Start() })
-	if shared.err != nil {
-		tb.Fatalf("start PostgreSQL: %v", shared.err)
-	}
-	u, err := shared.cluster.Create(tb.Context())
+	u, err := Create(tb.Context())
 	if err != nil {
-		tb.Fatalf("make a database: %v", err)
+		tb.Fatalf("start PostgreSQL and make a database: %v", err)
 	}
 	return u
 }
