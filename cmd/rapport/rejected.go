@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -108,17 +109,30 @@ func rejectedShow(c *console) *cobra.Command {
 
 func rejectedResend(c *console) *cobra.Command {
 	var with string
+	var mend mending
 	cmd := &cobra.Command{
-		Use:   "resend ID...",
-		Short: "Send some again, as they came or mended",
+		Use:     "resend ID...",
+		Aliases: []string{"redrive"},
+		Short:   "Send some again, as they came or mended",
 		Long: `Resend takes what was refused again: as it came, after the configuration or the
-server was mended, or with --with the payload as you have mended it.`,
+server was mended, with --with the payload as you have mended it, or with --set
+and --patch the kept payload with changes. A path names members with dots; a
+number is a place in a list, the first is 0. It goes through the gates of today,
+and the reject keeps the payload it came with.`,
 		Example: `  rapport rejected resend 17 18
+  rapport rejected resend 17 --set userId=42
+  rapport rejected resend 18 --set 'batch.0.event=Order Completed'
   rapport rejected show 17 --payload > 17.json   # mend it, then
   rapport rejected resend 17 --with 17.json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var body any
+			if with != "" && !mend.empty() {
+				return usagef("--with is the whole payload: it goes without --set and --patch")
+			}
+			if mend.patch == "-" && len(args) > 1 {
+				return usagef("standard input can be read once: name one ID, or a file")
+			}
 			if with != "" {
 				if len(args) > 1 {
 					return usagef("--with mends one: name one ID")
@@ -135,7 +149,7 @@ server was mended, or with --with the payload as you have mended it.`,
 			}
 			var failed error
 			for _, id := range args {
-				err := cl.do(cmd.Context(), "POST", path("rejected", id, "resend"), nil, body, nil)
+				err := cl.resend(cmd.Context(), c, id, &mend, body)
 				switch {
 				case err != nil && failed == nil:
 					failed = fmt.Errorf("send %s again: %w", id, err)
@@ -153,7 +167,31 @@ server was mended, or with --with the payload as you have mended it.`,
 		},
 	}
 	cmd.Flags().StringVar(&with, "with", "", "file with the mended payload, or - for standard input")
+	cmd.Flags().StringArrayVar(&mend.set, "set", nil, "path=value to set in the kept payload; may be repeated")
+	cmd.Flags().StringVar(&mend.patch, "patch", "", "file with a JSON merge patch for the kept payload, or - for standard input")
 	return cmd
+}
+
+// resend sends one again: with a body, with what the mending makes of what is
+// kept, or as it came.
+func (cl *client) resend(ctx context.Context, c *console, id string, m *mending, body any) error {
+	if !m.empty() {
+		var kept rejectAnswer
+		if err := cl.do(ctx, "GET", path("rejected", id), nil, nil, &kept); err != nil {
+			return err
+		}
+		payload := []byte(kept.Payload)
+		var text string
+		if json.Unmarshal(payload, &text) == nil {
+			payload = []byte(text) // What is no JSON comes as a text.
+		}
+		mended, err := m.apply(c, payload)
+		if err != nil {
+			return err
+		}
+		body = mended
+	}
+	return cl.do(ctx, "POST", path("rejected", id, "resend"), nil, body, nil)
 }
 
 // readAll reads a file, or standard input for -; what is empty mends nothing.
