@@ -429,3 +429,52 @@ func TestPersonRef(t *testing.T) {
 		}
 	}
 }
+
+// TestResendAll sends all that went wrong alike, each with the same change, and
+// leaves out what was sent before.
+func TestResendAll(t *testing.T) {
+	t.Parallel()
+	const first, second = "GET /v1/rejected?code=event_not_defined&limit=200", "GET /v1/rejected?code=event_not_defined&cursor=8&limit=200"
+	b := setup(t, map[string]string{
+		first:                `{"rejected":[{"id":9},{"id":8,"sent":true}],"cursor":"8"}`,
+		second:               `{"rejected":[{"id":7}],"cursor":""}`,
+		"GET /v1/rejected/7": `{"payload":{"userId":"u7"}}`,
+		"GET /v1/rejected/9": `{"payload":"{\"userId\":\"u9\"}"}`,
+		"POST /v1/rejected/7/resend?dry_run=true": `{"id":7,"dry_run":true,"accepted":1}`,
+		"POST /v1/rejected/9/resend?dry_run=true": `{"id":9,"dry_run":true,"denied":1}`,
+		"DELETE /v1/rejected/7":                   `204 `,
+		"DELETE /v1/set-aside/live/4711":          `204 `,
+		"POST /v1/set-aside/live/4711/resend":     `{"id":"live/4711","sent":true,"accepted":1}`,
+		"GET /v1/set-aside/live/4711":             `{"payload":{"userId":"u1"}}`,
+		"GET /v1/set-aside/live/4712":             `{}`,
+	})
+	if code := b.run(t, "rejected", "resend", "--all", "--code", "event_not_defined", "--set", "event=Seen", "--dry-run"); code != exitOK ||
+		b.out.String() != "7 would be taken\n9 would be held back by permission\n" {
+		t.Errorf("exit code %d: %s%s", code, b.out.String(), b.err.String())
+	}
+	if got := b.asked[len(b.asked)-1].Body; got != `{"event":"Seen","userId":"u9"}` {
+		t.Errorf("sent %s", got)
+	}
+	for _, args := range [][]string{{"--all"}, {"--all", "--code", "x", "7"}, {"7", "--code", "x"}, {"7", "--edit", "--with", "f"}, {}, {"live/4712", "--set", "a=1"}} {
+		if code := b.run(t, append([]string{"rejected", "resend"}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d: %s", args, code, b.err.String())
+		}
+	}
+	b.console.env = func(env func(string) (string, bool)) func(string) (string, bool) {
+		return func(k string) (string, bool) {
+			if k == "EDITOR" {
+				return "sed -i s/u1/u2/", true
+			}
+			return env(k)
+		}
+	}(b.console.env)
+	if code := b.run(t, "rejected", "resend", "live/4711", "--edit"); code != exitOK || b.out.String() != "live/4711 was taken\n" {
+		t.Errorf("exit code %d: %s%s", code, b.out.String(), b.err.String())
+	}
+	if got := b.asked[len(b.asked)-1].Body; !strings.Contains(got, `"u2"`) {
+		t.Errorf("sent %s", got)
+	}
+	if code := b.run(t, "rejected", "drop", "7", "live/4711"); code != exitOK || b.out.String() != "7 is gone\nlive/4711 is gone\n" {
+		t.Errorf("exit code %d: %s%s", code, b.out.String(), b.err.String())
+	}
+}

@@ -59,7 +59,7 @@ func decodeJSON(b []byte) (v any, err error) {
 	if err := dec.Decode(&v); err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns io.EOF itself.
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("something stands behind the JSON")
 	}
 	return v, nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,9 +24,12 @@ walked is set aside with its error: --set-aside lists it.`,
   rapport rejected list --set-aside
   rapport rejected show live/4711
   rapport rejected show 17
-  rapport rejected resend 17 --with mended.json`,
+  rapport rejected resend 17 --with mended.json
+  rapport rejected resend --all --code event_not_defined --set event=Seen --dry-run
+  rapport rejected resend live/4711
+  rapport rejected drop 18`,
 	}
-	cmd.AddCommand(rejectedList(c), rejectedShow(c), rejectedResend(c))
+	cmd.AddCommand(rejectedList(c), rejectedShow(c), rejectedResend(c), rejectedDrop(c))
 	return cmd
 }
 
@@ -55,11 +57,7 @@ func rejectedList(c *console) *cobra.Command {
 				c.printf("\n")
 				rows = nil
 				for _, r := range a.Rejected {
-					state := ""
-					if r.Sent {
-						state = c.green("sent again")
-					}
-					rows = append(rows, []string{strconv.FormatInt(r.ID, 10), c.time(r.At), r.Source, r.Path, r.Code, clean(r.Detail), state})
+					rows = append(rows, []string{strconv.FormatInt(r.ID, 10), c.time(r.At), r.Source, r.Path, r.Code, clean(r.Detail), sentAgain(c, r.Sent)})
 				}
 				c.table([]string{">ID", "AT", "SOURCE", "PATH", "CODE", "WHAT WAS WRONG", ""}, rows)
 				c.older(a.Cursor)
@@ -83,10 +81,7 @@ func rejectedShow(c *console) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if lane, position, ok := strings.Cut(args[0], "/"); ok {
-				if bare {
-					return usagef("--payload goes with what was refused; use --json")
-				}
-				return c.showAside(cmd.Context(), lane, position)
+				return c.showAside(cmd.Context(), lane, position, bare)
 			}
 			return show(cmd.Context(), c, path("rejected", args[0]), nil, func(r rejectAnswer) {
 				var text string
@@ -105,93 +100,6 @@ func rejectedShow(c *console) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&bare, "payload", false, "print the payload alone, as it came")
 	return cmd
-}
-
-func rejectedResend(c *console) *cobra.Command {
-	var with string
-	var mend mending
-	cmd := &cobra.Command{
-		Use:     "resend ID...",
-		Aliases: []string{"redrive"},
-		Short:   "Send some again, as they came or mended",
-		Long: `Resend takes what was refused again: as it came, after the configuration or the
-server was mended, with --with the payload as you have mended it, or with --set
-and --patch the kept payload with changes. A path names members with dots; a
-number is a place in a list, the first is 0. It goes through the gates of today,
-and the reject keeps the payload it came with.`,
-		Example: `  rapport rejected resend 17 18
-  rapport rejected resend 17 --set userId=42
-  rapport rejected resend 18 --set 'batch.0.event=Order Completed'
-  rapport rejected show 17 --payload > 17.json   # mend it, then
-  rapport rejected resend 17 --with 17.json`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var body any
-			if with != "" && !mend.empty() {
-				return usagef("--with is the whole payload: it goes without --set and --patch")
-			}
-			if mend.patch == "-" && len(args) > 1 {
-				return usagef("standard input can be read once: name one ID, or a file")
-			}
-			if with != "" {
-				if len(args) > 1 {
-					return usagef("--with mends one: name one ID")
-				}
-				mended, err := c.readAll(with)
-				if err != nil {
-					return err
-				}
-				body = mended
-			}
-			cl, err := c.client()
-			if err != nil {
-				return err
-			}
-			var failed error
-			for _, id := range args {
-				err := cl.resend(cmd.Context(), c, id, &mend, body)
-				switch {
-				case err != nil && failed == nil:
-					failed = fmt.Errorf("send %s again: %w", id, err)
-				case err != nil:
-					c.fail(fmt.Errorf("send %s again: %w", id, err))
-				case c.json:
-					if err := c.printJSON(map[string]any{"id": id, "sent": true}); err != nil {
-						return err
-					}
-				default:
-					c.printf("%s was taken\n", id)
-				}
-			}
-			return failed
-		},
-	}
-	cmd.Flags().StringVar(&with, "with", "", "file with the mended payload, or - for standard input")
-	cmd.Flags().StringArrayVar(&mend.set, "set", nil, "path=value to set in the kept payload; may be repeated")
-	cmd.Flags().StringVar(&mend.patch, "patch", "", "file with a JSON merge patch for the kept payload, or - for standard input")
-	return cmd
-}
-
-// resend sends one again: with a body, with what the mending makes of what is
-// kept, or as it came.
-func (cl *client) resend(ctx context.Context, c *console, id string, m *mending, body any) error {
-	if !m.empty() {
-		var kept rejectAnswer
-		if err := cl.do(ctx, "GET", path("rejected", id), nil, nil, &kept); err != nil {
-			return err
-		}
-		payload := []byte(kept.Payload)
-		var text string
-		if json.Unmarshal(payload, &text) == nil {
-			payload = []byte(text) // What is no JSON comes as a text.
-		}
-		mended, err := m.apply(c, payload)
-		if err != nil {
-			return err
-		}
-		body = mended
-	}
-	return cl.do(ctx, "POST", path("rejected", id, "resend"), nil, body, nil)
 }
 
 // readAll reads a file, or standard input for -; what is empty mends nothing.

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/processor"
+	"rapport/internal/source"
 )
 
 // Aside is a record of the log that could not be walked and was set aside. It
@@ -25,8 +27,12 @@ type Aside struct {
 	Name      string    `json:"name,omitempty"`
 	Source    string    `json:"source,omitempty"`
 	MessageID string    `json:"message_id,omitempty"`
+	Sent      bool      `json:"sent,omitempty"`  // it was sent again and taken
 	Event     *Event    `json:"event,omitempty"` // only where one is asked for
-	Bytes     []byte    `json:"bytes,omitempty"` // instead, where the record cannot be read as an event
+	// Payload is the event as an SDK would send it, to be mended and sent again;
+	// the house's own records have none. Only where one is asked for.
+	Payload json.RawMessage `json:"payload,omitempty"`
+	Bytes   []byte          `json:"bytes,omitempty"` // instead, where the record cannot be read as an event
 }
 
 // Asides lists what was set aside, newest first, without what the events hold,
@@ -88,13 +94,19 @@ func (r *Reader) Aside(ctx context.Context, lane eventlog.Lane, position int64) 
 		}
 		whole := eventOf(e)
 		out.Event = &whole
+		if e.Source != house {
+			out.Payload = source.AppendWire(nil, e)
+		}
 		return nil
 	})
 	return &out, err
 }
 
+// house is the source of the house's own records.
+const house = "rapport"
+
 func asideOf(a processor.Aside) (Aside, *event.Event, error) {
-	out := Aside{Lane: a.Lane.String(), Position: a.Pos, At: a.At.UTC(), Code: a.Code, Error: a.Error}
+	out := Aside{Lane: a.Lane.String(), Position: a.Pos, At: a.At.UTC(), Code: a.Code, Error: a.Error, Sent: a.Sent}
 	var e event.Event
 	if err := e.Decode(a.Body); err != nil {
 		return out, nil, err

@@ -147,7 +147,8 @@ type Call struct {
 	Agent   string     // its user agent, for the same
 	Sent    string     // when the sender sent it by its own clock, where the body does not say; what is no time counts as nothing
 	arrived time.Time  // when a reject that is sent again first came; zero: now
-	resent  int64      // the reject that is sent again; zero: none
+	resent  int64      // the reject that is sent again; zero: none, below: something kept elsewhere
+	dry     bool       // nothing is written, only said
 }
 
 // Rejection is one item that was not taken.
@@ -282,6 +283,11 @@ func (in *Ingest) Take(ctx context.Context, c Call) (Receipt, error) {
 			return Receipt{}, err
 		}
 		return Receipt{Rejected: w.rejected}, fault.New(fault.Invalid, w.rejected[0].Code, "%s", w.rejected[0].Detail)
+	}
+	if c.dry {
+		var r Receipt
+		in.admit(w, &r)
+		return r, nil
 	}
 	return in.commit(ctx, w)
 }

@@ -65,6 +65,8 @@ func (k *keeper) Reject(id int64) (ingest.Reject, bool, error) {
 	return ingest.Reject{}, false, nil
 }
 
+func (k *keeper) DropReject(int64) (bool, error) { return false, nil }
+
 func (k *keeper) MarkResent(id int64) error {
 	for i := range k.rows {
 		if k.rows[i].ID == id {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"rapport/internal/event"
 	"rapport/internal/fault"
@@ -125,8 +126,9 @@ func (in *Ingest) Reject(ctx context.Context, id int64) (Reject, error) {
 // Resend takes a reject again, as it was kept or with a mended payload, as if
 // it had come from its source when it first came. It is all or nothing; when it
 // is still malformed, an Invalid fault says why and the reject stays as it was.
-// Sending again what was taken already is a Conflict.
-func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte) (Receipt, error) {
+// Sending again what was taken already is a Conflict. With dry it only says what
+// would become of it.
+func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte, dry bool) (Receipt, error) {
 	r, err := in.Reject(ctx, id)
 	if err != nil {
 		return Receipt{}, err
@@ -134,23 +136,12 @@ func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte) (Receipt,
 	if r.Sent {
 		return Receipt{}, fault.New(fault.Conflict, "already_sent", "reject %d has been sent again and taken", id)
 	}
-	src, ok := in.sources(r.Source)
-	if !ok {
-		return Receipt{}, fault.New(fault.Conflict, CodeUnknownSource, "the source of reject %d is no longer configured", id)
-	}
-	t, ok := RouteType(r.Path)
-	if !ok {
-		return Receipt{}, fault.New(fault.Internal, "unknown_route", "reject %d came by a route that is not known", id)
-	}
-	c := Call{
-		Source: src, Browser: src.Browser, Path: r.Path, Type: t, Body: r.Payload,
-		Strict: true, arrived: r.At, resent: id,
-	}
+	a := Again{Source: r.Source, Path: r.Path, Body: r.Payload, Arrived: r.At, DryRun: dry, reject: id}
 	if mended != nil {
-		c.Body = mended
+		a.Body = mended
 	}
-	receipt, err := in.Take(ctx, c)
-	if err != nil {
+	receipt, err := in.TakeAgain(ctx, a)
+	if err != nil || dry {
 		return receipt, err
 	}
 	// A crash before this line lets it be sent once more; its message id stays
@@ -160,4 +151,50 @@ func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte) (Receipt,
 		return receipt, unavailable(err, "reject "+strconv.FormatInt(id, 10)+" was taken but could not be marked")
 	}
 	return receipt, nil
+}
+
+// DropReject forgets one; a NotFound fault when it is not kept.
+func (in *Ingest) DropReject(ctx context.Context, id int64) error {
+	found := false
+	err := in.keeper.Write(ctx, func(st Store) (err error) {
+		found, err = st.DropReject(id)
+		return err
+	})
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "no_such_reject", "no reject %d is kept", id)
+	}
+	return err
+}
+
+// Again is something that came before and could not be taken, or not be walked.
+type Again struct {
+	Source  string // its source's name
+	Path    string // the route it came by
+	Body    []byte
+	Arrived time.Time // when it first came
+	Bulk    bool      // it came in the bulk lane
+	DryRun  bool      // only say what would become of it
+	reject  int64     // of this reject
+}
+
+// TakeAgain takes what came before through the gates of today, as if it came
+// from its source when it first came. It is all or nothing; what is still
+// malformed is an Invalid fault, and is not kept anew.
+func (in *Ingest) TakeAgain(ctx context.Context, a Again) (Receipt, error) {
+	src, ok := in.sources(a.Source)
+	if !ok {
+		return Receipt{}, fault.New(fault.Conflict, CodeUnknownSource, "the source %q that it came from is no longer configured", a.Source)
+	}
+	t, ok := RouteType(a.Path)
+	if !ok {
+		return Receipt{}, fault.New(fault.Internal, "unknown_route", "it came by a route that is not known")
+	}
+	c := Call{
+		Source: src, Browser: src.Browser, Bulk: a.Bulk, Path: a.Path, Type: t, Body: a.Body,
+		Strict: true, arrived: a.Arrived, resent: a.reject, dry: a.DryRun,
+	}
+	if c.resent == 0 {
+		c.resent = -1 // It is kept elsewhere.
+	}
+	return in.Take(ctx, c)
 }

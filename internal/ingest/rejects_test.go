@@ -57,14 +57,14 @@ func TestResend(t *testing.T) {
 	}
 	kept := list[0]
 	clock = now.Add(48 * time.Hour)
-	if _, err := b.Resend(t.Context(), kept.ID, nil); fault.KindOf(err) != fault.Invalid || fault.CodeOf(err) != ingest.CodeEventMissing {
+	if _, err := b.Resend(t.Context(), kept.ID, nil, false); fault.KindOf(err) != fault.Invalid || fault.CodeOf(err) != ingest.CodeEventMissing {
 		t.Fatalf("sent again unmended: %v", err)
 	}
 	if after, _ := b.Rejects(t.Context(), ingest.RejectQuery{}); len(after) != 2 {
 		t.Errorf("a failed attempt is kept beside the first: %d rejects", len(after))
 	}
 	mended := strings.Replace(string(kept.Payload), `"type":"track"`, `"type":"track","event":"Mended"`, 1)
-	r, err := b.Resend(t.Context(), kept.ID, []byte(mended))
+	r, err := b.Resend(t.Context(), kept.ID, []byte(mended), false)
 	if err != nil || r.Accepted != 1 {
 		t.Fatal(r, err)
 	}
@@ -72,10 +72,10 @@ func TestResend(t *testing.T) {
 	if e.Name != "Mended" || e.MessageID != "2" || !e.Time.Equal(now.Add(-30*time.Minute)) || !e.Received.Equal(clock) || string(e.Context) != `{"locale":"de"}` {
 		t.Errorf("log holds %+v", e)
 	}
-	if _, err := b.Resend(t.Context(), kept.ID, []byte(mended)); fault.KindOf(err) != fault.Conflict {
+	if _, err := b.Resend(t.Context(), kept.ID, []byte(mended), false); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("sent again twice: %v", err)
 	}
-	if _, err := b.Resend(t.Context(), 999, nil); fault.KindOf(err) != fault.NotFound {
+	if _, err := b.Resend(t.Context(), 999, nil, false); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("sent again what is not kept: %v", err)
 	}
 }
@@ -91,7 +91,7 @@ func TestResendKeepsItsMessageID(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.Resend(t.Context(), r.Rejected[0].ID, []byte(`{"userId":"u","event":"A"}`)); err != nil {
+		if _, err := b.Resend(t.Context(), r.Rejected[0].ID, []byte(`{"userId":"u","event":"A"}`), false); err != nil {
 			t.Fatal(err)
 		}
 		ids[i] = b.log.events(t)[0].MessageID
@@ -160,7 +160,7 @@ func TestWhatIsTurnedAwayUnreadIsKeptToo(t *testing.T) {
 		if n := counted(t, b.metrics.Rejects.WithLabelValues("shop", c.code)); n != 1 {
 			t.Errorf("%s: counted %v, want 1", c.code, n)
 		}
-		if _, err := b.Resend(t.Context(), kept.ID, nil); fault.KindOf(err) != fault.Invalid {
+		if _, err := b.Resend(t.Context(), kept.ID, nil, false); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("sent again without a payload: %v", err)
 		}
 	}

@@ -183,7 +183,7 @@ func TestStrictRefusesWhatBreaksTheSpec(t *testing.T) {
 		t.Errorf("%d violations of what was not taken", n)
 	}
 	// Whoever has looked at a reject may send it as it is.
-	again, err := b.Resend(t.Context(), r.Rejected[1].ID, nil)
+	again, err := b.Resend(t.Context(), r.Rejected[1].ID, nil, false)
 	if err != nil || again.Accepted != 1 {
 		t.Errorf("sent again: %+v, %v", again, err)
 	}

@@ -35,6 +35,8 @@ type Store interface {
 	Rejects(code, source string, before int64, limit int) ([]Reject, error)
 	Reject(id int64) (Reject, bool, error)
 	MarkResent(id int64) error
+	// DropReject deletes one; found is false where there is none.
+	DropReject(id int64) (found bool, err error)
 	RejectCounts() (map[string]int64, error)
 	// DropRejects deletes the oldest beyond a number kept.
 	DropRejects(keep int) error

@@ -30,6 +30,9 @@ type Store interface {
 	// from behind the one at a position of a lane. Aside reads one.
 	Asides(lane eventlog.Lane, behind int64, limit int) ([]Aside, error)
 	Aside(lane eventlog.Lane, pos int64) (Aside, bool, error)
+	// EndAside marks one as sent again, or with drop takes it away; found is false
+	// where there is none.
+	EndAside(lane eventlog.Lane, pos int64, drop bool) (found bool, err error)
 	// AppendRelay adds what state wants to say to the log, as an encoded event;
 	// Relay gives up to limit rows after a number; DropRelay deletes rows up to a number.
 	AppendRelay(body []byte) error
@@ -45,6 +48,7 @@ type Aside struct {
 	Code  string
 	Error string
 	Body  []byte // the encoded event
+	Sent  bool   // it was sent again and taken; SetAside does not write it
 }
 
 // RelayRow is one encoded event that waits to be appended to the log.

@@ -116,6 +116,7 @@ func (k *rejects) AppendReject(r ingest.Reject) (int64, error) {
 func (k *rejects) Rejects(string, string, int64, int) ([]ingest.Reject, error) { return k.rows, nil }
 func (k *rejects) Reject(int64) (ingest.Reject, bool, error)                   { return ingest.Reject{}, false, nil }
 func (k *rejects) MarkResent(int64) error                                      { return nil }
+func (k *rejects) DropReject(int64) (bool, error)                              { return false, nil }
 func (k *rejects) RejectCounts() (map[string]int64, error)                     { return nil, nil }
 func (k *rejects) DropRejects(int) error                                       { return nil }
 func (k *rejects) AddViolations([]ingest.Violation) error                      { return nil }

@@ -87,8 +87,15 @@ type Rejects interface {
 	Rejects(ctx context.Context, q ingest.RejectQuery) ([]ingest.Reject, error)
 	RejectCounts(ctx context.Context) (map[string]int64, error)
 	Reject(ctx context.Context, id int64) (ingest.Reject, error)
-	Resend(ctx context.Context, id int64, mended []byte) (ingest.Receipt, error)
+	Resend(ctx context.Context, id int64, mended []byte, dry bool) (ingest.Receipt, error)
+	DropReject(ctx context.Context, id int64) error
 	Violations(ctx context.Context, q ingest.ViolationQuery) ([]ingest.Violation, error)
+}
+
+// Asides ends what was taken and could not be walked.
+type Asides interface {
+	ResendAside(ctx context.Context, lane eventlog.Lane, position int64, mended []byte, dry bool) (ingest.Receipt, error)
+	DropAside(ctx context.Context, lane eventlog.Lane, position int64) error
 }
 
 // Consent is the authority on permission.
@@ -130,6 +137,7 @@ type Config struct {
 	Walk    Walk
 	Reader  Reader
 	Rejects Rejects
+	Asides  Asides
 	Consent Consent
 	Hash    func(kind, value string) id.Hash // the workspace's keyed hash
 
@@ -173,8 +181,8 @@ type Handler struct {
 // New checks the configuration and makes a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Consent == nil || c.Hash == nil:
-		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Consent and Hash are required")
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Hash == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent and Hash are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
 	case c.Configuration == nil || c.Plan == nil || c.Apply == nil:
@@ -203,30 +211,31 @@ type endpoint func(w http.ResponseWriter, r *http.Request, key access.Key) error
 // routes gives every path with its methods.
 func (h *Handler) routes() map[string]map[string]endpoint {
 	return map[string]map[string]endpoint{
-		"/v1/config":                      {http.MethodGet: h.getConfig, http.MethodPost: h.postConfig},
-		"/v1/send":                        {http.MethodPost: h.postSend},
-		"/v1/people/{ref}":                {http.MethodGet: h.getPerson},
-		"/v1/people/{ref}/events":         {http.MethodGet: h.getEvents},
-		"/v1/segments":                    {http.MethodGet: h.getSegments},
-		"/v1/segments/{name}/explain":     {http.MethodGet: h.explainSegment},
-		"/v1/journeys":                    {http.MethodGet: h.getJourneys},
-		"/v1/journeys/{name}/explain":     {http.MethodGet: h.explainJourney},
-		"/v1/journeys/{name}/trigger":     {http.MethodPost: h.postTrigger},
-		"/v1/messages":                    {http.MethodGet: h.getMessages},
-		"/v1/messages/{id}":               {http.MethodGet: h.getMessage},
-		"/v1/rejected":                    {http.MethodGet: h.getRejects},
-		"/v1/rejected/{id}":               {http.MethodGet: h.getReject},
-		"/v1/rejected/{id}/resend":        {http.MethodPost: h.resend},
-		"/v1/violations":                  {http.MethodGet: h.getViolations},
-		"/v1/set-aside":                   {http.MethodGet: h.getAsides},
-		"/v1/set-aside/{lane}/{position}": {http.MethodGet: h.getAside},
-		"/v1/import/{source}":             {http.MethodPost: h.postImport},
-		"/v1/import/{source}/consent":     {http.MethodPost: h.postImportConsent},
-		"/v1/keys":                        {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
-		"/v1/keys/{id}":                   {http.MethodDelete: h.deleteKey},
-		"/v1/consent":                     {http.MethodPost: h.postConsent},
-		"/v1/suppressions":                {http.MethodPost: h.postSuppression, http.MethodDelete: h.deleteSuppression},
-		"/v1/status":                      {http.MethodGet: h.getStatus},
+		"/v1/config":                             {http.MethodGet: h.getConfig, http.MethodPost: h.postConfig},
+		"/v1/send":                               {http.MethodPost: h.postSend},
+		"/v1/people/{ref}":                       {http.MethodGet: h.getPerson},
+		"/v1/people/{ref}/events":                {http.MethodGet: h.getEvents},
+		"/v1/segments":                           {http.MethodGet: h.getSegments},
+		"/v1/segments/{name}/explain":            {http.MethodGet: h.explainSegment},
+		"/v1/journeys":                           {http.MethodGet: h.getJourneys},
+		"/v1/journeys/{name}/explain":            {http.MethodGet: h.explainJourney},
+		"/v1/journeys/{name}/trigger":            {http.MethodPost: h.postTrigger},
+		"/v1/messages":                           {http.MethodGet: h.getMessages},
+		"/v1/messages/{id}":                      {http.MethodGet: h.getMessage},
+		"/v1/rejected":                           {http.MethodGet: h.getRejects},
+		"/v1/rejected/{id}":                      {http.MethodGet: h.getReject, http.MethodDelete: h.dropReject},
+		"/v1/rejected/{id}/resend":               {http.MethodPost: h.resend},
+		"/v1/violations":                         {http.MethodGet: h.getViolations},
+		"/v1/set-aside":                          {http.MethodGet: h.getAsides},
+		"/v1/set-aside/{lane}/{position}":        {http.MethodGet: h.getAside, http.MethodDelete: h.dropAside},
+		"/v1/set-aside/{lane}/{position}/resend": {http.MethodPost: h.resendAside},
+		"/v1/import/{source}":                    {http.MethodPost: h.postImport},
+		"/v1/import/{source}/consent":            {http.MethodPost: h.postImportConsent},
+		"/v1/keys":                               {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
+		"/v1/keys/{id}":                          {http.MethodDelete: h.deleteKey},
+		"/v1/consent":                            {http.MethodPost: h.postConsent},
+		"/v1/suppressions":                       {http.MethodPost: h.postSuppression, http.MethodDelete: h.deleteSuppression},
+		"/v1/status":                             {http.MethodGet: h.getStatus},
 	}
 }
 

@@ -91,11 +91,24 @@ func (h *Handler) getReject(w http.ResponseWriter, r *http.Request, _ access.Key
 	return h.answer(w, r, http.StatusOK, out)
 }
 
-// resend takes a reject again, as it was kept or with the body of the request.
+// resend takes a reject again, as it was kept or with the body of the request;
+// with dry_run it only says what would become of it.
 func (h *Handler) resend(w http.ResponseWriter, r *http.Request, _ access.Key) error {
 	n, err := rejectID(r)
 	if err != nil {
 		return err
+	}
+	return h.again(w, r, n, func(mended []byte, dry bool) (ingest.Receipt, error) {
+		return h.Rejects.Resend(r.Context(), n, mended, dry)
+	})
+}
+
+// again answers what became of something that is taken again.
+func (h *Handler) again(w http.ResponseWriter, r *http.Request, what any, take func(mended []byte, dry bool) (ingest.Receipt, error)) error {
+	q := queryOf(r, "dry_run")
+	dry := q.flag("dry_run")
+	if q.err != nil {
+		return q.err
 	}
 	s := scratches.Get().(*scratch)
 	defer s.free()
@@ -106,15 +119,28 @@ func (h *Handler) resend(w http.ResponseWriter, r *http.Request, _ access.Key) e
 	if len(s.body) > 0 {
 		mended = s.body
 	}
-	receipt, err := h.Rejects.Resend(r.Context(), n, mended)
+	receipt, err := take(mended, dry)
 	if err != nil {
 		return err
 	}
 	return h.answer(w, r, http.StatusOK, struct {
-		ID       int64 `json:"id"`
+		ID       any   `json:"id"`
 		Sent     bool  `json:"sent"`
+		DryRun   bool  `json:"dry_run,omitempty"`
 		Accepted int   `json:"accepted"`
 		Denied   int   `json:"denied"`
 		Position int64 `json:"position,omitempty"`
-	}{n, true, receipt.Accepted, receipt.Denied, receipt.Last})
+	}{what, !dry, dry, receipt.Accepted, receipt.Denied, receipt.Last})
+}
+
+// dropReject forgets a reject.
+func (h *Handler) dropReject(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	n, err := rejectID(r)
+	if err == nil {
+		err = h.Rejects.DropReject(r.Context(), n)
+	}
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
 }

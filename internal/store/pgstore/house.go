@@ -124,6 +124,14 @@ func (s *rejects) MarkResent(number int64) error {
 	return err
 }
 
+func (s *rejects) DropReject(number int64) (bool, error) {
+	if s.s == nil {
+		return false, errReadOnly
+	}
+	var one int
+	return (*tx)(s).one([]any{&one}, "DELETE FROM reject WHERE id = $1 RETURNING 1", number)
+}
+
 func (s *rejects) RejectCounts() (map[string]int64, error) {
 	out := make(map[string]int64)
 	err := (*tx)(s).query(func(r pgx.Rows) error {

@@ -89,6 +89,8 @@ ALTER TABLE schema_version ADD PRIMARY KEY(n);
 `, `
 CREATE TABLE violation(source text NOT NULL, event text NOT NULL, property text NOT NULL, code text NOT NULL, detail text NOT NULL,
 	n bigint NOT NULL, first bigint NOT NULL, last bigint NOT NULL, PRIMARY KEY(source, event, property, code));
+`, `
+ALTER TABLE aside ADD COLUMN sent boolean NOT NULL DEFAULT false;
 `,
 }
 

@@ -90,7 +90,7 @@ func (w *walk) SetAside(r processor.Aside) error {
 }
 
 func (w *walk) Asides(lane eventlog.Lane, behind int64, limit int) (out []processor.Aside, err error) {
-	const columns, newest = "SELECT lane, pos, at, code, error, body FROM aside ", "ORDER BY at DESC NULLS LAST, lane DESC, pos DESC LIMIT $1"
+	const columns, newest = "SELECT lane, pos, at, code, error, body, sent FROM aside ", "ORDER BY at DESC NULLS LAST, lane DESC, pos DESC LIMIT $1"
 	sql, args := columns+newest, []any{limit}
 	if behind > 0 {
 		sql = columns + "WHERE (at, lane, pos) < (SELECT at, lane, pos FROM aside WHERE lane = $2 AND pos = $3) " + newest
@@ -109,14 +109,26 @@ func (w *walk) Aside(lane eventlog.Lane, pos int64) (a processor.Aside, found bo
 		found = true
 		a, err = readAside(r)
 		return err
-	}, "SELECT lane, pos, at, code, error, body FROM aside WHERE lane = $1 AND pos = $2", int(lane), pos)
+	}, "SELECT lane, pos, at, code, error, body, sent FROM aside WHERE lane = $1 AND pos = $2", int(lane), pos)
 	return a, found, err
+}
+
+func (w *walk) EndAside(lane eventlog.Lane, pos int64, drop bool) (bool, error) {
+	if w.s == nil {
+		return false, errReadOnly
+	}
+	sql := "UPDATE aside SET sent = true WHERE lane = $1 AND pos = $2 RETURNING 1"
+	if drop {
+		sql = "DELETE FROM aside WHERE lane = $1 AND pos = $2 RETURNING 1"
+	}
+	var one int
+	return (*tx)(w).one([]any{&one}, sql, int(lane), pos)
 }
 
 func readAside(r pgx.Rows) (a processor.Aside, err error) {
 	var lane int16
 	var at pgtype.Int8
-	err = r.Scan(&lane, &a.Pos, &at, &a.Code, &a.Error, &a.Body)
+	err = r.Scan(&lane, &a.Pos, &at, &a.Code, &a.Error, &a.Body, &a.Sent)
 	a.Lane, a.At = eventlog.Lane(lane), instant(at)
 	return a, fail(err)
 }

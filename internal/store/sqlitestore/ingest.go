@@ -71,6 +71,12 @@ func (s *rejects) MarkResent(number int64) error {
 	return err
 }
 
+func (s *rejects) DropReject(number int64) (bool, error) {
+	q := s.c.query("DELETE FROM reject WHERE id = ?")
+	q.int(number)
+	return q.execOne()
+}
+
 func (s *rejects) RejectCounts() (map[string]int64, error) {
 	q := s.c.query("SELECT code, count(*) FROM reject GROUP BY code")
 	out := make(map[string]int64)

@@ -91,6 +91,8 @@ SELECT 1;
 -- ingest: how events that were taken differ from the spec, counted.
 CREATE TABLE violation(source TEXT NOT NULL, event TEXT NOT NULL, property TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL,
 	n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(source, event, property, code)) WITHOUT ROWID;
+`, `
+ALTER TABLE aside ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
 `,
 }
 

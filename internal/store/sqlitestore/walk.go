@@ -110,9 +110,9 @@ func (w *walk) Asides(lane eventlog.Lane, behind int64, limit int) ([]processor.
 	const newest = " ORDER BY at DESC, lane DESC, pos DESC LIMIT ?"
 	var q query
 	if behind == 0 {
-		q = w.c.query("SELECT lane, pos, at, code, error, body FROM aside" + newest)
+		q = w.c.query("SELECT lane, pos, at, code, error, body, sent FROM aside" + newest)
 	} else {
-		q = w.c.query(`SELECT lane, pos, at, code, error, body FROM aside
+		q = w.c.query(`SELECT lane, pos, at, code, error, body, sent FROM aside
 			WHERE (at, lane, pos) < (SELECT at, lane, pos FROM aside WHERE lane = ? AND pos = ?)` + newest)
 		q.int(int64(lane))
 		q.int(behind)
@@ -126,7 +126,7 @@ func (w *walk) Asides(lane eventlog.Lane, behind int64, limit int) ([]processor.
 }
 
 func (w *walk) Aside(lane eventlog.Lane, pos int64) (a processor.Aside, found bool, err error) {
-	q := w.c.query("SELECT lane, pos, at, code, error, body FROM aside WHERE lane = ? AND pos = ?")
+	q := w.c.query("SELECT lane, pos, at, code, error, body, sent FROM aside WHERE lane = ? AND pos = ?")
 	q.int(int64(lane))
 	q.int(pos)
 	if q.step() {
@@ -135,10 +135,21 @@ func (w *walk) Aside(lane eventlog.Lane, pos int64) (a processor.Aside, found bo
 	return a, found, q.done()
 }
 
+func (w *walk) EndAside(lane eventlog.Lane, pos int64, drop bool) (bool, error) {
+	sql := "UPDATE aside SET sent = 1 WHERE lane = ? AND pos = ?"
+	if drop {
+		sql = "DELETE FROM aside WHERE lane = ? AND pos = ?"
+	}
+	q := w.c.query(sql)
+	q.int(int64(lane))
+	q.int(pos)
+	return q.execOne()
+}
+
 func readAside(q *query) processor.Aside {
 	return processor.Aside{
 		Lane: eventlog.Lane(q.colInt(0)), Pos: q.colInt(1), At: q.colTime(2),
-		Code: q.colText(3), Error: q.colText(4), Body: q.colBlob(5),
+		Code: q.colText(3), Error: q.colText(4), Body: q.colBlob(5), Sent: q.colInt(6) != 0,
 	}
 }
 

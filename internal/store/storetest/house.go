@@ -126,6 +126,22 @@ func testAsides(t *testing.T, s store.State) {
 		same(t, "none", found, false)
 		return errors.Join(err, pageErr, nextErr, restErr, oneErr, noneErr)
 	})
+	write(t, s, func(tx store.Tx) error {
+		found, err := tx.Processor().EndAside(eventlog.Live, 10, false)
+		same(t, "one was sent again", found, true)
+		found, dropErr := tx.Processor().EndAside(eventlog.Bulk, 10, true)
+		same(t, "one was dropped", found, true)
+		found, noneErr := tx.Processor().EndAside(eventlog.Bulk, 10, true)
+		same(t, "it is dropped once", found, false)
+		return errors.Join(err, dropErr, noneErr)
+	})
+	read(t, s, func(tx store.Tx) error {
+		got, err := tx.Processor().Asides(eventlog.Live, 0, 10)
+		sent := rows[0]
+		sent.Sent = true
+		same(t, "what is left", got, []processor.Aside{rows[2], sent, rows[3]})
+		return err
+	})
 }
 
 func testRelay(t *testing.T, s store.State) {
