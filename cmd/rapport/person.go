@@ -22,7 +22,7 @@ func personCommand(c *console) *cobra.Command {
 		Long: `Person shows what is known about somebody: identifiers, traits, segments, places
 in journeys, permission, and what they did.`,
 	}
-	cmd.AddCommand(personShow(c), personEvents(c), personConsent(c))
+	cmd.AddCommand(personShow(c), personEvents(c), personConsent(c), personUnmerge(c))
 	return cmd
 }
 
@@ -89,6 +89,9 @@ func (c *console) permission(p explain.Person) {
 	}
 	for _, s := range p.Suppressed {
 		c.printf("%s %s %s\n", c.red("suppressed:"), s.Reason, c.time(s.At))
+	}
+	for _, m := range p.Parted {
+		c.printf("%s %s\n", c.dim("parted from"), m)
 	}
 	for _, m := range p.Merged {
 		c.printf("%s %s\n", c.dim("merged from"), m)

@@ -26,12 +26,13 @@ const (
 	Config  Type = 18 // a configuration version takes effect; Name holds its number
 	Send    Type = 19 // somebody asked for one mail; Properties hold the request
 	Trigger Type = 21 // somebody asked for a journey to begin; Name is the journey's, Properties are what its mails read
+	Unmerge Type = 22 // an operator parts somebody who was joined by mistake; Person is set, Properties say which identifiers leave
 	Outcome Type = 20 // what became of a mail; Name is the event's name ("Email Sent"), Properties tell
 )
 
 var typeNames = map[Type]string{
 	Track: "track", Identify: "identify", Page: "page", Screen: "screen", Group: "group", Alias: "alias",
-	Alarm: "alarm", Consent: "consent", Config: "config", Send: "send", Outcome: "outcome", Trigger: "trigger",
+	Alarm: "alarm", Consent: "consent", Config: "config", Send: "send", Outcome: "outcome", Trigger: "trigger", Unmerge: "unmerge",
 }
 
 // String gives the wire name.

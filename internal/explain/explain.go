@@ -63,6 +63,7 @@ type Person struct {
 	LastSeen    *time.Time                 `json:"last_seen,omitempty"`
 	EventsCount int64                      `json:"events_count"`
 	Merged      []string                   `json:"merged,omitempty"`      // who became this person
+	Parted      []string                   `json:"parted,omitempty"`      // ids of people from whom an operator has parted them
 	NextChange  *time.Time                 `json:"next_change,omitempty"` // when something changes merely because time passes
 }
 
@@ -237,7 +238,10 @@ func (r *Reader) Person(ctx context.Context, who id.Person, why purpose.Purpose)
 	due := min(f.seg.NextDue(), f.jour.NextDue())
 	out.NextChange = instant(due, due != rule.Never)
 	for _, m := range merges {
-		if m.Into == f.id {
+		switch {
+		case m.Rule == identity.RuleUnmerge:
+			out.Parted = append(out.Parted, (m.Into ^ m.From ^ f.id).String()) // the other one
+		case m.Into == f.id:
 			out.Merged = append(out.Merged, m.From.String())
 		}
 	}

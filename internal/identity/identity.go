@@ -153,7 +153,7 @@ type Result struct {
 // Refusal says why an identifier of the event was not joined to its person.
 type Refusal struct {
 	Kind   string
-	Reason string // "two_user_ids", "limit", "browser_key", "taken"
+	Reason string // "two_user_ids", "limit", "browser_key", "taken", "kept_apart"
 }
 
 // Resolve decides whom an event is about, makes the person if nobody is known,
@@ -283,6 +283,9 @@ func (r *Resolver) join(e *event.Event, target, owner id.Person, x Identifier, d
 	from, err := dir.Record(owner)
 	if err != nil {
 		return "", err
+	}
+	if slices.Contains(into.Apart, owner) || slices.Contains(from.Apart, target) {
+		return "kept_apart", nil
 	}
 	if reason := r.mayJoin(e, into, from, x); reason != "" {
 		return reason, nil

@@ -15,6 +15,9 @@ type Record struct {
 	Identifiers []Identifier
 	Created     int64     // Unix milliseconds
 	MergedInto  id.Person // who this person became, zero while they are themselves
+	// Apart are people whom an operator has parted from this one: no event joins
+	// them again.
+	Apart []id.Person
 }
 
 // Known tells whether the person is more than a device: somebody with a user
@@ -93,13 +96,22 @@ func kindName(kind string) string {
 	return strings.Clone(kind)
 }
 
-const recordFormat = 1
+// The formats of the section. The second has those who are kept apart at its
+// end; who has none is written in the first.
+const (
+	recordFormat = 1
+	apartFormat  = 2
+)
 
 var errRecord = errors.New("identity section: malformed")
 
 // Append writes the section: format, created, merged into, then each identifier.
 func (r *Record) Append(dst []byte) []byte {
-	dst = append(dst, recordFormat)
+	format := byte(recordFormat)
+	if len(r.Apart) > 0 {
+		format = apartFormat
+	}
+	dst = append(dst, format)
 	dst = binary.AppendVarint(dst, r.Created)
 	dst = binary.AppendUvarint(dst, uint64(r.MergedInto))
 	dst = binary.AppendUvarint(dst, uint64(len(r.Identifiers)))
@@ -111,6 +123,12 @@ func (r *Record) Append(dst []byte) []byte {
 		dst = wire.AppendString(dst, x.Value)
 		dst = append(dst, x.Hash[:]...)
 		dst = binary.AppendVarint(dst, x.First-r.Created)
+	}
+	if format == apartFormat {
+		dst = binary.AppendUvarint(dst, uint64(len(r.Apart)))
+		for _, who := range r.Apart {
+			dst = binary.AppendUvarint(dst, uint64(who))
+		}
 	}
 	return dst
 }
@@ -129,11 +147,11 @@ func kindCode(kind string) byte {
 // Decode reads what Append wrote, reusing the capacity of r. Strings point into
 // b, which must not change while r is in use.
 func (r *Record) Decode(b []byte) error {
-	*r = Record{Identifiers: r.Identifiers[:0]}
+	*r = Record{Identifiers: r.Identifiers[:0], Apart: r.Apart[:0]}
 	if len(b) == 0 {
 		return nil
 	}
-	if b[0] != recordFormat {
+	if b[0] != recordFormat && b[0] != apartFormat {
 		return errRecord
 	}
 	d := wire.Reader{Rest: b[1:]}
@@ -152,6 +170,11 @@ func (r *Record) Decode(b []byte) error {
 		copy(x.Hash[:], d.Take(len(x.Hash)))
 		x.First = r.Created + d.Varint()
 		r.Identifiers = append(r.Identifiers, x)
+	}
+	if b[0] == apartFormat {
+		for n := d.Count(); n > 0 && !d.Bad; n-- {
+			r.Apart = append(r.Apart, id.Person(d.Uvarint()))
+		}
 	}
 	if !d.Done() {
 		return errRecord

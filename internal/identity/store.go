@@ -24,11 +24,14 @@ type Store interface {
 	Merges(who id.Person) ([]Merge, error)
 }
 
+// RuleUnmerge marks the row of a parting: From is who left.
+const RuleUnmerge = "unmerge"
+
 // Merge is one row of the merge log.
 type Merge struct {
 	Into, From id.Person
 	At         time.Time // business time of the walk
 	Cause      string    // message id of the event that joined them
-	Rule       string    // "alias", "anonymous", "email", "external"
+	Rule       string    // "alias", "anonymous", "email", "external"; RuleUnmerge: From was parted from Into
 	Moved      []byte    // the identifiers that moved, encoded by this room
 }

@@ -91,20 +91,21 @@ type Ending uint8
 
 // The endings.
 const (
-	Completed   Ending = 1 // the last step was done
-	Stopped     Ending = 2 // a stop step
-	Exited      Ending = 3 // exit_when came true
-	Merged      Ending = 4 // another place in the same journey stayed
-	SendFailed  Ending = 5 // a mail failed whose step says on_failure: stop
-	StepFailed  Ending = 6 // another step failed that says on_failure: stop
-	SwitchedOff Ending = 7 // the journey was stopped by its definition
-	Lost        Ending = 8 // the version that was entered is no longer known
-	Changed     Ending = 9 // a new version lets nobody stay, or has no step to go on with
+	Completed   Ending = 1  // the last step was done
+	Stopped     Ending = 2  // a stop step
+	Exited      Ending = 3  // exit_when came true
+	Merged      Ending = 4  // another place in the same journey stayed
+	SendFailed  Ending = 5  // a mail failed whose step says on_failure: stop
+	StepFailed  Ending = 6  // another step failed that says on_failure: stop
+	SwitchedOff Ending = 7  // the journey was stopped by its definition
+	Lost        Ending = 8  // the version that was entered is no longer known
+	Parted      Ending = 10 // an event began it that somebody else did, from whom the person was parted
+	Changed     Ending = 9  // a new version lets nobody stay, or has no step to go on with
 )
 
 var endingNames = map[Ending]string{
 	Completed: "completed", Stopped: "stopped", Exited: "exited", Merged: "merged", SendFailed: "send_failed",
-	StepFailed: "step_failed", SwitchedOff: "switched_off", Lost: "version_lost", Changed: "changed",
+	StepFailed: "step_failed", SwitchedOff: "switched_off", Lost: "version_lost", Changed: "changed", Parted: "parted",
 }
 
 // String gives the stable name.

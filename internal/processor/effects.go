@@ -252,6 +252,9 @@ func (w *Walker) merge(m identity.Merge) error {
 	if err := w.effects(into, w.now); err != nil {
 		return err
 	}
+	if err := w.keepApart(into, from); err != nil {
+		return err
+	}
 	from.prof, from.seg, from.jour = profile.Profile{Version: from.prof.Version}, segment.State{}, journey.State{}
 	w.p.merges++
 	if err := w.everySegment(into, w.now, false, m.Cause); err != nil {

@@ -244,6 +244,8 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		return w.send(it)
 	case event.Trigger:
 		return w.trigger(it)
+	case event.Unmerge:
+		return w.unmerge(it)
 	}
 	if err := w.permission(e); err != nil {
 		return err

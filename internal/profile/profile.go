@@ -80,6 +80,13 @@ func (p *Profile) fullName() ([]byte, bool) {
 	return quote(strings.Join(parts, " ")), true
 }
 
+// Keep writes a trait as it stood, where the profile has none of its name.
+func (p *Profile) Keep(t Trait) {
+	if i, ok := p.find(t.Name); !ok && p.room(i, ok, len(t.Value)) {
+		p.Traits = slices.Insert(p.Traits, i, Trait{strings.Clone(t.Name), slices.Clone(t.Value), t.At})
+	}
+}
+
 // Text gives a trait that is a JSON string, as a Go string.
 func (p *Profile) Text(path string) string {
 	raw, _ := p.Trait(path)

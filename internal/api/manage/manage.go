@@ -23,6 +23,7 @@ import (
 	"rapport/internal/explain"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/message"
 	"rapport/internal/processor"
@@ -63,6 +64,8 @@ type Walk interface {
 
 // Reader answers what there is to tell.
 type Reader interface {
+	Parting(ctx context.Context, who id.Person, names []identity.Name) (explain.Parting, id.Person, error)
+	PartedBy(ctx context.Context, who id.Person, cause string) (id.Person, error)
 	Find(ctx context.Context, kind, value string) (id.Person, error)
 	Living(ctx context.Context, who id.Person) (id.Person, error)
 	Person(ctx context.Context, who id.Person, why purpose.Purpose) (*explain.Person, error)
@@ -215,6 +218,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/send":                               {http.MethodPost: h.postSend},
 		"/v1/people/{ref}":                       {http.MethodGet: h.getPerson},
 		"/v1/people/{ref}/events":                {http.MethodGet: h.getEvents},
+		"/v1/people/{ref}/unmerge":               {http.MethodPost: h.postUnmerge},
 		"/v1/segments":                           {http.MethodGet: h.getSegments},
 		"/v1/segments/{name}/explain":            {http.MethodGet: h.explainSegment},
 		"/v1/journeys":                           {http.MethodGet: h.getJourneys},

@@ -1,0 +1,77 @@
+package manage
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"rapport/internal/access"
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/processor"
+)
+
+// maxReason bounds what an operator writes about a parting.
+const maxReason = 500
+
+// postUnmerge parts somebody who was joined by mistake. The answer comes when it
+// is done; with dry_run it only says what would come of it. Under one idempotency
+// key it is done once.
+func (h *Handler) postUnmerge(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "dry_run")
+	dry := q.flag("dry_run")
+	if q.err != nil {
+		return q.err
+	}
+	var in processor.UnmergeRequest
+	if err := h.decode(r, maxSmallBody, &in); err != nil {
+		return err
+	}
+	if len(in.Reason) > maxReason {
+		return wrong("/reason", "reason_too_long", "a reason has at most %d bytes", maxReason)
+	}
+	who, err := h.find(r.Context(), r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	out, living, err := h.Reader.Parting(r.Context(), who, in.Identifiers)
+	if err != nil || dry {
+		if err != nil {
+			return err
+		}
+		return h.answer(w, r, http.StatusOK, out)
+	}
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
+	}
+	keyed := digestOf([]byte(key))
+	now := h.Now().UTC().Truncate(time.Millisecond)
+	e := event.Event{
+		Type: event.Unmerge, Source: house, MessageID: "unmerge/" + hex.EncodeToString(keyed[:]), Person: int64(living), Time: now, Received: now,
+	}
+	if e.Properties, err = json.Marshal(in); err != nil {
+		return err
+	}
+	pos, _, err := h.Log.Append(r.Context(), eventlog.Live, [][]byte{e.Append(nil)})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	if err := h.Walk.Wait(ctx, eventlog.Live, pos); err != nil {
+		return notWalked("the request is durable and not walked yet: GET the person to see when it is")
+	}
+	left, err := h.Reader.PartedBy(r.Context(), living, e.MessageID)
+	if err != nil {
+		return err
+	}
+	if left == 0 {
+		return fault.New(fault.Conflict, "not_parted", "the person has changed meanwhile; look at them and ask again")
+	}
+	out.Parted = left.String()
+	return h.answer(w, r, http.StatusOK, out)
+}

@@ -1,0 +1,61 @@
+package identity
+
+import (
+	"slices"
+	"strings"
+
+	"rapport/internal/fault"
+	"rapport/internal/id"
+)
+
+// MaxApart is from how many others one person may be kept apart.
+const MaxApart = 50
+
+// Name is an identifier as an operator writes it.
+type Name struct {
+	Kind  string `json:"kind"`
+	Value string `json:"value"`
+}
+
+// Leaving gives those identifiers of a person that an operator names, or says
+// why they cannot leave: each must be the person's, and some must stay.
+func (r *Resolver) Leaving(rec *Record, names []Name) ([]Identifier, error) {
+	var out []Identifier
+	for _, n := range names {
+		value := n.Value
+		if n.Kind == Email {
+			value = strings.ToLower(strings.TrimSpace(value))
+		}
+		h := r.hasher.Sum(n.Kind, value)
+		i := slices.IndexFunc(rec.Identifiers, func(x Identifier) bool { return x.Hash == h })
+		if i < 0 {
+			return nil, fault.New(fault.Invalid, "not_theirs", "an identifier of kind %s is not this person's; GET the person to see which are", n.Kind)
+		}
+		if !slices.ContainsFunc(out, func(x Identifier) bool { return x.Hash == h }) {
+			out = append(out, rec.Identifiers[i])
+		}
+	}
+	switch {
+	case len(out) == 0:
+		return nil, fault.New(fault.Invalid, "nothing_leaves", "name at least one identifier that leaves")
+	case len(out) == len(rec.Identifiers):
+		return nil, fault.New(fault.Invalid, "nothing_stays", "all identifiers leave: name only those of the other person")
+	case len(rec.Apart) >= MaxApart:
+		return nil, fault.New(fault.Limited, "too_many_parted", "one person is kept apart from at most %d others (MaxApart)", MaxApart)
+	}
+	return out, nil
+}
+
+// Part moves identifiers into the record of somebody new, and keeps the two
+// apart from then on.
+func Part(from, to *Record, fromID, toID id.Person, leaving []Identifier) {
+	for _, x := range leaving {
+		from.Identifiers = slices.DeleteFunc(from.Identifiers, func(y Identifier) bool { return y.Hash == x.Hash })
+		x.Kind, x.Value = kindName(x.Kind), strings.Clone(x.Value) // its strings go with the other's row
+		to.insert(x)
+		if to.Created == 0 || x.First < to.Created {
+			to.Created = x.First
+		}
+	}
+	from.Apart, to.Apart = append(from.Apart, toID), append(to.Apart, fromID)
+}
