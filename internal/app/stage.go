@@ -43,20 +43,21 @@ func (h *House) Settle(ctx context.Context) error {
 	return h.sent(ctx)
 }
 
-// Told waits, after Settle, until what state has to say is in the log and walked.
+// Told waits, after Settle, until what state has to say is in the log and walked,
+// and what comes of that, until nothing more is to be said.
 func (h *House) Told(ctx context.Context) error {
 	for {
-		var waits bool
-		err := h.state.Read(ctx, func(tx store.Tx) error {
-			rows, err := tx.Processor().Relay(0, 1)
-			waits = len(rows) > 0
-			return err
-		})
+		waits, err := h.waitsToTell(ctx)
 		if err != nil {
 			return err
 		}
 		if !waits {
-			return h.Settle(ctx)
+			if err := h.Settle(ctx); err != nil {
+				return err
+			}
+			if waits, err = h.waitsToTell(ctx); err != nil || !waits {
+				return err
+			}
 		}
 		h.walker.HurryRelay()
 		select {
@@ -65,6 +66,15 @@ func (h *House) Told(ctx context.Context) error {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+func (h *House) waitsToTell(ctx context.Context) (waits bool, err error) {
+	err = h.state.Read(ctx, func(tx store.Tx) error {
+		rows, err := tx.Processor().Relay(0, 1)
+		waits = len(rows) > 0
+		return err
+	})
+	return waits, err
 }
 
 func (h *House) nextDue(ctx context.Context) (due int64, any bool, err error) {

@@ -21,18 +21,19 @@ const (
 	Group    Type = 5
 	Alias    Type = 6
 
-	Alarm   Type = 16 // a person's armed time has come; Person and Due are set
-	Consent Type = 17 // permission changed through an API, a link or a signal; Properties hold a consent.Change
-	Config  Type = 18 // a configuration version takes effect; Name holds its number
-	Send    Type = 19 // somebody asked for one mail; Properties hold the request
-	Trigger Type = 21 // somebody asked for a journey to begin; Name is the journey's, Properties are what its mails read
-	Unmerge Type = 22 // an operator parts somebody who was joined by mistake; Person is set, Properties say which identifiers leave
-	Outcome Type = 20 // what became of a mail; Name is the event's name ("Email Sent"), Properties tell
+	Alarm        Type = 16 // a person's armed time has come; Person and Due are set
+	Consent      Type = 17 // permission changed through an API, a link or a signal; Properties hold a consent.Change
+	Config       Type = 18 // a configuration version takes effect; Name holds its number
+	Send         Type = 19 // somebody asked for one mail; Properties hold the request
+	Trigger      Type = 21 // somebody asked for a journey to begin; Name is the journey's, Properties are what its mails read
+	Unmerge      Type = 22 // an operator parts somebody who was joined by mistake; Person is set, Properties say which identifiers leave
+	GroupChanged Type = 23 // traits of a group have changed and members must hear of it; Properties say which
+	Outcome      Type = 20 // what became of a mail; Name is the event's name ("Email Sent"), Properties tell
 )
 
 var typeNames = map[Type]string{
 	Track: "track", Identify: "identify", Page: "page", Screen: "screen", Group: "group", Alias: "alias",
-	Alarm: "alarm", Consent: "consent", Config: "config", Send: "send", Outcome: "outcome", Trigger: "trigger", Unmerge: "unmerge",
+	Alarm: "alarm", Consent: "consent", Config: "config", Send: "send", Outcome: "outcome", Trigger: "trigger", Unmerge: "unmerge", GroupChanged: "group changed",
 }
 
 // String gives the wire name.

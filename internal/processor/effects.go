@@ -243,8 +243,15 @@ func (w *Walker) merge(m identity.Merge) error {
 		}
 		w.counts[in.Segment]-- // both were in: one of them goes
 	}
+	groups, err := unitedGroups(into, from)
+	if err != nil {
+		return err
+	}
 	into.prof.Merge(&from.prof, w.version.Schema, &w.change)
 	w.p.refused += int64(w.change.Refused)
+	if len(groups) > 0 {
+		w.setGroups(into, groups)
+	}
 	into.seg.Merge(&from.seg)
 	w.subject.f, w.subject.props = into, nil
 	w.turn.Begin(&w.subject, &into.jour, w.now)

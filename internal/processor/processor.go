@@ -15,6 +15,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/group"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/journey"
@@ -41,6 +42,7 @@ type Books struct {
 	Identity identity.Store
 	History  profile.Store
 	Segment  segment.Store
+	Group    group.Store
 	Timer    timer.Store
 	Consent  consent.Store
 	Outbox   outbox.Store

@@ -46,6 +46,9 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	if len(p.owed) > 0 && w.Owed != nil {
 		w.Owed(p.owed)
 	}
+	if p.told {
+		w.RelayWaits()
+	}
 }
 
 // noteArmed takes the scanner back to where somebody was armed behind it, or is

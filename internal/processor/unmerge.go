@@ -189,6 +189,9 @@ func (w *Walker) refold(f *figure, entries []*event.Event) error {
 	for _, e := range entries {
 		w.props.Reset(e.Properties)
 		f.prof.Fold(e, &w.props, w.version.Schema, w.guard(f, e), &w.change)
+		if _, err := w.joins(f, e, true); err != nil {
+			return err
+		}
 		if err := w.remember(f, e); err != nil {
 			return err
 		}

@@ -38,6 +38,7 @@ type pass struct {
 	merges  int64
 	refused int64
 	asides  int64
+	told    bool  // the relay has something to say
 	armed   int64 // the earliest instant armed in this pass
 }
 
@@ -246,6 +247,8 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		return w.trigger(it)
 	case event.Unmerge:
 		return w.unmerge(it)
+	case event.GroupChanged:
+		return w.groupChanged(it)
 	}
 	if err := w.permission(e); err != nil {
 		return err
@@ -409,7 +412,15 @@ func (w *Walker) apply(f *figure, e *event.Event, now int64, initial bool) error
 	if err := w.remember(f, e); err != nil {
 		return err
 	}
-	changed := segment.Changes{Tallies: w.change.Tallies, Traits: w.change.Traits}
+	traits, tallies := w.change.Traits, w.change.Tallies
+	if e.Type == event.Group {
+		joined, err := w.joins(f, e, false)
+		if err != nil {
+			return err
+		}
+		traits = joined // A group call writes no trait of the person's own.
+	}
+	changed := segment.Changes{Tallies: tallies, Traits: traits}
 	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, changed, now, initial, &w.work), e.MessageID)
 	if len(changed.Traits) > 0 && w.version.Journeys.Dated() {
 		w.turn.Begin(&w.subject, &f.jour, now)

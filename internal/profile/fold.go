@@ -116,6 +116,13 @@ func (p *Profile) foldTraits(raw []byte, at int64, may Guard, c *Change) {
 			return
 		}
 		name := canonical(tok.String())
+		if strings.HasPrefix(name, "$") { // The house's own, such as $groups.
+			if err := dec.SkipValue(); err != nil {
+				return
+			}
+			c.Refused++
+			continue
+		}
 		value, err := dec.ReadValue()
 		if err != nil {
 			return
@@ -128,6 +135,14 @@ func (p *Profile) foldTraits(raw []byte, at int64, may Guard, c *Change) {
 func (p *Profile) Set(name string, value []byte, at int64, c *Change) {
 	name = canonical(name)
 	p.write(name, normal(name, value), at, nil, c)
+}
+
+// Replace writes one of the house's own traits, whatever was written when.
+func (p *Profile) Replace(name string, value []byte, at int64, c *Change) {
+	if i, ok := p.find(name); ok {
+		at = max(at, p.Traits[i].At)
+	}
+	p.write(name, value, at, nil, c)
 }
 
 // write is last-writer-wins by event time; of two writes at one instant the one

@@ -28,7 +28,7 @@ func (w Walk) Read(ctx context.Context, fn func(processor.Books) error) error {
 
 func books(tx Tx) processor.Books {
 	return processor.Books{
-		Persons: tx.Persons(), Identity: tx.Identity(), History: tx.Profile(), Segment: tx.Segment(), Timer: tx.Timer(),
+		Persons: tx.Persons(), Identity: tx.Identity(), History: tx.Profile(), Segment: tx.Segment(), Group: tx.Group(), Timer: tx.Timer(),
 		Consent: tx.Consent(), Outbox: tx.Outbox(), Walk: tx.Processor(),
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"rapport/internal/access"
 	"rapport/internal/consent"
+	"rapport/internal/group"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/outbox"
@@ -26,6 +27,7 @@ type Tx interface {
 	Identity() identity.Store
 	Profile() profile.Store
 	Segment() segment.Store
+	Group() group.Store
 	Timer() timer.Store
 	Consent() consent.Store
 	Outbox() outbox.Store

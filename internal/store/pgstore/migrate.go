@@ -91,6 +91,9 @@ CREATE TABLE violation(source text NOT NULL, event text NOT NULL, property text 
 	n bigint NOT NULL, first bigint NOT NULL, last bigint NOT NULL, PRIMARY KEY(source, event, property, code));
 `, `
 ALTER TABLE aside ADD COLUMN sent boolean NOT NULL DEFAULT false;
+`, `
+CREATE TABLE group_row(h uuid PRIMARY KEY, body bytea NOT NULL);
+CREATE TABLE group_member(h uuid NOT NULL, person bigint NOT NULL, PRIMARY KEY(h, person));
 `,
 }
 

@@ -14,6 +14,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/group"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -225,6 +226,7 @@ func (t *tx) Persons() person.Store      { return (*persons)(t) }
 func (t *tx) Identity() identity.Store   { return (*idents)(t) }
 func (t *tx) Profile() profile.Store     { return (*packs)(t) }
 func (t *tx) Segment() segment.Store     { return (*segments)(t) }
+func (t *tx) Group() group.Store         { return (*groups)(t) }
 func (t *tx) Timer() timer.Store         { return (*alarms)(t) }
 func (t *tx) Consent() consent.Store     { return (*permissions)(t) }
 func (t *tx) Outbox() outbox.Store       { return (*mails)(t) }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+
+	"rapport/internal/id"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -43,3 +45,6 @@ func Unsummed(row int64, raw []byte) ([]byte, error) {
 	}
 	return raw[:n:n], nil
 }
+
+// Number is what a hash lends to the checksum of a row that has no number.
+func Number(h id.Hash) int64 { return int64(binary.LittleEndian.Uint64(h[:8]) >> 1) }

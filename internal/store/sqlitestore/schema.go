@@ -93,6 +93,10 @@ CREATE TABLE violation(source TEXT NOT NULL, event TEXT NOT NULL, property TEXT 
 	n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(source, event, property, code)) WITHOUT ROWID;
 `, `
 ALTER TABLE aside ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+`, `
+-- group: what is known of each, and who belongs to it.
+CREATE TABLE group_row(h BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE group_member(h BLOB NOT NULL, person INTEGER NOT NULL, PRIMARY KEY(h, person)) WITHOUT ROWID;
 `,
 }
 

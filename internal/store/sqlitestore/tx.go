@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"rapport/internal/access"
 	"rapport/internal/consent"
+	"rapport/internal/group"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/outbox"
@@ -67,6 +68,7 @@ func (t *tx) Persons() person.Store      { return (*persons)(t) }
 func (t *tx) Identity() identity.Store   { return (*idents)(t) }
 func (t *tx) Profile() profile.Store     { return (*packs)(t) }
 func (t *tx) Segment() segment.Store     { return (*segments)(t) }
+func (t *tx) Group() group.Store         { return (*groups)(t) }
 func (t *tx) Timer() timer.Store         { return (*alarms)(t) }
 func (t *tx) Consent() consent.Store     { return (*permissions)(t) }
 func (t *tx) Outbox() outbox.Store       { return (*mails)(t) }

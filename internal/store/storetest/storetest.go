@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Position", testPosition},
 		{"Seen", testSeen},
 		{"Asides", testAsides},
+		{"Groups", testGroups},
 		{"Relay", testRelay},
 		{"Keys", testKeys},
 		{"Rejects", testRejects},
