@@ -21,6 +21,11 @@ import (
 // ends are unknown than mails were on the wire.
 func TestKilledWithMailsOnTheWire(t *testing.T) {
 	t.Parallel()
+	onBothStores(t, killedWithMailsOnTheWire)
+}
+
+func killedWithMailsOnTheWire(t *testing.T, database string) {
+	t.Helper()
 	const each = 3
 	var asked atomic.Int64
 	sink := scripted(t, func(to string, times int) deliverytest.Fault {
@@ -36,6 +41,7 @@ func TestKilledWithMailsOnTheWire(t *testing.T) {
 		return deliverytest.Fault{}
 	})
 	f := newFaulty(t, sink.Addr())
+	f.database = database
 	f.start()
 	arrived := sink.Reached(2 * each)
 	ids := map[string]string{}

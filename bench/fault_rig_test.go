@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"rapport/internal/delivery/deliverytest"
+	"rapport/internal/store/pgstore"
+	"rapport/internal/store/pgstore/pgtest"
 )
 
 // faulty is a rapport process in trouble: everything it writes is kept, and it
@@ -85,6 +87,30 @@ func (p *program) borrow(t *testing.T) string {
 	return filepath.Join(p.dir, "rapport")
 }
 
+// onBothStores runs a test over files and over a PostgreSQL of its own.
+func onBothStores(t *testing.T, test func(t *testing.T, database string)) {
+	t.Helper()
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		test(t, "")
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		test(t, ownDatabase(t, pgtest.Server(t)))
+	})
+}
+
+// ownDatabase makes an empty database on a server.
+func ownDatabase(t *testing.T, server string) string {
+	t.Helper()
+	address, drop, err := pgstore.Scratch(t.Context(), server, "faults")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = drop() }) // The whole cluster goes.
+	return address
+}
+
 // newFaulty writes a configuration whose mails go to an address, with files of
 // one's own, and starts nothing yet.
 func newFaulty(t *testing.T, smtp string, more ...map[string]string) *faulty {
@@ -128,6 +154,9 @@ func (f *faulty) start(more ...string) {
 	cmd := exec.Command(f.program, f.args(more...)...)
 	cmd.Dir = f.dir
 	cmd.Stdout = f.said
+	if f.database != "" {
+		cmd.Env = append(os.Environ(), "RAPPORT_DATABASE="+f.database)
+	}
 	errs, err := cmd.StderrPipe()
 	if err != nil {
 		f.t.Fatal(err)

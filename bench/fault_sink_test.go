@@ -15,6 +15,11 @@ const faultyMails = 60 // of each class
 // mail arrives once in the end, and the ledger says so.
 func TestAServerThatDropsBeforeDATAGetsEveryMailOnce(t *testing.T) {
 	t.Parallel()
+	onBothStores(t, aServerThatDropsBeforeDATAGetsEveryMailOnce)
+}
+
+func aServerThatDropsBeforeDATAGetsEveryMailOnce(t *testing.T, database string) {
+	t.Helper()
 	sink := scripted(t, func(to string, times int) deliverytest.Fault {
 		if numberOf(to)%3 == 0 && times == 1 {
 			return deliverytest.Fault{Drop: deliverytest.BeforeData}
@@ -22,6 +27,7 @@ func TestAServerThatDropsBeforeDATAGetsEveryMailOnce(t *testing.T) {
 		return deliverytest.Fault{}
 	})
 	f := newFaulty(t, sink.Addr())
+	f.database = database
 	f.start()
 	var ids []string
 	for i := range faultyMails {
@@ -49,6 +55,11 @@ func TestAServerThatDropsBeforeDATAGetsEveryMailOnce(t *testing.T) {
 // alike.
 func TestAServerThatDropsAfterTheFinalDot(t *testing.T) {
 	t.Parallel()
+	onBothStores(t, aServerThatDropsAfterTheFinalDot)
+}
+
+func aServerThatDropsAfterTheFinalDot(t *testing.T, database string) {
+	t.Helper()
 	cut := func(n int) bool { return n%3 == 0 }
 	sink := scripted(t, func(to string, times int) deliverytest.Fault {
 		if cut(numberOf(to)) && times == 1 {
@@ -57,6 +68,7 @@ func TestAServerThatDropsAfterTheFinalDot(t *testing.T) {
 		return deliverytest.Fault{}
 	})
 	f := newFaulty(t, sink.Addr())
+	f.database = database
 	f.start()
 	var ids []string
 	for i := range faultyMails {

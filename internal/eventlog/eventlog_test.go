@@ -22,6 +22,7 @@ type memory struct {
 	mu     sync.Mutex
 	frames [laneCount][]Frame
 	fail   error
+	late   error         // what is told although the frames were written
 	hold   chan struct{} // when set, Append waits for it
 	began  chan struct{} // when set, told that an Append began
 	calls  int
@@ -49,9 +50,12 @@ func (m *memory) Append(_ context.Context, frames []Frame) error {
 	}
 	for _, f := range frames {
 		f.Body = slices.Clone(f.Body)
+		if n := len(m.frames[f.Lane]); n > 0 && f.First < m.frames[f.Lane][n-1].First+int64(m.frames[f.Lane][n-1].Count) {
+			return fault.New(fault.Conflict, "already_there", "there is such a frame")
+		}
 		m.frames[f.Lane] = append(m.frames[f.Lane], f)
 	}
-	return nil
+	return m.late
 }
 
 func (m *memory) Read(_ context.Context, lane Lane, from int64, maxBytes int) ([]Frame, error) {
@@ -297,6 +301,54 @@ func TestAppendFailsWholeAndGoesOnAfterwards(t *testing.T) {
 	store.mu.Unlock()
 	if first, _, err := l.Append(t.Context(), Live, bodies(1, 5)); err != nil || first != 1 {
 		t.Errorf("after recovery: %d, %v", first, err)
+	}
+}
+
+// TestAppendWhoseAnswerIsLost: a store may have written what it says it could
+// not. The next records come behind it, and readers see both.
+func TestAppendWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	m := &memory{}
+	l, _ := setup(t, m, Config{})
+	append1 := func(text string) (int64, error) {
+		pos, _, err := l.Append(t.Context(), Live, [][]byte{[]byte(text)})
+		return pos, err
+	}
+	if pos, err := append1("one"); pos != 1 || err != nil {
+		t.Fatal(pos, err)
+	}
+	m.mu.Lock()
+	m.late = errors.New("the connection was cut")
+	m.mu.Unlock()
+	if _, err := append1("two"); err == nil {
+		t.Fatal("an append without an answer is acknowledged")
+	}
+	m.mu.Lock()
+	m.late = nil
+	m.mu.Unlock()
+	if pos, err := append1("three"); pos != 3 || err != nil {
+		t.Fatalf("the next is at %d, %v", pos, err)
+	}
+	recs, err := l.Read(t.Context(), Live, 1, 1<<20)
+	var got []string
+	for next := int64(1); err == nil && len(recs) > 0; recs, err = l.Read(t.Context(), Live, next, 1<<20) {
+		for _, r := range recs {
+			got = append(got, string(r.Body))
+			next = r.Pos + 1
+		}
+	}
+	if err != nil || fmt.Sprint(got) != "[one two three]" {
+		t.Errorf("%v, %v", got, err)
+	}
+	// So may somebody else have, of whom this process hears by the conflict.
+	m.mu.Lock()
+	m.frames[Live] = append(m.frames[Live], Frame{Lane: Live, First: 4, Count: 1, At: time.Now()})
+	m.mu.Unlock()
+	if _, err := append1("four"); fault.KindOf(err) != fault.Unavailable || !fault.Temporary(err) {
+		t.Errorf("a frame that nobody knew of: %v", err)
+	}
+	if pos, err := append1("five"); pos != 5 || err != nil {
+		t.Errorf("behind it: %d, %v", pos, err)
 	}
 }
 

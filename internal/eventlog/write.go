@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"rapport/internal/fault"
 )
 
 // writer turns groups into frames. It belongs to the one goroutine in Run and
@@ -13,16 +15,21 @@ type writer struct {
 	frames []Frame
 	raws   [][]byte
 	body   []byte
+	unsure bool // the last append failed, and may have been carried out all the same
 }
 
 // commit writes one group durably, publishes it to readers, then wakes all who
 // appended to it.
 func (w *writer) commit(ctx context.Context, g *group) {
-	w.build(g)
-	err := w.log.store.Append(ctx, w.frames)
+	err := w.catchUp(ctx)
+	if err == nil {
+		w.build(g)
+		err = w.log.store.Append(ctx, w.frames)
+		w.unsure = err != nil
+	}
 	w.log.publish(w.frames, w.raws, err)
 	if err != nil {
-		g.err = fmt.Errorf("append to the log: %w", err)
+		g.err = fmt.Errorf("append to the log: %w", mayPass(err))
 	}
 	close(g.done)
 	clear(w.frames)
@@ -30,6 +37,51 @@ func (w *writer) commit(ctx context.Context, g *group) {
 	if cap(w.body) > 4<<20 {
 		w.body = nil // An exceptional burst must not be kept for ever.
 	}
+}
+
+// catchUp asks the store where the lanes end after an append that failed: where
+// its answer was lost on the way it was carried out all the same. What it wrote
+// is in the log then, though nobody was told so, and the next records come
+// behind it; whoever sends it again is known by its message id.
+func (w *writer) catchUp(ctx context.Context) error {
+	if !w.unsure {
+		return nil
+	}
+	for i := range w.log.lanes {
+		pos, at, err := w.log.store.Tail(ctx, Lane(i))
+		if err != nil {
+			return fmt.Errorf("find the end of lane %s: %w", Lane(i), err)
+		}
+		w.log.extend(Lane(i), pos, at)
+	}
+	w.unsure = false
+	return nil
+}
+
+// extend moves the end of a lane to what the store holds.
+func (l *Log) extend(lane Lane, pos int64, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.lanes[lane]
+	if pos <= s.tail {
+		return
+	}
+	s.tail, s.at = pos, at
+	s.recent, s.size = nil, 0 // What is between is in the store only.
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// mayPass makes a conflict something to try again: the store holds frames at
+// these positions that this process has not heard of, and the next append comes
+// behind them.
+func mayPass(err error) error {
+	if fault.KindOf(err) != fault.Conflict {
+		return err
+	}
+	e := fault.Wrap(err, fault.Unavailable, "log_moved", "the log ends elsewhere than was known; send it again")
+	e.RetryAfter, e.Temp = time.Second, true
+	return e
 }
 
 // build gives each record of the group its position and instant.

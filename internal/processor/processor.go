@@ -31,6 +31,10 @@ import (
 // must not commit.
 var ErrMoved = errors.New("another walker has moved the lane")
 
+// ErrLost is in the error of a state that is not this process's any more, or not
+// as this process left it: no batch can commit, and no record is to blame.
+var ErrLost = errors.New("the state is not as this process left it")
+
 // ErrNoVersion is what Config.Load wraps when the log names a configuration that
 // the state does not hold: the state is older than its log, and walking on
 // would decide again what it has forgotten.

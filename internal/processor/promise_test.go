@@ -57,7 +57,7 @@ func TestALogAndAStateThatDoNotBelongTogetherAreRefused(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			h := setup(t, shop)
+			h := setupOn(t, "", shop) // These are mistakes of a restored folder.
 			h.do(event.Event{UserID: "u1", Name: "Product Added"})
 			config := h.walker.Config
 			h.stop()

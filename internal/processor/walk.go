@@ -60,7 +60,7 @@ func (w *Walker) span(ctx context.Context, b *batch, from, to int, aside map[int
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrMoved), errors.Is(err, ErrNoVersion):
+		case errors.Is(err, ErrMoved), errors.Is(err, ErrNoVersion), errors.Is(err, ErrLost):
 			return err
 		case temporary(err):
 			w.Logger.Warn("walking a batch failed, trying again", "lane", int(b.lane), "first", b.items[from].pos, "error", err)

@@ -24,6 +24,8 @@ import (
 	"rapport/internal/processor"
 	"rapport/internal/processor/processortest"
 	"rapport/internal/store"
+	"rapport/internal/store/pgstore"
+	"rapport/internal/store/pgstore/pgtest"
 	"rapport/internal/store/sqlitestore"
 )
 
@@ -33,7 +35,8 @@ type house struct {
 	dir      string
 	clock    *processortest.Hand
 	log      *eventlog.Log
-	state    *sqlitestore.State
+	state    store.State
+	database string // of PostgreSQL; "": files in dir
 	walker   *processor.Walker
 	reader   *explain.Reader
 	configs  map[int]string // segments and journeys by version, YAML
@@ -52,7 +55,12 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func setup(t testing.TB, config string) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), clock: processortest.NewHand(start), configs: map[int]string{1: config}, trouble: &trouble{}}
+	return setupOn(t, pgtest.Chosen(t), config)
+}
+
+func setupOn(t testing.TB, database, config string) *house {
+	t.Helper()
+	h := &house{t: t, dir: t.TempDir(), database: database, clock: processortest.NewHand(start), configs: map[int]string{1: config}, trouble: &trouble{}}
 	h.open()
 	t.Cleanup(func() { h.stop() })
 	h.config(1)
@@ -62,9 +70,7 @@ func setup(t testing.TB, config string) *house {
 func (h *house) open() {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	logs, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: filepath.Join(h.dir, "log.db")})
-	h.must(err)
-	h.state, err = sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(h.dir, "state.db")})
+	logs, err := h.openStores(ctx)
 	h.must(err)
 	h.log, err = eventlog.Open(eventlog.Config{Store: logs, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	h.must(err)
@@ -101,6 +107,25 @@ func (h *house) open() {
 		h.must(h.state.Close())
 		h.must(logs.Close())
 	}
+}
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// openStores opens the log's store and the state.
+func (h *house) openStores(ctx context.Context) (logs eventlog.Store, err error) {
+	if h.database == "" {
+		if logs, err = sqlitestore.OpenLog(sqlitestore.LogConfig{Path: filepath.Join(h.dir, "log.db")}); err != nil {
+			return nil, err
+		}
+		h.state, err = sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(h.dir, "state.db")})
+		return logs, err
+	}
+	c := pgstore.Config{URL: h.database}
+	if logs, err = pgstore.OpenLog(ctx, c); err != nil {
+		return nil, err
+	}
+	h.state, err = pgstore.OpenState(ctx, c)
+	return logs, err
 }
 
 // reopen ends the process's share and begins again on the same files.

@@ -25,6 +25,8 @@ import (
 	"rapport/internal/purpose"
 	"rapport/internal/spec"
 	"rapport/internal/store"
+	"rapport/internal/store/pgstore"
+	"rapport/internal/store/pgstore/pgtest"
 	"rapport/internal/store/sqlitestore"
 )
 
@@ -34,10 +36,12 @@ const (
 	base   = "https://mail.shop.example"
 )
 
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
 // house is the door on a real store, with one mail that was sent.
 type house struct {
 	t      testing.TB
-	state  *sqlitestore.State
+	state  store.State
 	hasher *id.Hasher
 	a      *consent.Authority
 	signer *feedback.Signer
@@ -63,7 +67,11 @@ func setup(t testing.TB) *house {
 		}
 	}
 	var err error
-	h.state, err = sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(t.TempDir(), "state.db")})
+	if database := pgtest.Chosen(t); database != "" {
+		h.state, err = pgstore.OpenState(context.Background(), pgstore.Config{URL: database})
+	} else {
+		h.state, err = sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(t.TempDir(), "state.db")})
+	}
 	must(err)
 	t.Cleanup(func() { must(h.state.Close()) })
 	h.hasher, err = id.NewHasher(bytes.Repeat([]byte{7}, 32))

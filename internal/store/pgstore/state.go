@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"rapport/internal/fault"
+	"rapport/internal/processor"
 	"rapport/internal/store"
 	"rapport/internal/store/rows"
 )
@@ -180,11 +181,23 @@ func (s *State) wasCommitted() bool {
 	return false
 }
 
-// Read runs fn in a snapshot.
+// Read runs fn in a snapshot. Connections that a crash of the database has left
+// in the pool are passed over: each is found to be dead by its first question.
 func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
+	for {
+		dead, err := s.read(ctx, fn)
+		if !dead {
+			return err
+		}
+	}
+}
+
+// read runs fn once. dead says that the connection was of no use: fn has heard
+// nothing and may be run again.
+func (s *State) read(ctx context.Context, fn func(store.Tx) error) (dead bool, err error) {
 	c, err := s.readers.Acquire(ctx)
 	if err != nil {
-		return s.failClosed(err)
+		return false, s.failClosed(err)
 	}
 	t := &tx{ctx: ctx, c: c.Conn(), begin: s.readers.opening("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")}
 	defer func() {
@@ -194,7 +207,8 @@ func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
 			t.rollback()
 		}()
 	}()
-	return fn(t)
+	err = fn(t)
+	return err != nil && t.begun && !t.heard && c.Conn().IsClosed() && ctx.Err() == nil && !s.shut.Load(), err
 }
 
 // failClosed tells a pool that was closed from a database that is away.
@@ -265,9 +279,9 @@ func (s *State) whyNotOurs(ctx context.Context) error {
 		return s.failClosed(err)
 	}
 	if name == s.name {
-		return fault.New(fault.Conflict, store.CodeRewound,
+		return fault.Wrap(processor.ErrLost, fault.Conflict, store.CodeRewound,
 			"the database has crashed and taken its last commits back; start the server again: it walks the log from where the database stands, and nothing is lost")
 	}
-	return fault.New(fault.Conflict, "database_taken",
+	return fault.Wrap(processor.ErrLost, fault.Conflict, "database_taken",
 		"another process has taken this database over: two servers were started on it. This one writes no more; stop it")
 }

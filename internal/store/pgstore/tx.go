@@ -37,6 +37,7 @@ type tx struct {
 	s      *State   // nil in a reader
 	begin  []string // not sent yet
 	begun  bool
+	heard  bool  // a question was answered
 	broken error // why nothing more may run in it
 
 	pending    pending
@@ -112,11 +113,13 @@ func (t *tx) answer(answers pgx.BatchResults, each func(pgx.Rows) error) error {
 	}
 	defer r.Close()
 	for r.Next() {
+		t.heard = true
 		if err := each(r); err != nil {
 			return err
 		}
 	}
 	r.Close()
+	t.heard = t.heard || r.Err() == nil
 	return t.breaks(fail(r.Err()))
 }
 

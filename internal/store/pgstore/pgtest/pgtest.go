@@ -78,6 +78,22 @@ func Database(tb testing.TB) string {
 	return u
 }
 
+// Chosen gives an empty database where RAPPORT_TEST_STORE is postgres, so that
+// tests which know their store by its interface alone run over PostgreSQL, and ""
+// where it is files or not set.
+func Chosen(tb testing.TB) string {
+	tb.Helper()
+	switch which := os.Getenv("RAPPORT_TEST_STORE"); which {
+	case "", "files":
+		return ""
+	case "postgres":
+		return Database(tb)
+	default:
+		tb.Fatalf("RAPPORT_TEST_STORE is files or postgres, not %q", which)
+		return ""
+	}
+}
+
 // Server starts a cluster for one test and gives an address at which databases
 // may be made.
 func Server(tb testing.TB) string {
