@@ -18,7 +18,9 @@ import (
 
 	"rapport/internal/app"
 	"rapport/internal/event"
+	"rapport/internal/store/pgstore"
 	"rapport/internal/store/pgstore/pgtest"
+	"rapport/internal/store/sqlitestore"
 )
 
 // TestEarlierVersions opens what earlier versions have left behind, each schema
@@ -61,6 +63,20 @@ func TestEarlierVersions(t *testing.T) {
 			_, stop = runningOn(t, dir, database, at.AddDate(11, 0, 1), nil) // once more, now as a house of this version
 			stop()
 		})
+	}
+}
+
+// TestMigrationsHaveTheSameNumbers: a number means the same in both stores.
+func TestMigrationsHaveTheSameNumbers(t *testing.T) {
+	t.Parallel()
+	made, err := pgstore.Migrate(t.Context(), pgstore.Config{URL: pgtest.Database(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range made {
+		if s.Name == pgstore.StateSchema && s.To != sqlitestore.Schema() {
+			t.Errorf("PostgreSQL's state is at %d, that of files at %d", s.To, sqlitestore.Schema())
+		}
 	}
 }
 

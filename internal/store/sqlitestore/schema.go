@@ -100,6 +100,9 @@ CREATE TABLE group_member(h BLOB NOT NULL, person INTEGER NOT NULL, PRIMARY KEY(
 `,
 }
 
+// Schema is the number of state.db's schema that this program writes.
+func Schema() int { return len(migrations) }
+
 // migrate brings an older file forward and refuses a newer one.
 func (c *conn) migrate(steps []string) error {
 	var version int64
