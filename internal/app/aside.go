@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
@@ -43,6 +45,8 @@ func (a asides) ResendAside(ctx context.Context, lane eventlog.Lane, position in
 	default:
 		if mended == nil {
 			mended = source.AppendWire(nil, &e)
+		} else if trimmed := bytes.TrimSpace(mended); !json.Valid(mended) || trimmed[0] != '{' {
+			return out, fault.New(fault.Invalid, "bad_event", "what is sent in its place is one event, a JSON object")
 		}
 		out, err = a.h.ingest.TakeAgain(ctx, ingest.Again{
 			Source: e.Source, Path: "/v1/batch", Body: append(append([]byte(`{"batch":[`), mended...), "]}"...),

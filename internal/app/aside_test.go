@@ -72,6 +72,7 @@ func TestWhatWasSetAsideIsSentAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		again(ids["u2"], "", `{"type":"track"}`, http.StatusBadRequest)
+		again(ids["u2"], "", string(body)+","+string(body), http.StatusBadRequest)
 		again(ids["u2"], "", string(body), http.StatusOK)
 		if w := l.ask("DELETE", "/v1/set-aside/"+ids["u3"], ""); w.Code != http.StatusNoContent {
 			t.Errorf("drop: %d %s", w.Code, w.Body)

@@ -23,6 +23,10 @@ type UnmergeRequest struct {
 	Reason      string          `json:"reason,omitempty"`
 }
 
+// MaxParted is how many events a person may have to be parted: all of them are
+// read and written in one transaction.
+const MaxParted = 100_000
+
 // Parting is a history divided between the person who stays and the one who
 // leaves. Events are oldest first.
 type Parting struct {
@@ -62,7 +66,9 @@ func Divide(st profile.Store, p *profile.Profile, r *identity.Resolver, leaving 
 		if err := own.Decode(e.Append(nil)); err != nil {
 			return false, fmt.Errorf("read history: %w", err)
 		}
-		all = append(all, own)
+		if all = append(all, own); len(all) > MaxParted {
+			return false, fault.New(fault.Limited, "history_too_long", "a history of more than %d events cannot be divided (MaxParted)", MaxParted)
+		}
 		return true, nil
 	})
 	if err != nil {
