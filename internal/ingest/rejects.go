@@ -7,6 +7,7 @@ import (
 
 	"rapport/internal/event"
 	"rapport/internal/fault"
+	"rapport/internal/scan"
 )
 
 // keep writes the rejects of a call down, durably, in one transaction. More
@@ -71,9 +72,25 @@ func (in *Ingest) payload(w *work, index int, raw []byte) []byte {
 		if w.allowed != nil {
 			b = append(append(append(b, `"integrations":`...), w.allowed...), ',')
 		}
-		return append(append(append(b, `"batch":[`...), raw...), "]}"...)
+		return append(append(append(b, `"batch":[`...), withoutKey(raw)...), "]}"...)
 	}
-	return append([]byte(nil), raw...)
+	return withoutKey(raw)
+}
+
+// withoutKey copies an object and empties its writeKey: a key that a sender
+// carries in the body is a secret, and nobody who reads rejects needs it.
+func withoutKey(raw []byte) []byte {
+	out := append([]byte(nil), raw...)
+	for m := scan.MembersOf(raw); ; {
+		key, value, more := m.Next()
+		if !more {
+			return out
+		}
+		if string(key) == "writeKey" {
+			begin := len(out) - (len(raw) - m.At()) - len(value)
+			out = append(out[:begin], append([]byte(`""`), raw[m.At():]...)...)
+		}
+	}
 }
 
 // RejectQuery selects rejects, newest first.

@@ -287,3 +287,24 @@ func TestTooLargeForAnItem(t *testing.T) {
 		t.Errorf("%d bytes kept, want %d", n, 32<<10)
 	}
 }
+
+// TestKeysAreNotKept: a key in the body of what is refused is not kept with it.
+func TestKeysAreNotKept(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"writeKey":"rpk_secret","event":7,"userId":"u"}`:                          `{"writeKey":"","event":7,"userId":"u"}`,
+		`{"event":7, "writeKey" : "rpk_secret" }`:                                   `{"event":7, "writeKey" : "" }`,
+		`{"a":{"writeKey":"kept"},"writeKey":"rpk_secret","writeKey":"rpk_secret"}`: `{"a":{"writeKey":"kept"},"writeKey":"","writeKey":""}`,
+		`{"event":7}`: `{"event":7}`,
+	} {
+		b := setup(t)
+		r, err := b.Take(t.Context(), ingest.Call{Source: ingest.Source{Name: "shop"}, Path: "/v1/track", Type: event.Track, Body: []byte(body)})
+		if err != nil && len(r.Rejected) == 0 {
+			t.Fatalf("%s: %v", body, err)
+		}
+		kept, err := b.Reject(t.Context(), r.Rejected[0].ID)
+		if err != nil || string(kept.Payload) != want {
+			t.Errorf("%s is kept as %s, %v", body, kept.Payload, err)
+		}
+	}
+}
