@@ -24,7 +24,7 @@ func TestFold(t *testing.T) {
 		e       *event.Event
 		changed bool
 	}{
-		{call(10, `{"name":"Firm","plan":"basic","$own":1}`), true},
+		{call(10, `{"name":"Firm","plan":"basic","$groups":1}`), true},
 		{call(20, `{"plan":"pro"}`), true},
 		{call(20, `{"plan":"pro"}`), false},
 		{call(5, `{"plan":"old","age":3}`), true},

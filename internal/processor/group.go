@@ -13,21 +13,14 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/group"
 	"rapport/internal/id"
+	"rapport/internal/profile"
 	"rapport/internal/segment"
-)
-
-// The traits in which rules, journeys and mails see the groups of a person: all
-// of them as a list, newest first, and the newest. They are the house's own: an
-// identify cannot write names that begin so.
-const (
-	TraitGroups = "$groups"
-	TraitGroup  = "$group"
 )
 
 // groupKind is the kind under which a group's id is hashed.
 const groupKind = "group_id"
 
-// membership is one object of TraitGroups.
+// membership is one object of profile.GroupsTrait.
 type membership struct {
 	ID   string `json:"id"`
 	Seen string `json:"seen_at"`
@@ -39,7 +32,7 @@ const seenFormat = "2006-01-02T15:04:05.000Z"
 
 // memberships reads the groups of a person, newest first.
 func memberships(f *figure) ([]membership, error) {
-	raw, ok := f.prof.Trait(TraitGroups)
+	raw, ok := f.prof.Trait(profile.GroupsTrait)
 	if !ok {
 		return nil, nil
 	}
@@ -74,7 +67,7 @@ func (w *Walker) setGroups(f *figure, list []membership) []string {
 	for _, t := range []struct {
 		name  string
 		value []byte
-	}{{TraitGroups, append(all, ']')}, {TraitGroup, list[0].raw}} {
+	}{{profile.GroupsTrait, append(all, ']')}, {profile.GroupTrait, list[0].raw}} {
 		f.prof.Replace(t.name, t.value, w.now, &w.change)
 	}
 	changed = append(changed, w.change.Traits...)

@@ -116,7 +116,7 @@ func (p *Profile) foldTraits(raw []byte, at int64, may Guard, c *Change) {
 			return
 		}
 		name := canonical(tok.String())
-		if strings.HasPrefix(name, "$") { // The house's own, such as $groups.
+		if name == GroupTrait || name == GroupsTrait { // the house's own
 			if err := dec.SkipValue(); err != nil {
 				return
 			}

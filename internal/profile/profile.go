@@ -39,6 +39,14 @@ type Profile struct {
 	Heads   []Pointer
 }
 
+// The traits in which rules, journeys and mails see the groups of a person: the
+// one that a call named last, and all of them as a list, newest first. They are
+// the house's own: an identify cannot write them.
+const (
+	GroupTrait  = "$group"
+	GroupsTrait = "$groups"
+)
+
 // Limits of one profile. What goes beyond is refused and counted, never grown.
 const (
 	MaxTraits     = 500       // traits of one person, deleted ones counted: they keep their time
