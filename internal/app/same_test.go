@@ -40,7 +40,11 @@ func TestBothStoresHoldTheSame(t *testing.T) {
 					if err := app.Tell(t.Context(), house, &e); err != nil {
 						t.Fatal(err)
 					}
-					goOn(t, house, at) // One event a transaction: how many share one is chance, and shapes the packs.
+					// One event a transaction: how many share one is chance, and shapes the packs.
+					goOn(t, house, at)
+					if err := house.Told(t.Context()); err != nil {
+						t.Fatal(err)
+					}
 				}
 				at = at.Add(17 * time.Minute)
 				goOn(t, house, at)
@@ -51,6 +55,9 @@ func TestBothStoresHoldTheSame(t *testing.T) {
 		where := dir
 		if database != "" {
 			where = database
+		}
+		if counts := countsOf(t, where, dir); counts["aside"] != 0 || counts["group_row"] != 3 {
+			t.Fatalf("not everything was walked: %v", counts)
 		}
 		sums, err := app.DigestStore(t.Context(), where, dir, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -77,6 +84,11 @@ func TestBothStoresHoldTheSame(t *testing.T) {
 func happening(i int, at time.Time) []event.Event {
 	who := fmt.Sprint("u", i%23)
 	e := event.Event{Source: "server", MessageID: fmt.Sprint("m", i), UserID: who, Time: at, Received: at}
+	if i == 200 { // The first of them is parted from their address.
+		e.Type, e.Source, e.UserID, e.Person = event.Unmerge, "rapport", "", 1
+		e.Properties = []byte(`{"identifiers":[{"kind":"email","value":"u0@shop.example"}]}`)
+		return []event.Event{e}
+	}
 	switch i % 7 {
 	case 0:
 		e.Type, e.Traits, e.Email = event.Identify, fmt.Appendf(nil, `{"email":"%s@shop.example","visits":%d}`, who, i), who+"@shop.example"
@@ -92,7 +104,25 @@ func happening(i int, at time.Time) []event.Event {
 	case 5:
 		e.Type, e.Previous, e.UserID = event.Alias, fmt.Sprint("device-", i%11), who
 	default:
+		if i%2 == 0 {
+			e.Type, e.GroupID, e.Traits = event.Group, fmt.Sprint("firm-", i%3), fmt.Appendf(nil, `{"size":%d}`, i)
+			break
+		}
 		e.Type, e.Name = event.Track, "Signed Up"
 	}
 	return []event.Event{e}
+}
+
+// countsOf gives how many rows each table holds.
+func countsOf(t *testing.T, where, dir string) map[string]int64 {
+	t.Helper()
+	sums, err := app.DigestStore(t.Context(), where, dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]int64{}
+	for _, s := range sums.Tables {
+		out[s.Name] = s.Rows
+	}
+	return out
 }
