@@ -90,7 +90,7 @@ func (w *Walker) joins(f *figure, e *event.Event, again bool) ([]string, error) 
 		if err := w.p.books.Group.SaveGroup(h, g.Append(nil)); err != nil {
 			return nil, fmt.Errorf("write a group: %w", err)
 		}
-		if err := w.tellMembers(h, &g.Group, 0); err != nil {
+		if err := w.tellOthers(h, &g.Group, f.id); err != nil {
 			return nil, err
 		}
 	}
@@ -137,6 +137,19 @@ type wave struct {
 	Group   string `json:"group"` // its hash, in hex
 	Version uint64 `json:"version"`
 	Behind  int64  `json:"behind"` // the last member who has heard of it
+}
+
+// tellOthers lets the members of a group hear of a change, if there are others
+// than the one whose call brought it: they have it already.
+func (w *Walker) tellOthers(h id.Hash, g *group.Group, but id.Person) error {
+	members, err := w.p.books.Group.Members(h, 0, 2)
+	if err != nil {
+		return fmt.Errorf("list members of a group: %w", err)
+	}
+	if !slices.ContainsFunc(members, func(who id.Person) bool { return who != but }) {
+		return nil
+	}
+	return w.tellMembers(h, g, 0)
 }
 
 // tellMembers has the log say that members behind one of them must hear of a
