@@ -103,6 +103,8 @@ type Store interface {
 	SaveGroup(h id.Hash, body []byte) error
 	// Join makes somebody a member; once more changes nothing.
 	Join(h id.Hash, who id.Person) error
+	// Leave ends a membership; of one that is none it changes nothing.
+	Leave(h id.Hash, who id.Person) error
 	// Members lists some, in order, behind one of them.
 	Members(h id.Hash, behind id.Person, limit int) ([]id.Person, error)
 }

@@ -18,6 +18,7 @@ const (
 	bulkRecords = 500
 	bulkBetween = 32
 	batchBytes  = 1 << 20
+	batchWaves  = 2 // each touches as many people as a batch of events
 )
 
 // batch is a run of records of one lane, decoded and hashed; making one needs
@@ -44,7 +45,7 @@ type item struct {
 func (b *batch) last() int64 { return b.first + int64(len(b.items)) - 1 }
 
 // prepare decodes records into b, reusing what it holds. It ends before a
-// configuration record, which becomes a batch of its own.
+// configuration record, which becomes a batch of its own, and after a few waves.
 func (w *Walker) prepare(b *batch, lane eventlog.Lane, recs []eventlog.Record) {
 	b.lane = lane
 	b.first = recs[0].Pos
@@ -52,6 +53,7 @@ func (w *Walker) prepare(b *batch, lane eventlog.Lane, recs []eventlog.Record) {
 		b.items = slices.Grow(b.items[:0], len(recs))
 	}
 	b.items = b.items[:0]
+	waves := 0
 	for _, rec := range recs {
 		n := len(b.items)
 		b.items = b.items[:n+1]
@@ -69,7 +71,10 @@ func (w *Walker) prepare(b *batch, lane eventlog.Lane, recs []eventlog.Record) {
 		it.hash = w.hashOf(&it.e)
 		it.ids = w.Resolver.Of(&it.e, it.ids)
 		it.prev, it.alias = w.Resolver.PreviousUser(&it.e)
-		if it.e.Type == event.Config {
+		if it.e.Type == event.GroupChanged {
+			waves++
+		}
+		if it.e.Type == event.Config || waves == batchWaves {
 			return
 		}
 	}

@@ -2,19 +2,15 @@ package processor
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"rapport/internal/event"
-	"rapport/internal/fault"
 	"rapport/internal/group"
 	"rapport/internal/id"
 	"rapport/internal/profile"
-	"rapport/internal/segment"
 )
 
 // groupKind is the kind under which a group's id is hashed.
@@ -62,17 +58,14 @@ func (w *Walker) setGroups(f *figure, list []membership) []string {
 		}
 		all = append(all, m.raw...)
 	}
-	w.change.Traits = w.change.Traits[:0]
-	var changed []string
+	var c profile.Change
 	for _, t := range []struct {
 		name  string
 		value []byte
 	}{{profile.GroupsTrait, append(all, ']')}, {profile.GroupTrait, list[0].raw}} {
-		f.prof.Replace(t.name, t.value, w.now, &w.change)
+		f.prof.Replace(t.name, t.value, w.now, &c)
 	}
-	changed = append(changed, w.change.Traits...)
-	w.change.Traits = w.change.Traits[:0]
-	return changed
+	return c.Traits
 }
 
 // joins makes the person of a group call a member, and lets everybody in the
@@ -130,115 +123,6 @@ func (w *Walker) groupOf(h id.Hash, name string) (*known, error) {
 	}
 	g.ID = name
 	return g, nil
-}
-
-// wave is what the log holds of a group whose members are yet to hear of a change.
-type wave struct {
-	Group   string `json:"group"` // its hash, in hex
-	Version uint64 `json:"version"`
-	Behind  int64  `json:"behind"` // the last member who has heard of it
-}
-
-// tellOthers lets the members of a group hear of a change, if there are others
-// than the one whose call brought it: they have it already.
-func (w *Walker) tellOthers(h id.Hash, g *group.Group, but id.Person) error {
-	members, err := w.p.books.Group.Members(h, 0, 2)
-	if err != nil {
-		return fmt.Errorf("list members of a group: %w", err)
-	}
-	if !slices.ContainsFunc(members, func(who id.Person) bool { return who != but }) {
-		return nil
-	}
-	return w.tellMembers(h, g, 0)
-}
-
-// tellMembers has the log say that members behind one of them must hear of a
-// change: a group may have more than one transaction should hold.
-func (w *Walker) tellMembers(h id.Hash, g *group.Group, behind id.Person) error {
-	x := wave{Group: hex.EncodeToString(h[:]), Version: g.Version, Behind: int64(behind)}
-	props, err := json.Marshal(x)
-	if err != nil {
-		return err
-	}
-	at := time.UnixMilli(w.now).UTC()
-	e := event.Event{
-		Type: event.GroupChanged, Source: reserved, Name: g.ID, MessageID: fmt.Sprintf("group/%s/%d/%d", x.Group, x.Version, x.Behind),
-		Time: at, Received: at, Properties: props,
-	}
-	if err := w.p.books.Walk.AppendRelay(e.Append(nil)); err != nil {
-		return fmt.Errorf("tell members of a group: %w", err)
-	}
-	w.p.told = true
-	return nil
-}
-
-// groupChanged brings some members of a group to its traits, and has the log say
-// it for the next. A newer change of the group makes an older wave end.
-func (w *Walker) groupChanged(it *item) error {
-	var x wave
-	if err := json.Unmarshal(it.e.Properties, &x); err != nil {
-		return fault.Wrap(err, fault.Internal, "bad_group", "the record of a group cannot be read")
-	}
-	var h id.Hash
-	if n, err := hex.Decode(h[:], []byte(x.Group)); err != nil || n != len(h) {
-		return fault.New(fault.Internal, "bad_group", "the record of a group names none")
-	}
-	g, err := w.groupOf(h, strings.Clone(it.e.Name))
-	if err != nil || g.Version != x.Version {
-		return err
-	}
-	members, err := w.p.books.Group.Members(h, id.Person(x.Behind), group.MaxMembers)
-	if err != nil {
-		return fmt.Errorf("list members of a group: %w", err)
-	}
-	if err := w.set.load(members); err != nil {
-		return err
-	}
-	for _, who := range members {
-		if err := w.hears(who, g, it.e.MessageID); err != nil {
-			return err
-		}
-	}
-	if len(members) < group.MaxMembers {
-		return nil
-	}
-	return w.tellMembers(h, &g.Group, members[len(members)-1])
-}
-
-// hears brings one member to the traits of their group.
-func (w *Walker) hears(who id.Person, g *known, cause string) error {
-	f, err := w.set.figure(who)
-	if err != nil {
-		return err
-	}
-	if err := w.ready(f, w.now); err != nil {
-		return err
-	}
-	list, err := memberships(f)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(list, func(m membership) bool { return m.ID == g.ID })
-	if i < 0 {
-		return nil // They have left it for newer ones.
-	}
-	list[i].raw = g.AppendJSON(nil, list[i].Seen)
-	changed := w.setGroups(f, list)
-	if len(changed) == 0 {
-		return nil
-	}
-	w.set.touch(f)
-	w.subject.f, w.subject.props = f, nil
-	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, segment.Changes{Traits: changed}, w.now, false, &w.work), cause)
-	if w.version.Journeys.Dated() {
-		w.turn.Begin(&w.subject, &f.jour, w.now)
-		w.version.Journeys.Arm(&w.turn, true)
-	}
-	// What a journey waits for may have come true.
-	if err := w.journeyTime(f, w.now); err != nil {
-		return err
-	}
-	return w.settle(f, fmt.Sprintf("%s/%d", cause, f.id), false)
 }
 
 // unitedGroups gives the groups of two people who turned out to be one.

@@ -160,7 +160,7 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 	for i := range b.items {
 		it := &b.items[i]
 		if err := aside[from+i]; err != nil {
-			if err := w.setAside(b.lane, it, err); err != nil {
+			if err := w.failed(b.lane, it, err); err != nil {
 				return err
 			}
 			continue
@@ -210,6 +210,17 @@ func (w *Walker) guarded(it *item, lane eventlog.Lane) (err error) {
 func (w *Walker) panicked(thrown any, what string, value any) error {
 	w.Logger.Error("the walk panicked", what, value, "thrown", fmt.Sprintf("%T", thrown), "stack", string(debug.Stack()))
 	return fault.New(fault.Internal, "walk_panicked", "the walk of this record panicked; the server's messages have the stack")
+}
+
+// failed keeps a record that cannot be walked; of a wave it keeps only what
+// concerns the one member who is to blame.
+func (w *Walker) failed(lane eventlog.Lane, it *item, cause error) error {
+	if it.err == nil && it.e.Type == event.GroupChanged {
+		if split, err := w.splitWave(it); split || err != nil {
+			return err
+		}
+	}
+	return w.setAside(lane, it, cause)
 }
 
 func (w *Walker) setAside(lane eventlog.Lane, it *item, cause error) error {
@@ -418,7 +429,7 @@ func (w *Walker) apply(f *figure, e *event.Event, now int64, initial bool) error
 		if err != nil {
 			return err
 		}
-		traits = joined // A group call writes no trait of the person's own.
+		traits = append(traits, joined...)
 	}
 	changed := segment.Changes{Tallies: tallies, Traits: traits}
 	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, changed, now, initial, &w.work), e.MessageID)
@@ -533,8 +544,9 @@ func (w *Walker) settle(f *figure, parent string, initial bool) error {
 	for len(w.queue) > 0 {
 		own = append(own[:0], w.queue...)
 		w.queue = w.queue[:0]
-		c.rounds++
-		c.events += len(own)
+		if c.rounds++; c.rounds > 1 { // The first round is the record's own doing, as wide as there are segments.
+			c.events += len(own)
+		}
 		if c.rounds > maxRounds || c.events > maxDerived {
 			return fault.New(fault.Limited, "derived_loop",
 				"segments and journeys set each other off without end, last %q (at most %d rounds and %d events, max_derived)",

@@ -138,6 +138,8 @@ func (p *play) step(ctx context.Context, s *Step, at time.Time) error {
 		err = p.collect(ctx, s, map[string]any{"type": "track", "event": s.Event, "properties": s.Properties})
 	case s.Identify != nil:
 		err = p.collect(ctx, s, map[string]any{"type": "identify", "traits": s.Identify})
+	case s.Group != "":
+		err = p.collect(ctx, s, map[string]any{"type": "group", "groupId": s.Group, "traits": s.Traits})
 	case s.Consent != nil:
 		err = p.ask(ctx, "/v1/consent", map[string]any{"subject": reference(s.Person), "purpose": s.Consent.Purpose, "state": s.Consent.State})
 	case s.Trigger != "":

@@ -45,7 +45,7 @@ type Scenario struct {
 	Expect *Expect `yaml:"expect"`
 }
 
-// Step is one thing that happens. It is one of Event, Identify, Consent,
+// Step is one thing that happens. It is one of Event, Identify, Group, Consent,
 // Unsubscribe, Bounce, Trigger and Apply.
 type Step struct {
 	At     Moment `yaml:"at"`    // "": at once after the step before
@@ -56,6 +56,8 @@ type Step struct {
 	Event       string         `yaml:"event"`
 	Properties  map[string]any `yaml:"properties"`
 	Identify    map[string]any `yaml:"identify"`
+	Group       string         `yaml:"group"` // a group call, with its traits
+	Traits      map[string]any `yaml:"traits"`
 	Consent     *Said          `yaml:"consent"`
 	Unsubscribe string         `yaml:"unsubscribe"` // an address: its reader follows the link of the last mail
 	Bounce      string         `yaml:"bounce"`      // an address: from now on its mailbox does not exist
@@ -233,7 +235,7 @@ func (s *Scenario) check() error {
 func (s *Step) check() error {
 	n, person := 0, false
 	for _, is := range [...]struct{ here, person bool }{
-		{s.Event != "", true}, {s.Identify != nil, true}, {s.Consent != nil, true}, {s.Trigger != "", true},
+		{s.Event != "", true}, {s.Identify != nil, true}, {s.Group != "", true}, {s.Consent != nil, true}, {s.Trigger != "", true},
 		{s.Unsubscribe != "", false}, {s.Bounce != "", false}, {s.Apply != "", false},
 	} {
 		if is.here {
@@ -243,13 +245,15 @@ func (s *Step) check() error {
 	}
 	switch {
 	case n != 1:
-		return fmt.Errorf("a step is one of event, identify, consent, unsubscribe, bounce, trigger, apply; here are %d", n)
+		return fmt.Errorf("a step is one of event, identify, group, consent, unsubscribe, bounce, trigger, apply; here are %d", n)
 	case person && s.Person == "":
 		return errors.New("say who: person: user_id:ann")
 	case s.At != "" && s.After != "":
 		return errors.New("at and after exclude each other")
 	case s.Properties != nil && s.Event == "" && s.Trigger == "":
 		return errors.New("properties belong to event or trigger")
+	case s.Traits != nil && s.Group == "":
+		return errors.New("traits belong to group; those of a person are written as identify: {…}")
 	}
 	return nil
 }

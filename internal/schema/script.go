@@ -22,6 +22,8 @@ var scriptStep = keys(
 	key("event", happened, "the person does this"),
 	key("properties", anything, "of the event, or of the trigger"),
 	key("identify", anything, "traits of the person"),
+	key("group", text, "a group call: the person belongs to this group"),
+	key("traits", anything, "of the group"),
 	key("consent", keys(
 		must(key("purpose", text, "what for")),
 		must(key("state", word("granted", "refused", "withdrawn", "objected"), "what the person says")),

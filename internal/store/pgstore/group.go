@@ -30,6 +30,10 @@ func (g *groups) Join(h id.Hash, who id.Person) error {
 	return (*tx)(g).later("INSERT INTO group_member VALUES($1, $2) ON CONFLICT(h, person) DO NOTHING", uuid(h), int64(who))
 }
 
+func (g *groups) Leave(h id.Hash, who id.Person) error {
+	return (*tx)(g).later("DELETE FROM group_member WHERE h = $1 AND person = $2", uuid(h), int64(who))
+}
+
 func (g *groups) Members(h id.Hash, behind id.Person, limit int) (out []id.Person, err error) {
 	err = (*tx)(g).query(func(r pgx.Rows) error {
 		var who int64

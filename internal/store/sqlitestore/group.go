@@ -38,6 +38,13 @@ func (g *groups) Join(h id.Hash, who id.Person) error {
 	return q.exec()
 }
 
+func (g *groups) Leave(h id.Hash, who id.Person) error {
+	q := g.c.query("DELETE FROM group_member WHERE h = ? AND person = ?")
+	q.blob(h[:])
+	q.int(int64(who))
+	return q.exec()
+}
+
 func (g *groups) Members(h id.Hash, behind id.Person, limit int) (out []id.Person, err error) {
 	q := g.c.query("SELECT person FROM group_member WHERE h = ? AND person > ? ORDER BY person LIMIT ?")
 	q.blob(h[:])

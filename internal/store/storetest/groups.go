@@ -34,4 +34,11 @@ func testGroups(t *testing.T, s store.State) {
 		same(t, "none behind the last", none, []id.Person(nil))
 		return errors.Join(err, firstErr, restErr, noneErr)
 	})
+	write(t, s, func(tx store.Tx) error {
+		g := tx.Group()
+		err := errors.Join(g.Leave(firm, 7), g.Leave(firm, 8), g.Leave(firm, 7))
+		left, leftErr := g.Members(firm, 0, 9)
+		same(t, "one has left", left, []id.Person{3, 9})
+		return errors.Join(err, leftErr)
+	})
 }
