@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rapport/internal/explain"
 	"rapport/internal/identity"
+	"rapport/internal/processor"
 )
 
 func personUnmerge(c *console) *cobra.Command {
@@ -49,7 +49,7 @@ stories. No event joins the two again.`,
 			} else {
 				header["Idempotency-Key"] = randomKey()
 			}
-			var out explain.Parting
+			var out processor.Parted
 			if err := cl.do(cmd.Context(), "POST", where, header, body, &out); err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ stories. No event joins the two again.`,
 				return c.printJSON(out)
 			}
 			verb := map[bool]string{true: "would leave", false: "left, as " + out.Parted}[dry]
-			c.pairs([2]string{"person", out.Person}, [2]string{"identifiers", strconv.Itoa(out.Leaving) + " " + verb},
+			c.pairs([2]string{"person", out.Person}, [2]string{"identifiers", strconv.Itoa(out.Identifiers) + " " + verb},
 				[2]string{"events that leave", strconv.Itoa(out.Moved)}, [2]string{"events that stay", strconv.Itoa(out.Stayed)},
 				[2]string{"noted of both", strconv.Itoa(out.Both)}, [2]string{"lost to retention", thousands(out.Lost)})
 			if out.Lost > 0 {

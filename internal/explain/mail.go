@@ -1,10 +1,8 @@
 package explain
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"rapport/internal/content"
 	"rapport/internal/fault"
 	"rapport/internal/id"
-	"rapport/internal/identity"
 	"rapport/internal/journey"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
@@ -122,7 +119,7 @@ func (r *Reader) Message(ctx context.Context, m id.Message) (*MailStory, error) 
 	return out, err
 }
 
-// Mails lists a person's mails, newest first.
+// Mails lists the mails in a person's story, newest first.
 func (r *Reader) Mails(ctx context.Context, who id.Person, limit int) ([]Mail, error) {
 	out := []Mail{}
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
@@ -130,44 +127,9 @@ func (r *Reader) Mails(ctx context.Context, who id.Person, limit int) ([]Mail, e
 		if err != nil {
 			return err
 		}
-		shared, err := beforeParting(b, who, limit)
-		if err != nil {
-			return err
-		}
-		mails = append(mails, shared...)
-		slices.SortStableFunc(mails, func(a, b outbox.Mail) int { return bytes.Compare(b.Intent.ID[:], a.Intent.ID[:]) })
-		return appendMails(&out, b, mails[:min(len(mails), limit)])
+		return appendMails(&out, b, mails)
 	})
 	return out, err
-}
-
-// beforeParting lists the mails of the time when somebody was joined with who
-// they were parted from: they stay in both stories, for nobody knows any more
-// whom each was meant for.
-func beforeParting(b processor.Books, who id.Person, limit int) (out []outbox.Mail, err error) {
-	merges, err := b.Identity.Merges(who)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range merges {
-		if m.Rule != identity.RuleUnmerge || m.From != who {
-			continue
-		}
-		other, err := load(b, m.Into)
-		if err != nil {
-			return nil, err
-		}
-		mails, err := b.Outbox.OfPerson(other.id, limit)
-		if err != nil {
-			return nil, err
-		}
-		for _, mail := range mails {
-			if !mail.Intent.Decided.After(m.At) {
-				out = append(out, mail)
-			}
-		}
-	}
-	return out, nil
 }
 
 // Newest lists mails below an id (zero: from the newest) in a state (zero: in

@@ -2,27 +2,18 @@ package explain
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 
+	"rapport/internal/event"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/processor"
+	"rapport/internal/profile"
 )
 
-// Parting is what an unmerge comes to.
-type Parting struct {
-	Person  string `json:"person"`           // who stays
-	Parted  string `json:"parted,omitempty"` // who left; missing before it is done
-	Leaving int    `json:"identifiers"`      // identifiers that leave
-	Moved   int    `json:"moved"`            // events of the one who leaves alone
-	Stayed  int    `json:"stayed"`           // events of the one who stays alone
-	Both    int    `json:"both"`             // what the house noted of both: it stays in both histories
-	// Lost are events of which retention has left nothing: traits that only they
-	// brought stay with who stays, and what was counted of them is gone.
-	Lost int64 `json:"lost"`
-}
-
 // Parting tells what would come of parting somebody, and changes nothing.
-func (r *Reader) Parting(ctx context.Context, who id.Person, names []identity.Name) (out Parting, living id.Person, err error) {
+func (r *Reader) Parting(ctx context.Context, who id.Person, names []identity.Name) (out processor.Parted, living id.Person, err error) {
 	err = r.Keeper.Read(ctx, func(b processor.Books) error {
 		f, err := load(b, who)
 		if err != nil {
@@ -34,43 +25,75 @@ func (r *Reader) Parting(ctx context.Context, who id.Person, names []identity.Na
 		}
 		var staying []identity.Identifier
 		for _, x := range f.ident.Identifiers {
-			if !contains(leaving, x) {
+			if !contains(leaving, x.Hash) {
 				staying = append(staying, x)
 			}
 		}
-		p, err := processor.Divide(b.History, &f.prof, r.Resolver, leaving, staying)
+		p, err := processor.Divide(&b, f.id, &f.prof, r.Resolver, leaving, staying)
 		if err != nil {
 			return err
 		}
 		living = f.id
-		out = Parting{
-			Person: f.id.String(), Leaving: len(leaving), Both: p.Both, Lost: p.Lost,
-			Moved: len(p.Leave) - p.Both, Stayed: len(p.Stay) - p.Both,
-		}
+		out = p.Comes(len(leaving))
+		out.Person = f.id.String()
 		return nil
 	})
 	return out, living, err
 }
 
-func contains(list []identity.Identifier, x identity.Identifier) bool {
-	for _, y := range list {
-		if y.Hash == x.Hash {
-			return true
-		}
-	}
-	return false
+func contains(list []identity.Identifier, h id.Hash) bool {
+	return slices.ContainsFunc(list, func(x identity.Identifier) bool { return x.Hash == h })
 }
 
-// PartedBy gives who left by a request, zero where it was not carried out.
-func (r *Reader) PartedBy(ctx context.Context, who id.Person, cause string) (left id.Person, err error) {
+// PartedBy gives what came of a request to part somebody, false where it was not
+// carried out on them. The same tells whether these are the names it gave.
+func (r *Reader) PartedBy(ctx context.Context, who id.Person, request string, names []identity.Name) (out processor.Parted, same, found bool, err error) {
 	err = r.Keeper.Read(ctx, func(b processor.Books) error {
 		merges, err := b.Identity.Merges(who)
-		for _, m := range merges {
-			if m.Rule == identity.RuleUnmerge && m.Cause == cause {
-				left = m.From
-			}
+		if err != nil {
+			return err
 		}
-		return err
+		for _, m := range merges {
+			if m.Rule != identity.RuleUnmerge || m.Cause != request {
+				continue
+			}
+			var left identity.Record
+			if err := left.Decode(m.Moved); err != nil {
+				return err
+			}
+			found, same = true, r.named(left.Identifiers, names)
+			out = processor.Parted{Person: m.Into.String(), Parted: m.From.String(), Identifiers: len(left.Identifiers)}
+			return r.comeOf(b, who, request, &out)
+		}
+		return nil
 	})
-	return left, err
+	return out, same, found, err
+}
+
+// named tells whether names are exactly these identifiers.
+func (r *Reader) named(list []identity.Identifier, names []identity.Name) bool {
+	given := map[id.Hash]bool{}
+	for _, n := range names {
+		h := r.Resolver.HashOf(n)
+		if !contains(list, h) {
+			return false
+		}
+		given[h] = true
+	}
+	return len(given) == len(list)
+}
+
+// comeOf reads what a history says of a parting; where retention has taken that,
+// the merge log's share of it stands.
+func (r *Reader) comeOf(b processor.Books, who id.Person, request string, out *processor.Parted) error {
+	f, err := load(b, who)
+	if err != nil {
+		return err
+	}
+	return profile.History(b.History, f.prof.Heads, func(_ profile.Pointer, e *event.Event) (bool, error) {
+		if e.Type != event.Unmerge || e.MessageID != request {
+			return true, nil
+		}
+		return false, json.Unmarshal(e.Properties, out)
+	})
 }

@@ -304,6 +304,9 @@ func (r *Resolver) join(e *event.Event, target, owner id.Person, x Identifier, d
 }
 
 func (r *Resolver) mayJoin(e *event.Event, into, from *Record, x Identifier) string {
+	if len(into.Apart)+len(from.Apart) > MaxApart {
+		return "limit"
+	}
 	if into.count(UserID)+from.count(UserID) > 1 {
 		return "two_user_ids"
 	}

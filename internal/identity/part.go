@@ -17,16 +17,21 @@ type Name struct {
 	Value string `json:"value"`
 }
 
+// HashOf gives the keyed hash of an identifier as an operator writes it.
+func (r *Resolver) HashOf(n Name) id.Hash {
+	value := n.Value
+	if n.Kind == Email {
+		value = strings.ToLower(strings.TrimSpace(value))
+	}
+	return r.hasher.Sum(n.Kind, value)
+}
+
 // Leaving gives those identifiers of a person that an operator names, or says
 // why they cannot leave: each must be the person's, and some must stay.
 func (r *Resolver) Leaving(rec *Record, names []Name) ([]Identifier, error) {
 	var out []Identifier
 	for _, n := range names {
-		value := n.Value
-		if n.Kind == Email {
-			value = strings.ToLower(strings.TrimSpace(value))
-		}
-		h := r.hasher.Sum(n.Kind, value)
+		h := r.HashOf(n)
 		i := slices.IndexFunc(rec.Identifiers, func(x Identifier) bool { return x.Hash == h })
 		if i < 0 {
 			return nil, fault.New(fault.Invalid, "not_theirs", "an identifier of kind %s is not this person's; GET the person to see which are", n.Kind)

@@ -58,13 +58,17 @@ type Store interface {
 	Note(m id.Message, s Step) error
 	// Story lists the steps, oldest first.
 	Story(m id.Message) ([]Step, error)
-	// OfPerson lists a person's mails, newest first.
+	// OfPerson lists a person's mails and those that are shared with them, newest first.
 	OfPerson(who id.Person, limit int) ([]Mail, error)
 	// Newest lists mails below an id (zero: from the newest) in a state (zero:
 	// in any), newest first.
 	Newest(state message.State, before id.Message, limit int) ([]Mail, error)
 	// Reassign gives all mails of one person to another, after a merge.
 	Reassign(from, to id.Person) error
+	// Give hands one mail over, or what somebody shares in it; its use of caps goes along.
+	Give(m id.Message, from, to id.Person) error
+	// Share puts a mail into the story of another person too, and its use of caps to theirs.
+	Share(m id.Message, with id.Person) error
 	// Counts gives the number of mails in each state.
 	Counts() (map[message.State]int64, error)
 	// Duplicates gives the number of mails that were sent again after an unknown end.
@@ -74,7 +78,8 @@ type Store interface {
 	Parts(m id.Message) ([]byte, error)
 	// Reserve notes one use of a frequency cap at an instant, and moves the
 	// instant if the mail already has its use; Release takes a mail's use back
-	// and does not mind if there is none; Used counts a person's uses after an instant.
+	// and does not mind if there is none; Used counts a person's uses after an instant,
+	// and those of mails that are shared with them.
 	Reserve(who id.Person, m id.Message, at time.Time) error
 	Release(m id.Message) error
 	Used(who id.Person, after time.Time) (int, error)

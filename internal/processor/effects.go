@@ -325,7 +325,21 @@ func (w *Walker) send(it *item) error {
 	if req.ValidUntil != 0 {
 		in.ValidUntil = time.UnixMilli(req.ValidUntil).UTC()
 	}
+	if err := w.asked(f, &it.e, req.Template); err != nil {
+		return err
+	}
 	return w.owe(f, in, w.now)
+}
+
+// asked writes into a person's history that somebody asked for something, by
+// which identifier and for what, but not what it was to say.
+func (w *Walker) asked(f *figure, e *event.Event, what string) error {
+	note := *e
+	note.Name, note.Properties, note.Context = what, nil, nil
+	w.set.touch(f)
+	w.props.Reset(nil)
+	f.prof.Fold(&note, &w.props, w.version.Schema, nil, &w.change)
+	return w.remember(f, &note)
 }
 
 // trigger begins a journey that somebody asked for.
@@ -335,7 +349,9 @@ func (w *Walker) trigger(it *item) error {
 		return err
 	}
 	e := &it.e
-	w.set.touch(f)
+	if err := w.asked(f, e, e.Name); err != nil {
+		return err
+	}
 	w.props.Reset(e.Properties)
 	w.subject.f, w.subject.props = f, &w.props
 	w.turn.Begin(&w.subject, &f.jour, w.now)

@@ -15,6 +15,7 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/person"
 	"rapport/internal/processor"
+	"rapport/internal/profile"
 	"rapport/internal/store"
 )
 
@@ -23,7 +24,21 @@ type trouble struct {
 	before  func() error                           // at the end of a transaction, before its commit
 	persist func(who id.Person, body []byte) error // when a row is written
 	read    func()                                 // after a snapshot was read
+	lost    int64                                  // retention has taken packs of history up to this one
 	commits int
+}
+
+// retained is a history of which retention has taken the oldest packs.
+type retained struct {
+	profile.Store
+	t *trouble
+}
+
+func (r *retained) Pack(n int64) ([]byte, error) {
+	if n <= r.t.lost {
+		return nil, nil
+	}
+	return r.Store.Pack(n)
 }
 
 // faulty is a Keeper that meets trouble.
@@ -35,6 +50,7 @@ type faulty struct {
 func (k *faulty) Write(ctx context.Context, idle bool, fn func(processor.Books) error) error {
 	err := k.Keeper.Write(ctx, idle, func(b processor.Books) error {
 		b.Persons = &faultyRows{b.Persons, k.t}
+		b.History = &retained{b.History, k.t}
 		if err := fn(b); err != nil {
 			return err
 		}

@@ -12,6 +12,8 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
+	"rapport/internal/message"
+	"rapport/internal/outbox"
 	"rapport/internal/profile"
 	"rapport/internal/purpose"
 )
@@ -23,97 +25,19 @@ type UnmergeRequest struct {
 	Reason      string          `json:"reason,omitempty"`
 }
 
-// MaxParted is how many events a person may have to be parted: all of them are
-// read and written in one transaction.
-const MaxParted = 100_000
-
-// Parting is a history divided between the person who stays and the one who
-// leaves. Events are oldest first.
-type Parting struct {
-	Stay, Leave []*event.Event
-	Both        int   // entries that went to both
-	Lost        int64 // entries of which nothing is left: retention took them
-	sides       map[string]side
+// Parted is what an unmerge came to.
+type Parted struct {
+	Person      string `json:"person"`           // who stays
+	Parted      string `json:"parted,omitempty"` // who left; missing before it is done
+	Reason      string `json:"reason,omitempty"`
+	Identifiers int    `json:"identifiers"` // identifiers that leave
+	Moved       int    `json:"moved"`       // events of the one who leaves alone
+	Stayed      int    `json:"stayed"`      // events of the one who stays alone
+	Both        int    `json:"both"`        // what the house noted of both: it stays in both histories
+	// Lost are events of which retention has left nothing: traits that only they
+	// brought stay with who stays, and what was counted of them is gone.
+	Lost int64 `json:"lost"`
 }
-
-// side is whom an entry belongs to.
-type side uint8
-
-const (
-	stays  side = 1
-	leaves side = 2
-	both        = stays | leaves
-)
-
-// Divide reads a history and tells whose each entry is:
-//   - one that names identifiers goes to whom they belong; one that names
-//     identifiers of both, as the one that joined them does, goes where its first
-//     by priority belongs: user id, email, the others;
-//   - what the house noted because of an entry goes where that goes;
-//   - what time, a merge or a mail brought about stays with both.
-func Divide(st profile.Store, p *profile.Profile, r *identity.Resolver, leaving []identity.Identifier, staying []identity.Identifier) (*Parting, error) {
-	whose := map[id.Hash]side{}
-	for _, x := range staying {
-		whose[x.Hash] = stays
-	}
-	for _, x := range leaving {
-		whose[x.Hash] = leaves
-	}
-	out := &Parting{sides: map[string]side{}}
-	var all []*event.Event
-	err := profile.History(st, p.Heads, func(_ profile.Pointer, e *event.Event) (bool, error) {
-		own := &event.Event{} // The entry's bytes are the pack's.
-		if err := own.Decode(e.Append(nil)); err != nil {
-			return false, fmt.Errorf("read history: %w", err)
-		}
-		if all = append(all, own); len(all) > MaxParted {
-			return false, fault.New(fault.Limited, "history_too_long", "a history of more than %d events cannot be divided (MaxParted)", MaxParted)
-		}
-		return true, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.Reverse(all)
-	for _, e := range all {
-		s := out.whose(e, r, whose)
-		out.sides[e.MessageID] = s
-		if s&stays != 0 {
-			out.Stay = append(out.Stay, e)
-		}
-		if s&leaves != 0 {
-			out.Leave = append(out.Leave, e)
-		}
-		if s == both {
-			out.Both++
-		}
-	}
-	out.Lost = max(p.Events-int64(len(all)), 0)
-	return out, nil
-}
-
-func (p *Parting) whose(e *event.Event, r *identity.Resolver, whose map[id.Hash]side) side {
-	if e.Source == reserved {
-		if i := strings.LastIndexByte(e.MessageID, '/'); i > 0 {
-			if s, known := p.sides[e.MessageID[:i]]; known {
-				return s
-			}
-		}
-		return both
-	}
-	for _, x := range r.Of(e, nil) {
-		if s, known := whose[x.Hash]; known {
-			return s
-		}
-	}
-	if x, ok := r.PreviousUser(e); ok && whose[x.Hash] != 0 {
-		return whose[x.Hash]
-	}
-	return stays // It names only what could not be joined.
-}
-
-// theirs tells whether an event is the leaver's alone.
-func (p *Parting) theirs(messageID string) bool { return p.sides[messageID] == leaves }
 
 // unmerge parts somebody: the identifiers that leave answer to somebody new, and
 // what is known of both is made anew from their own history.
@@ -137,28 +61,42 @@ func (w *Walker) unmerge(it *item) error {
 	if err := w.bindBoth(f, cause); err != nil {
 		return err
 	}
+	var staying []identity.Identifier
+	for _, x := range f.ident.Identifiers {
+		if !slices.ContainsFunc(leaving, func(y identity.Identifier) bool { return x.Hash == y.Hash }) {
+			staying = append(staying, x)
+		}
+	}
+	p, err := Divide(w.p.books, f.id, &f.prof, w.Resolver, leaving, staying)
+	if err != nil {
+		return err
+	}
 	g, err := w.parted(f, leaving, it.e.MessageID)
 	if err != nil {
 		return err
 	}
-	p, err := Divide(w.p.books.History, &f.prof, w.Resolver, g.ident.Identifiers, f.ident.Identifiers)
+	if err := w.divideMails(f, g, p); err != nil {
+		return err
+	}
+	before, err := pictureOf(f)
 	if err != nil {
 		return err
 	}
-	before := f.prof
-	before.Traits = slices.Clone(before.Traits)
-	for i := range before.Traits {
-		t := &before.Traits[i]
-		t.Name, t.Value = strings.Clone(t.Name), slices.Clone(t.Value)
-	}
-	if err := w.refold(g, p.Leave); err != nil {
+	if err := w.refold(g, p.Leave, p.Lost > 0); err != nil {
 		return err
 	}
-	if err := w.refold(f, p.Stay); err != nil {
+	if err := w.refold(f, p.Stay, p.Lost > 0); err != nil {
 		return err
 	}
 	if p.Lost > 0 {
-		keepLost(f, g, &before)
+		if err := w.keepLost(f, g, before, p.Lost); err != nil {
+			return err
+		}
+	}
+	for _, x := range []*figure{f, g} {
+		if err := w.noteParting(x, it, f, g, p, len(leaving)); err != nil {
+			return err
+		}
 	}
 	return w.settleBoth(f, g, p, cause)
 }
@@ -177,6 +115,9 @@ func (w *Walker) parted(f *figure, leaving []identity.Identifier, cause string) 
 	moved := identity.Record{Identifiers: leaving}
 	m := identity.Merge{Into: f.id, From: g.id, At: time.UnixMilli(w.now).UTC(), Cause: cause, Rule: identity.RuleUnmerge, Moved: moved.Append(nil)}
 	g.ident.Created = 0
+	if err := w.apartFromOthers(f, g); err != nil {
+		return nil, err
+	}
 	identity.Part(&f.ident, &g.ident, f.id, g.id, leaving)
 	for _, x := range g.ident.Identifiers {
 		w.set.Bind(x.Hash, g.id)
@@ -187,14 +128,65 @@ func (w *Walker) parted(f *figure, leaving []identity.Identifier, cause string) 
 	return g, nil
 }
 
+// divideMails puts each mail into the story of whom it belongs to. What the
+// leaver alone led to does not leave any more.
+func (w *Walker) divideMails(f, g *figure, p *Parting) error {
+	books := w.p.books.Outbox
+	for i := range p.Mails {
+		m := &p.Mails[i]
+		var err error
+		switch {
+		case m.Stays && m.Leaves:
+			err = books.Share(m.ID, g.id)
+		case m.Leaves:
+			err = books.Give(m.ID, f.id, g.id)
+		}
+		if err != nil {
+			return fmt.Errorf("divide mails: %w", err)
+		}
+		if !m.Theirs || (m.State != message.Pending && m.State != message.Deferred && m.State != message.Claimed) {
+			continue
+		}
+		m.State, m.LeaseEnds = message.Skipped, time.Time{}
+		if err := books.Move(&m.Mail, outbox.Step{State: message.Skipped, At: time.UnixMilli(w.now).UTC(), Reason: "parted"}); err != nil {
+			return fmt.Errorf("withdraw a mail: %w", err)
+		}
+		if err := books.Release(m.ID); err != nil {
+			return fmt.Errorf("withdraw a mail: %w", err)
+		}
+	}
+	return nil
+}
+
+// noteParting writes into both histories what was done, for whoever reads them
+// and for whoever asks again under the same key.
+func (w *Walker) noteParting(x *figure, it *item, f, g *figure, p *Parting, leaving int) error {
+	var req UnmergeRequest
+	_ = json.Unmarshal(it.e.Properties, &req) // It was read before.
+	come := p.Comes(leaving)
+	come.Person, come.Parted, come.Reason = f.id.String(), g.id.String(), req.Reason
+	props, err := json.Marshal(come)
+	if err != nil {
+		return err
+	}
+	note := event.Event{
+		Type: event.Unmerge, Name: "Person Parted", Source: reserved, MessageID: it.e.MessageID, Person: int64(x.id),
+		Time: it.e.Time, Received: it.e.Received, Properties: props,
+	}
+	x.prof.Fold(&note, &w.props, w.version.Schema, nil, &w.change)
+	return w.remember(x, &note)
+}
+
 // refold makes a profile anew from its own entries, and writes them as a history
-// of their own.
-func (w *Walker) refold(f *figure, entries []*event.Event) error {
+// of their own. Where some are lost, the person may have been known before.
+func (w *Walker) refold(f *figure, entries []*event.Event, lost bool) error {
 	w.set.touch(f)
 	f.prof = profile.Profile{Version: w.version.Number}
+	known := lost && f.ident.Known()
 	for _, e := range entries {
+		known = known || w.makesKnown(f, e)
 		w.props.Reset(e.Properties)
-		f.prof.Fold(e, &w.props, w.version.Schema, w.guard(f, e), &w.change)
+		f.prof.Fold(e, &w.props, w.version.Schema, guard(f, e, known), &w.change)
 		if _, err := w.joins(f, e, true); err != nil {
 			return err
 		}
@@ -205,17 +197,76 @@ func (w *Walker) refold(f *figure, entries []*event.Event) error {
 	return nil
 }
 
-// keepLost leaves traits with who stays that nothing in the history left speaks
-// of: the events that brought them are gone.
-func keepLost(f, g *figure, before *profile.Profile) {
-	for _, t := range before.Traits {
-		if _, ok := g.prof.Trait(t.Name); !ok {
+// makesKnown tells whether an event binds more than a device to a person.
+func (w *Walker) makesKnown(f *figure, e *event.Event) bool {
+	if e.Source == reserved {
+		return false
+	}
+	for _, x := range w.Resolver.Of(e, nil) {
+		if x.Kind != identity.Anonymous && slices.ContainsFunc(f.ident.Identifiers, func(y identity.Identifier) bool { return x.Hash == y.Hash }) {
+			return true
+		}
+	}
+	return false
+}
+
+// picture is what was known of somebody before they were parted.
+type picture struct {
+	prof   profile.Profile
+	groups []membership
+}
+
+// pictureOf copies it: a row's bytes go on with the row.
+func pictureOf(f *figure) (out picture, err error) {
+	if out.groups, err = memberships(f); err != nil {
+		return out, err
+	}
+	for i := range out.groups {
+		out.groups[i].raw = slices.Clone(out.groups[i].raw)
+	}
+	out.prof = f.prof
+	out.prof.Traits = slices.Clone(f.prof.Traits)
+	for i := range out.prof.Traits {
+		t := &out.prof.Traits[i]
+		t.Name, t.Value = strings.Clone(t.Name), slices.Clone(t.Value)
+	}
+	return out, nil
+}
+
+// keepLost leaves with who stays the traits and groups that nothing in the history
+// left speaks of: the events that brought them are gone. They go on counting as
+// events, so that another parting knows of them too.
+func (w *Walker) keepLost(f, g *figure, before picture, lost int64) error {
+	for _, t := range before.prof.Traits {
+		if _, ok := g.prof.Trait(t.Name); !ok && t.Name != profile.GroupsTrait && t.Name != profile.GroupTrait {
 			f.prof.Keep(t)
 		}
 	}
-	if f.prof.Events == 0 || before.First < f.prof.First {
-		f.prof.First = before.First
+	if f.prof.Events == 0 || before.prof.First < f.prof.First {
+		f.prof.First = before.prof.First
 	}
+	f.prof.Events += lost
+	theirs, err := memberships(g)
+	if err != nil {
+		return err
+	}
+	own, err := memberships(f)
+	if err != nil {
+		return err
+	}
+	in := func(list []membership, m membership) bool {
+		return slices.ContainsFunc(list, func(x membership) bool { return x.ID == m.ID })
+	}
+	all := slices.Clone(own)
+	for _, m := range before.groups {
+		if !in(theirs, m) && !in(own, m) {
+			all = append(all, m)
+		}
+	}
+	if len(all) > len(own) {
+		w.setGroups(f, all)
+	}
+	return nil
 }
 
 // settleBoth brings segments and journeys of both to what they are now.
@@ -307,12 +358,37 @@ func (w *Walker) keepApart(into, from *figure) error {
 		if err != nil {
 			return err
 		}
-		if g != into && !slices.Contains(g.ident.Apart, into.id) {
-			g.ident.Apart = append(g.ident.Apart, into.id)
-			into.ident.Apart = append(into.ident.Apart, g.id)
-			w.set.touch(g)
+		if g == into {
+			continue
 		}
+		g.ident.Apart = slices.DeleteFunc(g.ident.Apart, func(x id.Person) bool { return x == from.id })
+		w.setApart(into, g)
 	}
 	from.ident.Apart = nil
 	return nil
+}
+
+// apartFromOthers keeps who leaves apart from all from whom the one who stays is.
+func (w *Walker) apartFromOthers(f, g *figure) error {
+	for _, who := range f.ident.Apart {
+		other, err := w.set.figure(who)
+		if err != nil {
+			return err
+		}
+		if len(other.ident.Apart) >= identity.MaxApart {
+			return fault.New(fault.Limited, "too_many_parted",
+				"somebody from whom this person is kept apart is kept apart from %d others already (MaxApart)", identity.MaxApart)
+		}
+		w.setApart(g, other)
+	}
+	return nil
+}
+
+func (w *Walker) setApart(a, b *figure) {
+	for _, x := range [2][2]*figure{{a, b}, {b, a}} {
+		if !slices.Contains(x[0].ident.Apart, x[1].id) {
+			x[0].ident.Apart = append(x[0].ident.Apart, x[1].id)
+			w.set.touch(x[0])
+		}
+	}
 }

@@ -1,15 +1,20 @@
 package processor_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"rapport/internal/event"
 	"rapport/internal/id"
 	"rapport/internal/identity"
+	"rapport/internal/outbox"
 	"rapport/internal/processor"
 	"rapport/internal/profile"
+	"rapport/internal/store"
 )
 
 // shelf keeps packs of history in memory.
@@ -21,6 +26,21 @@ func (s shelf) AppendPack(n int64, body []byte) error {
 	return nil
 }
 func (s shelf) Pack(n int64) ([]byte, error) { return s[n], nil }
+
+// merged is a merge log in memory, and sent a person's mails.
+type merged struct {
+	identity.Store
+	merges []identity.Merge
+}
+
+func (m merged) Merges(id.Person) ([]identity.Merge, error) { return m.merges, nil }
+
+type sent struct {
+	outbox.Store
+	mails []outbox.Mail
+}
+
+func (s sent) OfPerson(id.Person, int) ([]outbox.Mail, error) { return s.mails, nil }
 
 // TestDivide holds whose each entry of a history is to the rule, and counts what
 // retention has taken.
@@ -35,6 +55,20 @@ func TestDivide(t *testing.T) {
 		return identity.Identifier{Kind: kind, Value: value, Hash: r.Hash(kind, value)}
 	}
 	staying, leaving := []identity.Identifier{of("user_id", "ann"), of("email", "ann@shop.example")}, []identity.Identifier{of("anonymous_id", "bob"), of("email", "bob@shop.example")}
+	second := func(n int) time.Time { return time.Unix(int64(1000+n), 0).UTC() }
+	// Bob was person 2 until the third entry.
+	moved := identity.Record{Identifiers: leaving}
+	log := merged{merges: []identity.Merge{{Into: 1, From: 2, At: second(2), Rule: "anonymous", Cause: "joins", Moved: moved.Append(nil)}}}
+	var post sent
+	for _, m := range []struct {
+		name  byte
+		cause string
+		at    int
+	}{{1, "b1", 1}, {2, "b1", 3}, {3, "a1", 1}, {4, "due/2/1001000/1", 1}, {5, "due/1/1001000/1", 1}, {6, "due/2/1001000/1", 9}, {7, "unknown", 1}} {
+		mail := outbox.Mail{}
+		mail.ID, mail.Cause, mail.Decided = id.Message{m.name}, m.cause, second(m.at)
+		post.mails = append(post.mails, mail)
+	}
 	entries := []struct {
 		e    event.Event
 		want string
@@ -48,7 +82,15 @@ func TestDivide(t *testing.T) {
 		{event.Event{Source: "rapport", MessageID: "a1/2"}, "stay"},
 		{event.Event{Source: "rapport", MessageID: "b1/1/1"}, "leave"},
 		{event.Event{Source: "rapport", MessageID: "due/1/2/1"}, "both"},
+		{event.Event{Source: "rapport", MessageID: "due/2/2/1", Received: second(1)}, "leave"},
+		{event.Event{Source: "rapport", MessageID: "due/1/3/1", Received: second(1)}, "stay"},
 		{event.Event{Source: "rapport", MessageID: "msg_1/sent", Type: event.Outcome}, "both"},
+		{event.Event{Source: "rapport", MessageID: post.mails[0].ID.String() + "/sent", Type: event.Outcome}, "leave"},
+		{event.Event{Source: "rapport", MessageID: post.mails[1].ID.String() + "/sent", Type: event.Outcome}, "both"},
+		{event.Event{Source: "rapport", Anonymous: "bob", MessageID: "trigger/gift/1", Name: "gift", Type: event.Trigger}, "leave"},
+		{event.Event{Source: "rapport", Person: 1, MessageID: "send/1", Type: event.Send}, "both"},
+		{event.Event{Source: "other", UserID: "ann", MessageID: "b2"}, "stay"},
+		{event.Event{Source: "rapport", MessageID: "b2/2"}, "both"},
 	}
 	books := shelf{}
 	packer, err := profile.NewPacker(books)
@@ -61,7 +103,9 @@ func TestDivide(t *testing.T) {
 		if e.Type == 0 {
 			e.Type = event.Track
 		}
-		e.Received = time.Unix(int64(1000+i), 0).UTC()
+		if e.Received.IsZero() {
+			e.Received = second(i)
+		}
 		e.Time = e.Received
 		at, err := packer.Add(&e, head(&p))
 		if err != nil {
@@ -77,30 +121,42 @@ func TestDivide(t *testing.T) {
 	if err := packer.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := processor.Divide(books, &p, r, leaving, staying)
-	if err != nil || got.Lost != 0 || got.Both != 2 {
+	got, err := processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, leaving, staying)
+	if err != nil || got.Lost != 0 || got.Both != 5 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	where := map[string]string{}
+	where := map[*event.Event]string{}
 	for _, e := range got.Stay {
-		where[e.MessageID] = "stay"
+		where[e] = "stay"
 	}
 	for _, e := range got.Leave {
-		if where[e.MessageID] == "stay" {
-			where[e.MessageID] = "both"
+		if where[e] == "stay" {
+			where[e] = "both"
 		} else {
-			where[e.MessageID] = "leave"
+			where[e] = "leave"
 		}
 	}
-	for _, x := range entries {
-		if where[x.e.MessageID] != x.want {
-			t.Errorf("%s: %s, want %s", x.e.MessageID, where[x.e.MessageID], x.want)
+	for e, is := range where {
+		for _, x := range entries {
+			if x.e.MessageID == e.MessageID && x.e.UserID == e.UserID && is != x.want {
+				t.Errorf("%s: %s, want %s", e.MessageID, is, x.want)
+			}
 		}
 	}
+	if len(where) != len(entries) {
+		t.Errorf("%d entries of %d", len(where), len(entries))
+	}
+	var mails []string
+	for _, m := range got.Mails {
+		mails = append(mails, fmt.Sprint(m.ID[0], m.Stays, m.Leaves, m.Theirs))
+	}
+	same(t, "mails", []string{
+		"1 false true true", "2 true true true", "3 true false false", "4 false true true", "5 true false false", "6 true true true", "7 true true false",
+	}, mails)
 	delete(books, 1) // Retention takes the oldest pack, of three entries.
-	got, err = processor.Divide(books, &p, r, leaving, staying)
-	if err != nil || got.Lost != 3 || fmt.Sprint(len(got.Stay)+len(got.Leave)-got.Both) != "7" {
-		t.Errorf("after retention: %+v, %v", got, err)
+	got, err = processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, leaving, staying)
+	if err != nil || got.Lost != 3 || len(got.Stay)+len(got.Leave)-got.Both != len(entries)-3 {
+		t.Errorf("after retention %d are lost, %v", got.Lost, err)
 	}
 }
 
@@ -109,4 +165,68 @@ func head(p *profile.Profile) profile.Pointer {
 		return 0
 	}
 	return p.Heads[0]
+}
+
+// part has an operator part identifiers from somebody.
+func (h *house) part(who id.Person, kind, value string) {
+	h.t.Helper()
+	h.sequence++
+	props, err := json.Marshal(processor.UnmergeRequest{Identifiers: []identity.Name{{Kind: kind, Value: value}}})
+	h.must(err)
+	h.do(event.Event{Type: event.Unmerge, Source: "rapport", MessageID: fmt.Sprint("unmerge/", h.sequence), Person: int64(who), Properties: props})
+}
+
+// TestPartingJudgesByWhatWasKnownThen: what a browser said of somebody who was
+// nobody yet counts as it did, although they are known today.
+func TestPartingJudgesByWhatWasKnownThen(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	for _, email := range []string{"first@shop.example", "second@shop.example"} {
+		h.do(event.Event{Type: event.Identify, Anonymous: "a1", Flags: event.FromBrowser, Traits: fmt.Appendf(nil, `{"email":%q}`, email)})
+	}
+	h.do(event.Event{Type: event.Identify, UserID: "u1", Anonymous: "a1"})
+	h.do(event.Event{Type: event.Identify, Anonymous: "a1", Flags: event.FromBrowser, Traits: []byte(`{"email":"thief@shop.example"}`)})
+	h.do(event.Event{Type: event.Identify, UserID: "u1", Anonymous: "a2"})
+	same(t, "before", `"second@shop.example"`, string(h.person("user_id", "u1").Traits["email"]))
+	h.part(h.person("user_id", "u1").ID, "anonymous_id", "a2")
+	same(t, "after", `"second@shop.example"`, string(h.person("user_id", "u1").Traits["email"]))
+}
+
+// TestPartingKeepsWhatIsLostThroughAnother: traits and groups of which retention
+// has left no event stay with who stays, however often somebody is parted.
+func TestPartingKeepsWhatIsLostThroughAnother(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	h.do(event.Event{Type: event.Identify, UserID: "u1", Traits: []byte(`{"plan":"pro","name":"Ann"}`)})
+	h.do(event.Event{Type: event.Group, UserID: "u1", GroupID: "lost", Traits: []byte(`{"plan":"pro"}`)})
+	h.must(h.state.Read(context.Background(), func(tx store.Tx) (err error) {
+		h.trouble.lost, err = tx.Profile().LastPack()
+		return err
+	}))
+	h.reopen()
+	h.do(event.Event{Type: event.Identify, UserID: "u1", Traits: []byte(`{"name":"Anna"}`)})
+	h.do(event.Event{Type: event.Group, UserID: "u1", GroupID: "kept"})
+	for _, device := range []string{"a1", "a2"} {
+		h.do(event.Event{Type: event.Group, UserID: "u1", Anonymous: device, GroupID: "both"})
+		h.do(event.Event{Type: event.Group, Anonymous: device, GroupID: "of-" + device})
+	}
+	for _, device := range []string{"a1", "a2"} {
+		h.part(h.person("user_id", "u1").ID, "anonymous_id", device)
+		p := h.person("user_id", "u1")
+		same(t, "a trait of lost events", `"pro"`, string(p.Traits["plan"]))
+		same(t, "a trait that came again", `"Anna"`, string(p.Traits["name"]))
+		groups := string(p.Traits["$groups"])
+		for _, name := range []string{"lost", "kept", "both"} {
+			if !strings.Contains(groups, `"id":"`+name+`"`) {
+				t.Errorf("after %s left the group %s is missing: %s", device, name, groups)
+			}
+		}
+		if strings.Contains(groups, `of-`+device) {
+			t.Errorf("the group of %s stayed: %s", device, groups)
+		}
+		if groups := string(h.person("anonymous_id", device).Traits["$groups"]); strings.Contains(groups, "lost") || !strings.Contains(groups, "of-"+device) {
+			t.Errorf("%s has the groups %s", device, groups)
+		}
+	}
+	same(t, "set aside", 0, len(h.asides()))
 }

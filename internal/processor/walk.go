@@ -418,7 +418,7 @@ func (w *Walker) apply(f *figure, e *event.Event, now int64, initial bool) error
 	w.set.touch(f)
 	w.props.Reset(e.Properties)
 	w.subject.f, w.subject.props = f, &w.props
-	f.prof.Fold(e, &w.props, w.version.Schema, w.guard(f, e), &w.change)
+	f.prof.Fold(e, &w.props, w.version.Schema, guard(f, e, f.ident.Known()), &w.change)
 	w.p.refused += int64(w.change.Refused)
 	if err := w.remember(f, e); err != nil {
 		return err
@@ -460,11 +460,11 @@ func (w *Walker) remember(f *figure, e *event.Event) error {
 
 // guard keeps a public key that proves nothing from changing the address of
 // somebody who is known.
-func (w *Walker) guard(f *figure, e *event.Event) profile.Guard {
-	if e.Flags&event.FromBrowser == 0 || e.Flags&event.Verified != 0 || e.Type != event.Identify {
+func guard(f *figure, e *event.Event, known bool) profile.Guard {
+	if !known || e.Flags&event.FromBrowser == 0 || e.Flags&event.Verified != 0 || e.Type != event.Identify {
 		return nil
 	}
-	if _, has := f.prof.Trait("email"); !has || !f.ident.Known() {
+	if _, has := f.prof.Trait("email"); !has {
 		return nil
 	}
 	return func(name string) bool { return name != "email" }

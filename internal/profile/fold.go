@@ -57,6 +57,7 @@ func (p *Profile) Fold(e *event.Event, props *rule.Object, s *Schema, may Guard,
 	p.Last = max(p.Last, at)
 	p.Events++
 	switch {
+	case e.Type == event.Send || e.Type == event.Trigger: // What was asked for says nothing of the person.
 	case e.Type == event.Identify:
 		p.foldTraits(e.Traits, at, may, c)
 	case e.Email != "":

@@ -64,8 +64,8 @@ type Walk interface {
 
 // Reader answers what there is to tell.
 type Reader interface {
-	Parting(ctx context.Context, who id.Person, names []identity.Name) (explain.Parting, id.Person, error)
-	PartedBy(ctx context.Context, who id.Person, cause string) (id.Person, error)
+	Parting(ctx context.Context, who id.Person, names []identity.Name) (processor.Parted, id.Person, error)
+	PartedBy(ctx context.Context, who id.Person, request string, names []identity.Name) (out processor.Parted, same, found bool, err error)
 	Find(ctx context.Context, kind, value string) (id.Person, error)
 	Living(ctx context.Context, who id.Person) (id.Person, error)
 	Person(ctx context.Context, who id.Person, why purpose.Purpose) (*explain.Person, error)

@@ -11,6 +11,7 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/id"
 	"rapport/internal/processor"
 )
 
@@ -37,8 +38,8 @@ func (h *Handler) postUnmerge(w http.ResponseWriter, r *http.Request, _ access.K
 	if err != nil {
 		return err
 	}
-	out, living, err := h.Reader.Parting(r.Context(), who, in.Identifiers)
-	if err != nil || dry {
+	if dry {
+		out, _, err := h.Reader.Parting(r.Context(), who, in.Identifiers)
 		if err != nil {
 			return err
 		}
@@ -49,10 +50,16 @@ func (h *Handler) postUnmerge(w http.ResponseWriter, r *http.Request, _ access.K
 		return err
 	}
 	keyed := digestOf([]byte(key))
-	now := h.Now().UTC().Truncate(time.Millisecond)
-	e := event.Event{
-		Type: event.Unmerge, Source: house, MessageID: "unmerge/" + hex.EncodeToString(keyed[:]), Person: int64(living), Time: now, Received: now,
+	request := "unmerge/" + hex.EncodeToString(keyed[:])
+	if done, err := h.parted(w, r, who, request, &in); done || err != nil {
+		return err
 	}
+	_, living, err := h.Reader.Parting(r.Context(), who, in.Identifiers)
+	if err != nil {
+		return err
+	}
+	now := h.Now().UTC().Truncate(time.Millisecond)
+	e := event.Event{Type: event.Unmerge, Source: house, MessageID: request, Person: int64(living), Time: now, Received: now}
 	if e.Properties, err = json.Marshal(in); err != nil {
 		return err
 	}
@@ -63,15 +70,23 @@ func (h *Handler) postUnmerge(w http.ResponseWriter, r *http.Request, _ access.K
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	if err := h.Walk.Wait(ctx, eventlog.Live, pos); err != nil {
-		return notWalked("the request is durable and not walked yet: GET the person to see when it is")
+		return notWalked("the request is durable and not walked yet: ask again under the same Idempotency-Key to see what came of it")
 	}
-	left, err := h.Reader.PartedBy(r.Context(), living, e.MessageID)
-	if err != nil {
+	done, err := h.parted(w, r, living, request, &in)
+	if done || err != nil {
 		return err
 	}
-	if left == 0 {
-		return fault.New(fault.Conflict, "not_parted", "the person has changed meanwhile; look at them and ask again")
+	return fault.New(fault.Conflict, "not_parted", "the person has changed meanwhile, or the Idempotency-Key was used for somebody else; look at them and ask again under a new key")
+}
+
+// parted answers with what came of a request that was carried out.
+func (h *Handler) parted(w http.ResponseWriter, r *http.Request, who id.Person, request string, in *processor.UnmergeRequest) (bool, error) {
+	out, same, found, err := h.Reader.PartedBy(r.Context(), who, request, in.Identifiers)
+	switch {
+	case err != nil || !found:
+		return false, err
+	case !same:
+		return true, unprocessable("idempotency_key_reused", "other identifiers left under this Idempotency-Key; take a new key for another parting")
 	}
-	out.Parted = left.String()
-	return h.answer(w, r, http.StatusOK, out)
+	return true, h.answer(w, r, http.StatusOK, out)
 }

@@ -316,6 +316,14 @@ func (o *memoryOutbox) Reassign(from, to id.Person) error {
 	return nil
 }
 
+// Give implements outbox.Store: dispatch never divides a person's mails.
+func (o *memoryOutbox) Give(id.Message, id.Person, id.Person) error { return errNotHere }
+
+// Share implements outbox.Store, as Give does.
+func (o *memoryOutbox) Share(id.Message, id.Person) error { return errNotHere }
+
+var errNotHere = errors.New("memory: mails are not divided here")
+
 // Counts implements outbox.Store.
 func (o *memoryOutbox) Counts() (map[message.State]int64, error) {
 	out := map[message.State]int64{}

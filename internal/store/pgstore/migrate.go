@@ -94,6 +94,8 @@ ALTER TABLE aside ADD COLUMN sent boolean NOT NULL DEFAULT false;
 `, `
 CREATE TABLE group_row(h uuid PRIMARY KEY, body bytea NOT NULL);
 CREATE TABLE group_member(h uuid NOT NULL, person bigint NOT NULL, PRIMARY KEY(h, person));
+`, `
+CREATE TABLE mail_shared(person bigint NOT NULL, mail uuid NOT NULL, PRIMARY KEY(person, mail));
 `,
 }
 

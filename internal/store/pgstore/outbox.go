@@ -262,10 +262,6 @@ func (s *mails) Story(m id.Message) (out []outbox.Step, err error) {
 	return out, err
 }
 
-func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
-	return s.list("WHERE m.person = $1 ORDER BY m.id DESC LIMIT $2", int64(who), limit)
-}
-
 func (s *mails) Newest(state message.State, before id.Message, limit int) ([]outbox.Mail, error) {
 	where := ""
 	if busy(state) {
@@ -279,26 +275,6 @@ func (s *mails) Newest(state message.State, before id.Message, limit int) ([]out
 
 // lastMail is above the id of every mail for thousands of years.
 var lastMail = id.Message{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-
-func (s *mails) Reassign(from, to id.Person) error {
-	if s.s == nil {
-		return errReadOnly
-	}
-	if _, err := (*tx)(s).send(); err != nil { // Rows that are gathered must not be passed over.
-		return err
-	}
-	s.s.hot.Clear()
-	for _, sql := range [...]string{
-		"UPDATE mail SET person = $2 WHERE person = $1",
-		"UPDATE cap SET person = $2 WHERE person = $1",
-	} {
-		if err := (*tx)(s).later(sql, int64(from), int64(to)); err != nil {
-			return err
-		}
-	}
-	_, err := (*tx)(s).send()
-	return err
-}
 
 func (s *mails) Counts() (map[message.State]int64, error) {
 	out := make(map[message.State]int64)
@@ -360,7 +336,9 @@ func (s *mails) Release(m id.Message) error {
 }
 
 func (s *mails) Used(who id.Person, after time.Time) (n int, err error) {
-	_, err = (*tx)(s).one([]any{&n}, "SELECT count(*) FROM cap WHERE person = $1 AND at > $2", int64(who), after.UnixMilli())
+	_, err = (*tx)(s).one([]any{&n}, `SELECT (SELECT count(*) FROM cap WHERE person = $1 AND at > $2) +
+		(SELECT count(*) FROM cap WHERE id IN (SELECT mail FROM mail_shared WHERE person = $1) AND person <> $1 AND at > $2)`,
+		int64(who), after.UnixMilli())
 	return n, err
 }
 

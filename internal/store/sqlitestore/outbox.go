@@ -344,13 +344,6 @@ func (s *mails) Story(m id.Message) ([]outbox.Step, error) {
 	return out, q.done()
 }
 
-func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
-	q := s.c.query("SELECT " + mailRows + "WHERE m.person = ? ORDER BY m.id DESC LIMIT ?")
-	q.int(int64(who))
-	q.int(int64(limit))
-	return s.collect(q, nil)
-}
-
 func (s *mails) Newest(state message.State, before id.Message, limit int) ([]outbox.Mail, error) {
 	sql := "SELECT " + mailRows + "WHERE m.id < ? AND ? IN (0, m.state) ORDER BY m.id DESC LIMIT ?"
 	if busy(state) {
@@ -368,25 +361,6 @@ func (s *mails) Newest(state message.State, before id.Message, limit int) ([]out
 
 // lastMail is above the id of every mail for thousands of years.
 var lastMail = id.Message{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-
-func (s *mails) Reassign(from, to id.Person) error {
-	if s.s == nil {
-		return errReadOnly
-	}
-	s.s.hot.Clear()
-	for _, sql := range [...]string{
-		"UPDATE mail SET person = ?2 WHERE person = ?1",
-		"UPDATE cap SET person = ?2 WHERE person = ?1",
-	} {
-		q := s.c.query(sql)
-		q.int(int64(from))
-		q.int(int64(to))
-		if err := q.exec(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func (s *mails) Counts() (map[message.State]int64, error) {
 	out := make(map[message.State]int64)
@@ -470,7 +444,8 @@ func (s *mails) Release(m id.Message) error {
 }
 
 func (s *mails) Used(who id.Person, after time.Time) (int, error) {
-	q := s.c.query("SELECT count(*) FROM cap WHERE person = ? AND at > ?")
+	q := s.c.query(`SELECT (SELECT count(*) FROM cap WHERE person = ?1 AND at > ?2) +
+		(SELECT count(*) FROM cap WHERE id IN (SELECT mail FROM mail_shared WHERE person = ?1) AND person != ?1 AND at > ?2)`)
 	q.int(int64(who))
 	q.int(after.UnixMilli())
 	var n int64

@@ -97,6 +97,9 @@ ALTER TABLE aside ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
 -- group: what is known of each, and who belongs to it.
 CREATE TABLE group_row(h BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE group_member(h BLOB NOT NULL, person INTEGER NOT NULL, PRIMARY KEY(h, person)) WITHOUT ROWID;
+`, `
+-- outbox: mails that are in the story of another person too, who was parted from their own.
+CREATE TABLE mail_shared(person INTEGER NOT NULL, mail BLOB NOT NULL, PRIMARY KEY(person, mail)) WITHOUT ROWID;
 `,
 }
 

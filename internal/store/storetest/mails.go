@@ -283,6 +283,51 @@ func testMailReassign(t *testing.T, s store.State) {
 	})
 }
 
+// testMailShared puts mails into the stories of two people, and hands them on.
+func testMailShared(t *testing.T, s store.State) {
+	at := func(i int) time.Time { return noon.Add(time.Duration(i) * time.Second) }
+	insert(t, s, mail("k0", 1, noon), mail("k1", 1, at(1)), mail("k2", 1, at(2)), mail("k3", 2, at(3)))
+	ids := []id.Message{mail("k0", 1, noon).ID, mail("k1", 1, at(1)).ID, mail("k2", 1, at(2)).ID}
+	of := func(tx store.Tx, who id.Person, limit int) (keys []string, used int, err error) {
+		list, err := tx.Outbox().OfPerson(who, limit)
+		for _, m := range list {
+			keys = append(keys, m.Key)
+		}
+		used, usedErr := tx.Outbox().Used(who, noon.Add(-time.Hour))
+		return keys, used, errors.Join(err, usedErr)
+	}
+	check := func(what string, who id.Person, limit int, keys []string, used int) {
+		t.Helper()
+		read(t, s, func(tx store.Tx) error {
+			gotKeys, gotUsed, err := of(tx, who, limit)
+			same(t, what, gotKeys, keys)
+			same(t, what+": uses of caps", gotUsed, used)
+			return err
+		})
+	}
+	write(t, s, func(tx store.Tx) error {
+		o := tx.Outbox()
+		err := errors.Join(o.Reserve(1, ids[0], noon), o.Reserve(1, ids[1], noon), o.Share(ids[0], 2), o.Share(ids[0], 2), o.Share(ids[2], 2), o.Give(ids[1], 1, 2))
+		keys, used, ownErr := of(tx, 2, 10)
+		same(t, "the writer sees it", keys, []string{"k3", "k2", "k1", "k0"})
+		same(t, "and its uses", used, 2)
+		return errors.Join(err, ownErr)
+	})
+	check("shared and given", 2, 10, []string{"k3", "k2", "k1", "k0"}, 2)
+	check("a page", 2, 3, []string{"k3", "k2", "k1"}, 2)
+	check("whose they were", 1, 10, []string{"k2", "k0"}, 1)
+	write(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.Outbox().Give(ids[0], 2, 5), tx.Outbox().Give(ids[1], 9, 5))
+	})
+	check("a share goes on alone", 5, 10, []string{"k0"}, 1)
+	check("to one who has it no more", 2, 10, []string{"k3", "k2", "k1"}, 1)
+	write(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.Outbox().Share(ids[0], 2), tx.Outbox().Reassign(5, 2), tx.Outbox().Reassign(2, 1))
+	})
+	check("once, where both come together again", 1, 10, []string{"k3", "k2", "k1", "k0"}, 2)
+	check("nothing is left", 2, 10, nil, 0)
+}
+
 func testMailNewest(t *testing.T, s store.State) {
 	insert(t, s, mail("k0", 1, noon), mail("k1", 2, noon.Add(time.Second)), mail("k2", 3, noon.Add(2*time.Second)))
 	write(t, s, func(tx store.Tx) error {

@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"MailStory", testMailStory},
 		{"MailNewest", testMailNewest},
 		{"MailReassign", testMailReassign},
+		{"MailShared", testMailShared},
 		{"MailParts", testMailParts},
 		{"Caps", testCaps},
 		{"LogID", testLogID},

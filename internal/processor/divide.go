@@ -1,0 +1,253 @@
+package processor
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rapport/internal/event"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/outbox"
+	"rapport/internal/profile"
+)
+
+// MaxParted is how many events, and how many mails, a person may have to be
+// parted: all of them are read and written in one transaction.
+const MaxParted = 100_000
+
+// Parting is a history divided between the person who stays and the one who
+// leaves. Events are oldest first.
+type Parting struct {
+	Stay, Leave []*event.Event
+	Both        int   // entries that went to both
+	Lost        int64 // entries of which nothing is left: retention took them
+	Mails       []PartedMail
+
+	joint *identity.Joint
+	roots map[string]root // by message id
+	mails map[string]*outbox.Mail
+}
+
+// PartedMail is a mail and into whose story it goes.
+type PartedMail struct {
+	outbox.Mail
+	Stays, Leaves bool
+	// Theirs tells that what led to it was the leaver's alone.
+	Theirs bool
+}
+
+// root is whom something goes back to.
+type root struct {
+	side  side
+	since int64 // from when on who it names was in one record with the other side
+}
+
+// side is whom an entry belongs to.
+type side uint8
+
+const (
+	stays  side = 1
+	leaves side = 2
+	both        = stays | leaves
+)
+
+// Divide reads a history and tells whose each entry is:
+//   - one that names identifiers goes to whom they belong; one that names
+//     identifiers of both, as the one that joined them does, goes where its first
+//     by priority belongs: user id, email, the others;
+//   - what the house noted because of an entry or of a mail goes where that goes,
+//     and what time brought about goes to whom the record held at that instant;
+//   - what is left stays with both.
+//
+// A mail goes with what led to it if it was decided before the two were joined,
+// and is in both stories from then on.
+func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, leaving []identity.Identifier, staying []identity.Identifier) (*Parting, error) {
+	merges, err := mergesOf(b.Identity, who)
+	if err != nil {
+		return nil, err
+	}
+	out := &Parting{roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
+	if out.joint, err = identity.Joined(who, merges, staying, leaving); err != nil {
+		return nil, err
+	}
+	all, err := entries(b.History, p)
+	if err != nil {
+		return nil, err
+	}
+	mails, err := b.Outbox.OfPerson(who, MaxParted+1)
+	if err != nil {
+		return nil, fmt.Errorf("list mails: %w", err)
+	}
+	if len(mails) > MaxParted {
+		return nil, tooLong("mails")
+	}
+	for i := range mails {
+		out.mails[mails[i].ID.String()] = &mails[i]
+	}
+	whose := map[id.Hash]side{}
+	for _, x := range staying {
+		whose[x.Hash] = stays
+	}
+	for _, x := range leaving {
+		whose[x.Hash] = leaves
+	}
+	for _, e := range all {
+		out.put(e, out.whose(e, r, whose))
+	}
+	for i := range mails {
+		s, theirs := out.ofMail(&mails[i])
+		out.Mails = append(out.Mails, PartedMail{mails[i], s&stays != 0, s&leaves != 0, theirs})
+	}
+	out.Lost = max(p.Events-int64(len(all)), 0)
+	return out, nil
+}
+
+// Comes tells what the parting comes to, for so many identifiers that leave.
+func (p *Parting) Comes(leaving int) Parted {
+	return Parted{Identifiers: leaving, Moved: len(p.Leave) - p.Both, Stayed: len(p.Stay) - p.Both, Both: p.Both, Lost: p.Lost}
+}
+
+func tooLong(what string) error {
+	return fault.New(fault.Limited, "history_too_long", "a history of more than %d %s cannot be divided (MaxParted)", MaxParted, what)
+}
+
+// entries reads a whole history, oldest first.
+func entries(st profile.Store, p *profile.Profile) (all []*event.Event, err error) {
+	err = profile.History(st, p.Heads, func(_ profile.Pointer, e *event.Event) (bool, error) {
+		own := &event.Event{} // The entry's bytes are the pack's.
+		if err := own.Decode(e.Append(nil)); err != nil {
+			return false, fmt.Errorf("read history: %w", err)
+		}
+		if all = append(all, own); len(all) > MaxParted {
+			return false, tooLong("events")
+		}
+		return true, nil
+	})
+	slices.Reverse(all)
+	return all, err
+}
+
+// mergesOf lists the merges of somebody and of all whom they were made of.
+func mergesOf(st identity.Store, who id.Person) (out []identity.Merge, err error) {
+	type key struct {
+		into, from id.Person
+		cause      string
+	}
+	seen, known := map[key]bool{}, map[id.Person]bool{who: true}
+	for next := []id.Person{who}; len(next) > 0; next = next[1:] {
+		merges, err := st.Merges(next[0])
+		if err != nil {
+			return nil, fmt.Errorf("read the merge log: %w", err)
+		}
+		var own []identity.Merge
+		for _, m := range merges {
+			k := key{m.Into, m.From, m.Cause}
+			if seen[k] {
+				continue
+			}
+			seen[k] = true
+			own = append(own, m)
+			before := m.From
+			if m.Rule == identity.RuleUnmerge {
+				before = m.Into
+			}
+			if !known[before] {
+				known[before] = true
+				next = append(next, before)
+			}
+		}
+		out = append(own, out...) // Of two at one instant, what led to the other comes first.
+	}
+	return out, nil
+}
+
+func (p *Parting) put(e *event.Event, r root) {
+	s := r.side
+	if old, known := p.roots[e.MessageID]; known { // Two sources may give the same id.
+		r = root{old.side | r.side, min(old.since, r.since)}
+	}
+	p.roots[e.MessageID] = r
+	if s&stays != 0 {
+		p.Stay = append(p.Stay, e)
+	}
+	if s&leaves != 0 {
+		p.Leave = append(p.Leave, e)
+	}
+	if s == both {
+		p.Both++
+	}
+}
+
+func (p *Parting) whose(e *event.Event, r *identity.Resolver, whose map[id.Hash]side) root {
+	if request := e.Type == event.Send || e.Type == event.Trigger; e.Source == reserved && !request {
+		return p.ofHouse(e.MessageID, e.Received)
+	} else if request && e.Person != 0 {
+		return p.held(id.Person(e.Person), e.Received)
+	}
+	for _, x := range r.Of(e, nil) {
+		if s, known := whose[x.Hash]; known {
+			return root{s, p.joint.Since(x.Hash)}
+		}
+	}
+	if x, ok := r.PreviousUser(e); ok && whose[x.Hash] != 0 {
+		return root{whose[x.Hash], p.joint.Since(x.Hash)}
+	}
+	return root{stays, identity.Never} // It names only what could not be joined.
+}
+
+// ofHouse tells whose something is that the house itself noted: its id begins
+// with the id of what led to it.
+func (p *Parting) ofHouse(messageID string, at time.Time) root {
+	i := strings.LastIndexByte(messageID, '/')
+	if i <= 0 {
+		return root{both, 0}
+	}
+	parent := messageID[:i]
+	if r, known := p.roots[parent]; known {
+		return r
+	}
+	if m := p.mails[parent]; m != nil {
+		s, _ := p.ofMail(m)
+		return root{s, identity.Never}
+	}
+	// "due/" and "set/" name the record that was walked.
+	if kind, rest, _ := strings.Cut(parent, "/"); kind == "due" || kind == "set" {
+		number, _, _ := strings.Cut(rest, "/")
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+			return p.held(id.Person(n), at)
+		}
+	}
+	return root{both, 0}
+}
+
+// held tells whose identifiers a record held at an instant.
+func (p *Parting) held(who id.Person, at time.Time) (r root) {
+	stayed, left, since := p.joint.Held(who, at.UnixMilli())
+	switch {
+	case stayed == left:
+		return root{both, 0}
+	case left:
+		return root{leaves, since}
+	}
+	return root{stays, since}
+}
+
+// ofMail tells into whose story a mail goes, and whether what led to it was the
+// leaver's alone.
+func (p *Parting) ofMail(m *outbox.Mail) (s side, theirs bool) {
+	r, known := p.roots[m.Cause]
+	if !known {
+		r = p.ofHouse(m.Cause, m.Decided)
+	}
+	if m.Decided.UnixMilli() >= r.since {
+		return both, r.side == leaves
+	}
+	return r.side, r.side == leaves
+}
+
+// theirs tells whether what bears a message id was the leaver's alone.
+func (p *Parting) theirs(messageID string) bool { return p.roots[messageID].side == leaves }
