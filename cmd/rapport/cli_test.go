@@ -447,6 +447,10 @@ func TestResendAll(t *testing.T) {
 		"POST /v1/set-aside/live/4711/resend":     `{"id":"live/4711","sent":true,"accepted":1}`,
 		"GET /v1/set-aside/live/4711":             `{"payload":{"userId":"u1"}}`,
 		"GET /v1/set-aside/live/4712":             `{}`,
+		"GET /v1/rejected/5":                      `{"payload":{"batch":[{"userId":"u1"}]}}`,
+		"POST /v1/rejected/5/resend":              `{"id":5,"accepted":1}`,
+		"GET /v1/rejected?limit=50&since=2026-03-01T10%3A00%3A00Z&until=2026-03-01T11%3A30%3A00Z": `{"rejected":[],"counts":{}}`,
+		"GET /v1/rejected?limit=200&since=2026-03-01T10%3A00%3A00Z":                               `{"rejected":[],"counts":{}}`,
 	})
 	if code := b.run(t, "rejected", "resend", "--all", "--code", "event_not_defined", "--set", "event=Seen", "--dry-run"); code != exitOK ||
 		b.out.String() != "7 would be taken\n9 would be held back by permission\n" {
@@ -473,6 +477,19 @@ func TestResendAll(t *testing.T) {
 	}
 	if got := b.asked[len(b.asked)-1].Body; !strings.Contains(got, `"u2"`) {
 		t.Errorf("sent %s", got)
+	}
+	if code := b.run(t, "rejected", "resend", "5", "--edit"); code != exitOK || b.asked[len(b.asked)-1].Body != `{"batch":[{"userId":"u2"}]}` {
+		t.Errorf("edited alone in a batch: %+v: %s", b.asked[len(b.asked)-1], b.err.String())
+	}
+	for _, args := range [][]string{{"list", "--since", "2h", "--until", "2026-03-01T12:30:00+01:00"}, {"resend", "--all", "--since", "2h"}} {
+		if code := b.run(t, append([]string{"rejected"}, args...)...); code != exitOK {
+			t.Errorf("%v: exit code %d: %s", args, code, b.err.String())
+		}
+	}
+	for _, args := range [][]string{{"list", "--since", "soon"}, {"list", "--since", "-2h"}, {"list", "--set-aside", "--since", "2h"}, {"resend", "7", "--since", "2h"}} {
+		if code := b.run(t, append([]string{"rejected"}, args...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d: %s", args, code, b.err.String())
+		}
 	}
 	if code := b.run(t, "rejected", "drop", "7", "live/4711"); code != exitOK || b.out.String() != "7 is gone\nlive/4711 is gone\n" {
 		t.Errorf("exit code %d: %s%s", code, b.out.String(), b.err.String())

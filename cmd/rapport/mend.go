@@ -33,17 +33,25 @@ func (m *mending) apply(c *console, payload []byte) ([]byte, error) {
 		if err != nil {
 			return nil, usagef("%s is no JSON merge patch: %v", m.patch, err)
 		}
-		doc = mergePatch(doc, patch)
+		doc = patched(doc, patch)
 	}
 	for _, s := range m.set {
 		path, value, ok := strings.Cut(s, "=")
 		if !ok || path == "" {
 			return nil, usagef("--set takes path=value, not %q", s)
 		}
-		if doc, err = setPath(doc, strings.Split(path, "."), looseValue(value)); err != nil {
+		steps := strings.Split(path, ".")
+		if single(doc) && steps[0] != batchKey {
+			steps = append([]string{batchKey, "0"}, steps...)
+		}
+		if doc, err = setPath(doc, steps, looseValue(value)); err != nil {
 			return nil, usagef("--set %s: %v", path, err)
 		}
 	}
+	return encodeJSON(doc)
+}
+
+func encodeJSON(doc any) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -51,6 +59,27 @@ func (m *mending) apply(c *console, payload []byte) ([]byte, error) {
 		return nil, fmt.Errorf("write the mended payload: %w", err)
 	}
 	return bytes.TrimSpace(out.Bytes()), nil
+}
+
+// batchKey is the member of a batch that holds its events.
+const batchKey = "batch"
+
+// single tells whether a payload is one event that came in a batch: what is said
+// of it is meant for the event.
+func single(doc any) bool {
+	d, _ := doc.(map[string]any)
+	list, _ := d[batchKey].([]any)
+	return len(list) == 1
+}
+
+func patched(doc, patch any) any {
+	p, _ := patch.(map[string]any)
+	if _, whole := p[batchKey]; single(doc) && !whole {
+		list := doc.(map[string]any)[batchKey].([]any)
+		list[0] = mergePatch(list[0], patch)
+		return doc
+	}
+	return mergePatch(doc, patch)
 }
 
 func decodeJSON(b []byte) (v any, err error) {

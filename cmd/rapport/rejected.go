@@ -35,6 +35,7 @@ walked is set aside with its error: --set-aside lists it.`,
 
 func rejectedList(c *console) *cobra.Command {
 	var code, source, cursor string
+	var when span
 	var limit int
 	var aside bool
 	cmd := &cobra.Command{
@@ -42,12 +43,15 @@ func rejectedList(c *console) *cobra.Command {
 		Short: "List what was refused, newest first, with counts by reason",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if aside {
-				if code != "" || source != "" {
+				if code != "" || source != "" || !when.empty() {
 					return usagef("--set-aside goes with --limit and --cursor alone")
 				}
 				return c.listAsides(cmd.Context(), cursor, limit)
 			}
 			q := map[string]string{"code": code, "source": source, "cursor": cursor, "limit": strconv.Itoa(limit)}
+			if err := when.into(q, c.now()); err != nil {
+				return err
+			}
 			return show(cmd.Context(), c, "/v1/rejected", q, func(a rejectsAnswer) {
 				var rows [][]string
 				for _, code := range slices.Sorted(maps.Keys(a.Counts)) {
@@ -66,6 +70,7 @@ func rejectedList(c *console) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&code, "code", "", "only those with this code")
 	cmd.Flags().StringVar(&source, "source", "", "only those of this source")
+	when.flags(cmd.Flags())
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many")
 	cmd.Flags().StringVar(&cursor, "cursor", "", "where the last list ended")
 	cmd.Flags().BoolVar(&aside, "set-aside", false, "instead, what was taken and could not be walked")

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +20,7 @@ type resendFlags struct {
 	with         string
 	edit, all    bool
 	code, source string
+	when         span
 	dry          bool
 	mend         mending
 }
@@ -35,7 +37,9 @@ you have mended it; with --edit in your editor; or with --set and --patch the ke
 payload with changes. A path names members with dots; a number is a place in a
 list, the first is 0. It goes through the gates of today, keeps the time at which
 it first came, and is applied once however often it is sent. --dry-run says what
-would become of it. --all takes everything with a code or of a source.`,
+would become of it. --all takes everything with a code, of a source, or of a span of
+time. What came alone in a batch is mended as if it had come by itself; a path, or a
+patch, that begins with "batch" means the batch.`,
 		Args: cobra.ArbitraryArgs,
 		Example: `  rapport rejected resend 17 18
   rapport rejected resend 17 --set userId=42
@@ -53,7 +57,7 @@ would become of it. --all takes everything with a code or of a source.`,
 				return err
 			}
 			if fl.all {
-				if args, err = cl.rejectIDs(cmd.Context(), fl.code, fl.source); err != nil {
+				if args, err = cl.rejectIDs(cmd.Context(), &fl, c.now()); err != nil {
 					return err
 				}
 			}
@@ -65,9 +69,10 @@ would become of it. --all takes everything with a code or of a source.`,
 	f.StringArrayVar(&fl.mend.set, "set", nil, "path=value to set in the kept payload; may be repeated")
 	f.StringVar(&fl.mend.patch, "patch", "", "file with a JSON merge patch for the kept payload, or - for standard input")
 	f.BoolVar(&fl.edit, "edit", false, "mend the kept payload in $VISUAL or $EDITOR")
-	f.BoolVar(&fl.all, "all", false, "everything that was refused and not sent again, with --code or --source")
+	f.BoolVar(&fl.all, "all", false, "everything that was refused and not sent again, with --code, --source, --since or --until")
 	f.StringVar(&fl.code, "code", "", "with --all: only those with this code")
 	f.StringVar(&fl.source, "source", "", "with --all: only those of this source")
+	fl.when.flags(f)
 	f.BoolVar(&fl.dry, "dry-run", false, "only say what would become of it")
 	return cmd
 }
@@ -80,10 +85,10 @@ func (fl *resendFlags) check(args []string) error {
 		}
 	}
 	switch {
-	case fl.all && (len(args) > 0 || fl.code == "" && fl.source == ""):
-		return usagef("--all goes with --code or --source, and without IDs")
-	case !fl.all && (fl.code != "" || fl.source != ""):
-		return usagef("--code and --source go with --all")
+	case fl.all && (len(args) > 0 || fl.code == "" && fl.source == "" && fl.when.empty()):
+		return usagef("--all goes with --code, --source, --since or --until, and without IDs")
+	case !fl.all && (fl.code != "" || fl.source != "" || !fl.when.empty()):
+		return usagef("--code, --source, --since and --until go with --all")
 	case !fl.all && len(args) == 0:
 		return usagef("rejected resend lacks an ID; rapport rejected list shows them")
 	case ways > 1:
@@ -97,10 +102,14 @@ func (fl *resendFlags) check(args []string) error {
 }
 
 // rejectIDs lists what was refused and not sent again, oldest first.
-func (cl *client) rejectIDs(ctx context.Context, code, source string) (ids []string, err error) {
+func (cl *client) rejectIDs(ctx context.Context, fl *resendFlags, now time.Time) (ids []string, err error) {
+	q := map[string]string{"code": fl.code, "source": fl.source, "limit": "200"}
+	if err := fl.when.into(q, now); err != nil {
+		return nil, err
+	}
 	for cursor := ""; ; {
 		var page rejectsAnswer
-		q := map[string]string{"code": code, "source": source, "cursor": cursor, "limit": "200"}
+		q["cursor"] = cursor
 		if err := cl.get(ctx, path("rejected"), q, &page); err != nil {
 			return nil, err
 		}
@@ -183,7 +192,7 @@ func (cl *client) resend(ctx context.Context, c *console, id string, fl *resendF
 			return nil, err
 		}
 		if fl.edit {
-			payload, err = c.edited(ctx, payload)
+			payload, err = c.editedEvent(ctx, payload)
 		} else {
 			payload, err = fl.mend.apply(c, payload)
 		}
@@ -222,6 +231,28 @@ func (cl *client) payload(ctx context.Context, id string) ([]byte, error) {
 		return []byte(text), nil // What is no JSON comes as a text.
 	}
 	return kept.Payload, nil
+}
+
+// editedEvent lets the user mend an event in an editor, without the batch around it
+// if it came alone in one.
+func (c *console) editedEvent(ctx context.Context, payload []byte) ([]byte, error) {
+	doc, err := decodeJSON(payload)
+	if err != nil || !single(doc) {
+		return c.edited(ctx, payload)
+	}
+	list := doc.(map[string]any)[batchKey].([]any)
+	one, err := encodeJSON(list[0])
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.edited(ctx, one)
+	if err != nil {
+		return nil, err
+	}
+	if list[0], err = decodeJSON(after); err != nil {
+		return nil, usagef("what was edited is no JSON: %v", err)
+	}
+	return encodeJSON(doc)
 }
 
 // edited lets the user mend a payload in an editor.

@@ -10,7 +10,6 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
 	"rapport/internal/processor"
-	"rapport/internal/source"
 	"rapport/internal/store"
 )
 
@@ -42,21 +41,38 @@ func (a asides) ResendAside(ctx context.Context, lane eventlog.Lane, position in
 			return out, err
 		}
 		out.Last = out.First
+	case mended == nil:
+		if out, err = a.h.ingest.TakeWhole(ctx, &e, lane == eventlog.Bulk, dry); err != nil || dry {
+			return out, err
+		}
 	default:
-		if mended == nil {
-			mended = source.AppendWire(nil, &e)
-		} else if trimmed := bytes.TrimSpace(mended); !json.Valid(mended) || trimmed[0] != '{' {
-			return out, fault.New(fault.Invalid, "bad_event", "what is sent in its place is one event, a JSON object")
+		if err := mayReplace(mended, &e); err != nil {
+			return out, err
 		}
 		out, err = a.h.ingest.TakeAgain(ctx, ingest.Again{
 			Source: e.Source, Path: "/v1/batch", Body: append(append([]byte(`{"batch":[`), mended...), "]}"...),
-			Arrived: kept.At, Bulk: lane == eventlog.Bulk, DryRun: dry,
+			Arrived: kept.At, Bulk: lane == eventlog.Bulk, Kept: &e, DryRun: dry,
 		})
 		if err != nil || dry {
 			return out, err
 		}
 	}
 	return out, a.end(ctx, lane, position, false)
+}
+
+// mayReplace tells whether a mended event may take another's place: it is the same
+// event, by its id, so that it is applied once whichever of the two is sent.
+func mayReplace(mended []byte, e *event.Event) error {
+	var is struct {
+		MessageID *string `json:"messageId"`
+	}
+	if trimmed := bytes.TrimSpace(mended); !json.Valid(mended) || trimmed[0] != '{' || json.Unmarshal(mended, &is) != nil {
+		return fault.New(fault.Invalid, "bad_event", "what is sent in its place is one event, a JSON object")
+	}
+	if is.MessageID != nil && *is.MessageID != "" && *is.MessageID != e.MessageID {
+		return fault.New(fault.Invalid, "other_message_id", "what is sent in its place keeps the messageId of what was set aside; leave it as it is, or out")
+	}
+	return nil
 }
 
 // DropAside forgets a record that could not be walked.

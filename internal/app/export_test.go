@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rapport/internal/event"
+	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 )
 
@@ -30,3 +31,16 @@ func (s Space) Room() error { return s.s.room() }
 
 // DiskSpace asks the system.
 var DiskSpace = diskSpace
+
+// Records reads the live lane from its beginning.
+func Records(ctx context.Context, h *House) (out []event.Event, err error) {
+	recs, err := h.log.Read(ctx, eventlog.Live, 1, 1<<20)
+	for _, r := range recs {
+		var e event.Event
+		if err := e.Decode(append([]byte(nil), r.Body...)); err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, err
+}

@@ -95,7 +95,7 @@ func (r *Reader) Aside(ctx context.Context, lane eventlog.Lane, position int64) 
 		whole := eventOf(e)
 		out.Event = &whole
 		if e.Source != house {
-			out.Payload = source.AppendWire(nil, e)
+			out.Payload = source.AppendWhole(nil, e)
 		}
 		return nil
 	})

@@ -136,19 +136,20 @@ type Config struct {
 // Call is one request from a door.
 type Call struct {
 	Source  Source
-	Browser bool       // it came with a public browser key
-	Bulk    bool       // it goes to the bulk lane and its entries are initial
-	Path    string     // the route it came by, kept with rejects
-	Type    event.Type // what the route says each body is; event.Unknown: a batch
-	Body    []byte     // a single event or a batch; it is not kept and not changed
-	GPC     bool       // Sec-GPC: 1
-	Strict  bool       // all or nothing: a malformed item, or one that breaks the spec, refuses the call
-	Remote  netip.Addr // the client, for context.ip of client-side calls
-	Agent   string     // its user agent, for the same
-	Sent    string     // when the sender sent it by its own clock, where the body does not say; what is no time counts as nothing
-	arrived time.Time  // when a reject that is sent again first came; zero: now
-	resent  int64      // the reject that is sent again; zero: none, below: something kept elsewhere
-	dry     bool       // nothing is written, only said
+	Browser bool         // it came with a public browser key
+	Bulk    bool         // it goes to the bulk lane and its entries are initial
+	Path    string       // the route it came by, kept with rejects
+	Type    event.Type   // what the route says each body is; event.Unknown: a batch
+	Body    []byte       // a single event or a batch; it is not kept and not changed
+	GPC     bool         // Sec-GPC: 1
+	Strict  bool         // all or nothing: a malformed item, or one that breaks the spec, refuses the call
+	Remote  netip.Addr   // the client, for context.ip of client-side calls
+	Agent   string       // its user agent, for the same
+	Sent    string       // when the sender sent it by its own clock, where the body does not say; what is no time counts as nothing
+	arrived time.Time    // when a reject that is sent again first came; zero: now
+	resent  int64        // the reject that is sent again; zero: none, below: something kept elsewhere
+	kept    *event.Event // what it was when it was taken before
+	dry     bool         // nothing is written, only said
 }
 
 // Rejection is one item that was not taken.

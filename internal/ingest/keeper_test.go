@@ -46,10 +46,10 @@ func (k *keeper) AppendReject(r ingest.Reject) (int64, error) {
 	return r.ID, nil
 }
 
-func (k *keeper) Rejects(code, source string, before int64, limit int) ([]ingest.Reject, error) {
+func (k *keeper) Rejects(q ingest.RejectQuery) ([]ingest.Reject, error) {
 	var out []ingest.Reject
 	for _, r := range slices.Backward(k.rows) {
-		if (code == "" || r.Code == code) && (source == "" || r.Source == source) && (before == 0 || r.ID < before) && len(out) < limit {
+		if (q.Code == "" || r.Code == q.Code) && (q.Source == "" || r.Source == q.Source) && (q.Before == 0 || r.ID < q.Before) && len(out) < q.Limit {
 			out = append(out, r)
 		}
 	}

@@ -90,6 +90,9 @@ func (in *Ingest) parse(w *work, it *item, e *event.Event) (problem, error) {
 	if p := in.times(w, it, e); !p.ok() {
 		return p, nil
 	}
+	if w.call.kept != nil {
+		carry(e, w.call.kept)
+	}
 	if e.MessageID == "" && w.call.resent != 0 {
 		e.MessageID = fmt.Sprintf("resent-%d-%d", w.call.resent, len(w.events)-1)
 	}

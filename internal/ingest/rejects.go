@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"rapport/internal/event"
@@ -95,10 +94,12 @@ func withoutKey(raw []byte) []byte {
 
 // RejectQuery selects rejects, newest first.
 type RejectQuery struct {
-	Code   string // "": any
-	Source string // "": any
-	Before int64  // only ids below; zero: from the newest
-	Limit  int    // at most 1,000; zero: 50
+	Code   string    // "": any
+	Source string    // "": any
+	Since  time.Time // only what came then or later; zero: from the first
+	Until  time.Time // only what came before; zero: to the last
+	Before int64     // only ids below; zero: from the newest
+	Limit  int       // at most 1,000; zero: 50
 }
 
 // Rejects lists what is kept.
@@ -106,9 +107,10 @@ func (in *Ingest) Rejects(ctx context.Context, q RejectQuery) ([]Reject, error) 
 	if q.Limit <= 0 {
 		q.Limit = 50
 	}
+	q.Limit = min(q.Limit, 1000)
 	var out []Reject
 	err := in.keeper.Read(ctx, func(st Store) (err error) {
-		out, err = st.Rejects(q.Code, q.Source, q.Before, min(q.Limit, 1000))
+		out, err = st.Rejects(q)
 		return err
 	})
 	return out, err
@@ -140,36 +142,6 @@ func (in *Ingest) Reject(ctx context.Context, id int64) (Reject, error) {
 	return out, err
 }
 
-// Resend takes a reject again, as it was kept or with a mended payload, as if
-// it had come from its source when it first came. It is all or nothing; when it
-// is still malformed, an Invalid fault says why and the reject stays as it was.
-// Sending again what was taken already is a Conflict. With dry it only says what
-// would become of it.
-func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte, dry bool) (Receipt, error) {
-	r, err := in.Reject(ctx, id)
-	if err != nil {
-		return Receipt{}, err
-	}
-	if r.Sent {
-		return Receipt{}, fault.New(fault.Conflict, "already_sent", "reject %d has been sent again and taken", id)
-	}
-	a := Again{Source: r.Source, Path: r.Path, Body: r.Payload, Arrived: r.At, DryRun: dry, reject: id}
-	if mended != nil {
-		a.Body = mended
-	}
-	receipt, err := in.TakeAgain(ctx, a)
-	if err != nil || dry {
-		return receipt, err
-	}
-	// A crash before this line lets it be sent once more; its message id stays
-	// the same, so that it is applied once.
-	err = in.keeper.Write(ctx, func(st Store) error { return st.MarkResent(id) })
-	if err != nil {
-		return receipt, unavailable(err, "reject "+strconv.FormatInt(id, 10)+" was taken but could not be marked")
-	}
-	return receipt, nil
-}
-
 // DropReject forgets one; a NotFound fault when it is not kept.
 func (in *Ingest) DropReject(ctx context.Context, id int64) error {
 	found := false
@@ -181,37 +153,4 @@ func (in *Ingest) DropReject(ctx context.Context, id int64) error {
 		err = fault.New(fault.NotFound, "no_such_reject", "no reject %d is kept", id)
 	}
 	return err
-}
-
-// Again is something that came before and could not be taken, or not be walked.
-type Again struct {
-	Source  string // its source's name
-	Path    string // the route it came by
-	Body    []byte
-	Arrived time.Time // when it first came
-	Bulk    bool      // it came in the bulk lane
-	DryRun  bool      // only say what would become of it
-	reject  int64     // of this reject
-}
-
-// TakeAgain takes what came before through the gates of today, as if it came
-// from its source when it first came. It is all or nothing; what is still
-// malformed is an Invalid fault, and is not kept anew.
-func (in *Ingest) TakeAgain(ctx context.Context, a Again) (Receipt, error) {
-	src, ok := in.sources(a.Source)
-	if !ok {
-		return Receipt{}, fault.New(fault.Conflict, CodeUnknownSource, "the source %q that it came from is no longer configured", a.Source)
-	}
-	t, ok := RouteType(a.Path)
-	if !ok {
-		return Receipt{}, fault.New(fault.Internal, "unknown_route", "it came by a route that is not known")
-	}
-	c := Call{
-		Source: src, Browser: src.Browser, Bulk: a.Bulk, Path: a.Path, Type: t, Body: a.Body,
-		Strict: true, arrived: a.Arrived, resent: a.reject, dry: a.DryRun,
-	}
-	if c.resent == 0 {
-		c.resent = -1 // It is kept elsewhere.
-	}
-	return in.Take(ctx, c)
 }

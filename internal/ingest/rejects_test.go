@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rapport/internal/event"
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
 )
@@ -306,5 +307,28 @@ func TestKeysAreNotKept(t *testing.T) {
 		if err != nil || string(kept.Payload) != want {
 			t.Errorf("%s is kept as %s, %v", body, kept.Payload, err)
 		}
+	}
+}
+
+// TestResendOfAnImport goes to the lane the import went to: what it causes is
+// history, and starts no journey.
+func TestResendOfAnImport(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := batch(`{"batch":[{"type":"track","userId":"u1","messageId":"m1"}]}`)
+	c.Bulk, c.Path = true, ingest.ImportPath
+	if _, err := b.Take(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.Rejects(t.Context(), ingest.RejectQuery{})
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	r, err := b.Resend(t.Context(), list[0].ID, []byte(`{"batch":[{"type":"track","event":"Bought","userId":"u1","messageId":"m1"}]}`), false)
+	if err != nil || r.Lane != eventlog.Bulk {
+		t.Fatalf("it went to the %s lane, %v", r.Lane, err)
+	}
+	if e := b.log.events(t)[0]; e.Flags&event.Bulk == 0 {
+		t.Errorf("log holds %+v", e)
 	}
 }

@@ -32,7 +32,7 @@ type Violation struct {
 // goroutine at a time.
 type Store interface {
 	AppendReject(r Reject) (int64, error)
-	Rejects(code, source string, before int64, limit int) ([]Reject, error)
+	Rejects(q RejectQuery) ([]Reject, error)
 	Reject(id int64) (Reject, bool, error)
 	MarkResent(id int64) error
 	// DropReject deletes one; found is false where there is none.

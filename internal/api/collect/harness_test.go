@@ -113,14 +113,14 @@ func (k *rejects) AppendReject(r ingest.Reject) (int64, error) {
 	k.rows = append(k.rows, r)
 	return int64(len(k.rows)), nil
 }
-func (k *rejects) Rejects(string, string, int64, int) ([]ingest.Reject, error) { return k.rows, nil }
-func (k *rejects) Reject(int64) (ingest.Reject, bool, error)                   { return ingest.Reject{}, false, nil }
-func (k *rejects) MarkResent(int64) error                                      { return nil }
-func (k *rejects) DropReject(int64) (bool, error)                              { return false, nil }
-func (k *rejects) RejectCounts() (map[string]int64, error)                     { return nil, nil }
-func (k *rejects) DropRejects(int) error                                       { return nil }
-func (k *rejects) AddViolations([]ingest.Violation) error                      { return nil }
-func (k *rejects) Violations() ([]ingest.Violation, error)                     { return nil, nil }
+func (k *rejects) Rejects(ingest.RejectQuery) ([]ingest.Reject, error) { return k.rows, nil }
+func (k *rejects) Reject(int64) (ingest.Reject, bool, error)           { return ingest.Reject{}, false, nil }
+func (k *rejects) MarkResent(int64) error                              { return nil }
+func (k *rejects) DropReject(int64) (bool, error)                      { return false, nil }
+func (k *rejects) RejectCounts() (map[string]int64, error)             { return nil, nil }
+func (k *rejects) DropRejects(int) error                               { return nil }
+func (k *rejects) AddViolations([]ingest.Violation) error              { return nil }
+func (k *rejects) Violations() ([]ingest.Violation, error)             { return nil, nil }
 
 // walk answers a Waiter's question as it is told to.
 type walk struct{ state string }

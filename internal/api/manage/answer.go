@@ -274,5 +274,18 @@ func (q *query) flag(name string) bool {
 	return false
 }
 
+// instant reads a time, zero where none is given.
+func (q *query) instant(name string) time.Time {
+	s := q.text(name)
+	if s == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		q.fault(name, "bad_"+name, name+" is a time in RFC 3339, 2026-03-01T12:00:00Z")
+	}
+	return at
+}
+
 // patience is how long a reader waits for the walk.
 const patience = 5 * time.Second

@@ -32,9 +32,9 @@ func viewOfReject(r ingest.Reject) rejectView {
 }
 
 func (h *Handler) getRejects(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	q := queryOf(r, "code", "source", "limit", "cursor")
+	q := queryOf(r, "code", "source", "since", "until", "limit", "cursor")
 	ask := ingest.RejectQuery{
-		Code: q.text("code"), Source: q.text("source"),
+		Code: q.text("code"), Source: q.text("source"), Since: q.instant("since"), Until: q.instant("until"),
 		Limit: int(q.number("limit", defaultPage, maxPage)), Before: q.number("cursor", 0, math.MaxInt64),
 	}
 	if q.err != nil {

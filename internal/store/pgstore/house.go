@@ -3,7 +3,6 @@ package pgstore
 import (
 	"iter"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
 	"rapport/internal/project"
+	"rapport/internal/store/rows"
 )
 
 // sorted walks a map in order of its keys.
@@ -84,15 +84,14 @@ const rejectRows = "SELECT id, at, source, path, code, detail, payload, sent FRO
 
 // Rejects lists newest first; an empty code or source stands for all, and so
 // does a number of zero to begin before.
-func (s *rejects) Rejects(code, source string, before int64, limit int) (out []ingest.Reject, err error) {
-	if before <= 0 {
-		before = math.MaxInt64
-	}
+func (s *rejects) Rejects(ask ingest.RejectQuery) (out []ingest.Reject, err error) {
+	from, to := rows.Span(ask.Since, ask.Until)
 	err = (*tx)(s).query(func(r pgx.Rows) error {
 		one, err := readReject(r)
 		out = append(out, one)
 		return err
-	}, rejectRows+"WHERE id < $1 AND ($2 = '' OR code = $2) AND ($3 = '' OR source = $3) ORDER BY id DESC LIMIT $4", before, code, source, limit)
+	}, rejectRows+"WHERE id < $1 AND ($2 = '' OR code = $2) AND ($3 = '' OR source = $3) AND at >= $4 AND at < $5 ORDER BY id DESC LIMIT $6",
+		rows.Below(ask.Before), ask.Code, ask.Source, from, to, ask.Limit)
 	return out, err
 }
 

@@ -231,7 +231,7 @@ func testRejects(t *testing.T, s store.State) {
 	list := func(code, source string, before int64, limit int) (got []ingest.Reject) {
 		read(t, s, func(tx store.Tx) error {
 			var err error
-			got, err = tx.Ingest().Rejects(code, source, before, limit)
+			got, err = tx.Ingest().Rejects(ingest.RejectQuery{Code: code, Source: source, Before: before, Limit: limit})
 			return err
 		})
 		return got
@@ -240,6 +240,11 @@ func testRejects(t *testing.T, s store.State) {
 	same(t, "by code", list("b", "", 0, 10), want[1:2])
 	same(t, "by code and source", list("a", "x", 0, 10), []ingest.Reject{want[3], want[0]})
 	same(t, "a page", list("", "", want[3].ID, 2), []ingest.Reject{want[2], want[1]})
+	read(t, s, func(tx store.Tx) error {
+		got, err := tx.Ingest().Rejects(ingest.RejectQuery{Since: want[1].At, Until: want[3].At, Limit: 10})
+		same(t, "of a span of time", got, []ingest.Reject{want[2], want[1]})
+		return err
+	})
 	write(t, s, func(tx store.Tx) error {
 		if err := tx.Ingest().MarkResent(999); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("an unknown number: %v", err)
