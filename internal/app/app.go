@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rapport/internal/access"
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/content"
 	"rapport/internal/delivery"
@@ -61,6 +62,7 @@ type House struct {
 	keys     *keys
 	logStore logStore
 	state    store.State
+	trail    *audit.Trail
 	log      *eventlog.Log
 	hasher   *id.Hasher
 	resolver *identity.Resolver
@@ -163,7 +165,9 @@ func (h *House) firstEdition(ctx context.Context, first *project.Config) error {
 	if err != nil {
 		return err
 	}
-	h.current, err = h.editions.edition(ctx, number)
+	if h.current, err = h.editions.edition(ctx, number); err == nil {
+		h.useTrail(h.current.config)
+	}
 	return err
 }
 
@@ -247,6 +251,7 @@ func (h *House) applied(v *processor.Version) {
 		}
 	}
 	h.declareKeys(e.config)
+	h.useTrail(e.config)
 	h.sender.configure(e)
 }
 

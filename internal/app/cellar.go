@@ -43,6 +43,9 @@ func (h *House) openCellar(ctx context.Context) error {
 	if h.hasher, err = id.NewHasher(h.keys.Hash); err != nil {
 		return err
 	}
+	if err := h.keepTrail(); err != nil {
+		return err
+	}
 	h.editions = &editions{state: h.state, made: map[int]*edition{}}
 	return nil
 }

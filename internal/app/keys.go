@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"rapport/internal/audit"
 	"rapport/internal/fault"
 )
 
@@ -20,6 +22,9 @@ type keys struct {
 	Hash   []byte   `json:"hash"`                    // identifiers and addresses are looked up under it
 	Token  []byte   `json:"token"`                   // links in mails are signed under it
 	Former [][]byte `json:"former_tokens,omitempty"` // links in older mails
+
+	Trail       string `json:"trail,omitempty"`        // signs checkpoints of the trail
+	TrailPublic string `json:"trail_public,omitempty"` // checks them
 }
 
 const keysFile = "keys.json"
@@ -42,7 +47,38 @@ func loadKeys(dir string, isNew bool) (*keys, error) {
 	if err := json.Unmarshal(raw, &k); err != nil || k.Format != 1 || len(k.Hash) < 32 || len(k.Token) < 32 {
 		return nil, fault.New(fault.Conflict, "keys_damaged", "%s cannot be read: restore it from a backup", keysFile)
 	}
+	if k.Trail == "" { // The folder is older than the trail, which begins now.
+		if err := k.sign(); err != nil {
+			return nil, err
+		}
+		return &k, k.write(path)
+	}
 	return &k, nil
+}
+
+// sign makes the key that signs the trail. Its name tells one workspace's
+// checkpoints from another's.
+func (k *keys) sign() error {
+	var name [4]byte
+	_, err := rand.Read(name[:])
+	if err == nil {
+		k.Trail, k.TrailPublic, err = audit.MakeKey(rand.Reader, "rapport-"+hex.EncodeToString(name[:]))
+	}
+	if err != nil {
+		return fmt.Errorf("make the key of the trail: %w", err)
+	}
+	return nil
+}
+
+func (k *keys) write(path string) error {
+	raw, err := json.Marshal(k)
+	if err == nil {
+		err = writeSecret(path, raw)
+	}
+	if err != nil {
+		return fmt.Errorf("write the workspace's keys: %w", err)
+	}
+	return nil
 }
 
 func makeKeys(path string) (*keys, error) {
@@ -52,14 +88,10 @@ func makeKeys(path string) (*keys, error) {
 			return nil, fmt.Errorf("make the workspace's keys: %w", err)
 		}
 	}
-	raw, err := json.Marshal(k)
-	if err != nil {
-		return nil, fmt.Errorf("write the workspace's keys: %w", err)
+	if err := k.sign(); err != nil {
+		return nil, err
 	}
-	if err := writeSecret(path, raw); err != nil {
-		return nil, fmt.Errorf("write the workspace's keys: %w", err)
-	}
-	return &k, nil
+	return &k, k.write(path)
 }
 
 // writeSecret writes a file that only its owner may read, whole or not at all.

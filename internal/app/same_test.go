@@ -68,6 +68,9 @@ func TestBothStoresHoldTheSame(t *testing.T) {
 			switch s.Name {
 			case "access_key": // keys are drawn
 			case "meta": // the log's name is drawn
+			case "trail": // details are salted
+				out[s.Name] = fmt.Sprint(s.Rows, " rows")
+			case "trail_hash", "checkpoint": // so their hashes differ, and the machine's clock tells when
 			default:
 				out[s.Name] = fmt.Sprint(s.Rows, " rows ", s.Digest)
 			}

@@ -2,6 +2,8 @@ package processor
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -43,6 +45,19 @@ type item struct {
 }
 
 func (b *batch) last() int64 { return b.first + int64(len(b.items)) - 1 }
+
+// sum is the digest of a batch's records, as a Witness is told it.
+func (b *batch) sum() (out [sha256.Size]byte) {
+	h := sha256.New()
+	var n [8]byte
+	for i := range b.items {
+		binary.LittleEndian.PutUint64(n[:], uint64(len(b.items[i].body)))
+		_, _ = h.Write(n[:]) // A hash takes everything.
+		_, _ = h.Write(b.items[i].body)
+	}
+	h.Sum(out[:0])
+	return out
+}
 
 // prepare decodes records into b, reusing what it holds. It ends before a
 // configuration record, which becomes a batch of its own, and after a few waves.

@@ -56,3 +56,10 @@ type RelayRow struct {
 	Seq  int64
 	Body []byte
 }
+
+// Witness is what a Store may be too: it is told of each batch that was walked,
+// within the batch's transaction. sum is the SHA-256 of the batch's records, each
+// behind its length, eight bytes, little end first.
+type Witness interface {
+	Walked(lane eventlog.Lane, first, last int64, sum [32]byte) error
+}

@@ -191,7 +191,13 @@ func (w *Walker) save(b *batch) error {
 	if err := w.p.writeSeen(); err != nil {
 		return err
 	}
-	return w.p.books.Walk.Advance(b.lane, b.first-1, b.last())
+	if err := w.p.books.Walk.Advance(b.lane, b.first-1, b.last()); err != nil {
+		return err
+	}
+	if x, ok := w.p.books.Walk.(Witness); ok {
+		return x.Walked(b.lane, b.first, b.last(), b.sum())
+	}
+	return nil
 }
 
 // guarded walks one record and turns a panic into its error, so that a defect

@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -23,6 +24,14 @@ type Workspace struct {
 	Sending  Sending
 	Events   Events
 	Limits   Limits
+	Trail    Trail
+}
+
+// Trail says how the trail of what was done is signed, and where its checkpoints go.
+type Trail struct {
+	Every   time.Duration // how long a row waits for a checkpoint at most
+	File    string        // checkpoints are put at the end of this file, best on another machine; "": none
+	Webhook string        // and are sent to this address; "": none
 }
 
 // Sending says how mails leave.
@@ -63,7 +72,7 @@ const day = 24 * time.Hour
 // workspace reads rapport.yaml.
 func workspace(f *file) Workspace {
 	w := Workspace{TimeZone: time.UTC}
-	s := f.section(f.root, "rapport.yaml", "workspace", "title", "locale", "time_zone", "base_url", "sending", "events", "limits")
+	s := f.section(f.root, "rapport.yaml", "workspace", "title", "locale", "time_zone", "base_url", "sending", "events", "limits", "trail")
 	s.need("write for example `workspace: acorn-books`", "workspace")
 	s.need("write the address where readers reach this server, for example https://mail.shop.example", "base_url")
 	s.need("write how mails leave: from, domain, postal_address", "sending")
@@ -92,7 +101,32 @@ func workspace(f *file) Workspace {
 	}
 	w.Limits = limits(s.sub("limits", "events_per_second", "burst", "event_size", "batch_size", "batch_events", "json_keys",
 		"identifiers_per_kind", "rejects_kept", "manage_per_second", "free_disk"))
+	w.Trail = trail(s.sub("trail", "every", "file", "webhook"))
 	return w
+}
+
+func trail(s *section) Trail {
+	t := Trail{Every: s.duration("every", time.Minute, time.Second, day), File: s.text("file"), Webhook: s.text("webhook")}
+	if t.File != "" && !filepath.IsAbs(t.File) {
+		s.file.errorf(s.value("file"), "write for example /mnt/elsewhere/trail.ndjson", "the file of checkpoints is named from the root of the disk on")
+	}
+	if t.Webhook == "" {
+		return t
+	}
+	u, err := url.Parse(t.Webhook)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil:
+		s.file.errorf(s.value("webhook"), "write for example https://elsewhere.example/trail", "this is no address to which a checkpoint can be sent")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		s.file.errorf(s.value("webhook"), "write https://", "checkpoints go over the net under TLS only")
+	}
+	return t
+}
+
+// loopback tells a host of this machine.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // localeForm is a language and perhaps a country.

@@ -27,6 +27,11 @@ var workspace = keys(
 		otherwise("keep_log", duration, "3d", "how long walked events stay in the log"),
 		otherwise("max_trigger_age", duration, "1h", "an older event starts no journey"),
 	), "how events are taken and kept"),
+	key("trail", keys(
+		otherwise("every", duration, "1m", "how long a row waits for a signed checkpoint at most"),
+		key("file", text, "checkpoints are put at the end of this file; best on another machine"),
+		key("webhook", text, "checkpoints are sent to this address, one POST each"),
+	), "how the trail of what was done is signed, and where its checkpoints go"),
 	key("limits", keys(
 		otherwise("events_per_second", number, "100000", "events a second, for each key"),
 		otherwise("burst", integer, "200000", "events at once, for each key"),

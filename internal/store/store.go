@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"rapport/internal/access"
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/group"
 	"rapport/internal/identity"
@@ -35,6 +36,7 @@ type Tx interface {
 	Access() access.Store
 	Ingest() ingest.Store
 	Project() project.Store
+	Audit() audit.Store
 }
 
 // Priority orders writers that wait for the one writing connection.

@@ -3,6 +3,7 @@ package manage_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"rapport/internal/access"
 	"rapport/internal/api/manage"
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
@@ -152,6 +154,26 @@ func (h *house) must(err error) {
 	}
 }
 
+// trailKeeper joins the state store to the trail.
+type trailKeeper struct{ state store.State }
+
+func (k trailKeeper) Write(ctx context.Context, fn func(audit.Store) error) error {
+	return k.state.Write(ctx, store.WriteOptions{}, func(tx store.Tx) error { return fn(tx.Audit()) })
+}
+
+func (k trailKeeper) Read(ctx context.Context, fn func(audit.Store) error) error {
+	return k.state.Read(ctx, func(tx store.Tx) error { return fn(tx.Audit()) })
+}
+
+// trail makes one over the state, which signs with a key of its own.
+func (h *house) trail() *audit.Trail {
+	secret, public, err := audit.MakeKey(rand.Reader, "trail.example")
+	h.must(err)
+	t, err := audit.New(audit.Config{Keeper: trailKeeper{h.state}, Key: secret, Now: h.clock.Now, Rand: rand.Reader}, public)
+	h.must(err)
+	return t
+}
+
 func (h *house) open() {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -210,7 +232,7 @@ func (h *house) configure() {
 	limits, err := ratelimit.NewKeyed(ratelimit.Config{PerSecond: 100, Burst: 10_000, Now: h.clock.Now})
 	h.must(err)
 	h.config = manage.Config{
-		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Consent: h.consent, Hash: h.hasher.Sum,
+		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Consent: h.consent, Trail: h.trail(), Hash: h.hasher.Sum,
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := map[string]manage.Template{
 				"receipt": {Purpose: purpose.Service, Class: message.Transactional},

@@ -18,6 +18,7 @@ import (
 
 	"rapport/internal/access"
 	"rapport/internal/api"
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
@@ -101,6 +102,17 @@ type Asides interface {
 	DropAside(ctx context.Context, lane eventlog.Lane, position int64) error
 }
 
+// Trail keeps what was done, and proves it.
+type Trail interface {
+	Record(ctx context.Context, a audit.Act) error
+	Search(ctx context.Context, q audit.Query) ([]audit.Entry, error)
+	Prove(ctx context.Context, n int64) (*audit.Proof, error)
+	Parcel(ctx context.Context) (p *audit.Parcel, ok bool, err error)
+	CatchUp(ctx context.Context, ask bool) error
+	Export(ctx context.Context, w io.Writer, from int64, details bool) error
+	Key() string
+}
+
 // Consent is the authority on permission.
 type Consent interface {
 	Policy() *consent.Policy
@@ -116,6 +128,7 @@ var (
 	_ Reader  = (*explain.Reader)(nil)
 	_ Rejects = (*ingest.Ingest)(nil)
 	_ Consent = (*consent.Authority)(nil)
+	_ Trail   = (*audit.Trail)(nil)
 )
 
 // Template is what a request for one mail takes from its template.
@@ -142,6 +155,7 @@ type Config struct {
 	Rejects Rejects
 	Asides  Asides
 	Consent Consent
+	Trail   Trail
 	Hash    func(kind, value string) id.Hash // the workspace's keyed hash
 
 	Templates func(name string) (Template, bool) // of the configuration in effect
@@ -184,8 +198,8 @@ type Handler struct {
 // New checks the configuration and makes a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Hash == nil:
-		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent and Hash are required")
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Hash == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail and Hash are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
 	case c.Configuration == nil || c.Plan == nil || c.Apply == nil:
@@ -218,6 +232,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/send":                               {http.MethodPost: h.postSend},
 		"/v1/people/{ref}":                       {http.MethodGet: h.getPerson},
 		"/v1/people/{ref}/events":                {http.MethodGet: h.getEvents},
+		"/v1/people/{ref}/trail":                 {http.MethodGet: h.getPersonTrail},
 		"/v1/people/{ref}/unmerge":               {http.MethodPost: h.postUnmerge},
 		"/v1/segments":                           {http.MethodGet: h.getSegments},
 		"/v1/segments/{name}/explain":            {http.MethodGet: h.explainSegment},
@@ -239,6 +254,11 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/keys/{id}":                          {http.MethodDelete: h.deleteKey},
 		"/v1/consent":                            {http.MethodPost: h.postConsent},
 		"/v1/suppressions":                       {http.MethodPost: h.postSuppression, http.MethodDelete: h.deleteSuppression},
+		"/v1/audit":                              {http.MethodGet: h.getTrail},
+		"/v1/audit/key":                          {http.MethodGet: h.getTrailKey},
+		"/v1/audit/checkpoint":                   {http.MethodGet: h.getCheckpoint, http.MethodPost: h.postCheckpoint},
+		"/v1/audit/bundle":                       {http.MethodGet: h.getBundle},
+		"/v1/audit/rows/{n}/proof":               {http.MethodGet: h.getProof},
 		"/v1/status":                             {http.MethodGet: h.getStatus},
 	}
 }
@@ -247,7 +267,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 // below /v1/ that no other door takes.
 func (h *Handler) Register(mux *http.ServeMux) {
 	for pattern, methods := range h.routes() {
-		mux.Handle(pattern, h.route(methods))
+		mux.Handle(pattern, h.route(pattern, methods))
 	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, 0, fault.New(fault.NotFound, "no_such_path", "there is nothing at this path; docs/api.md lists what there is"))
@@ -262,7 +282,7 @@ func (h *Handler) Handler() http.Handler {
 }
 
 // route checks who asks and picks the method.
-func (h *Handler) route(methods map[string]endpoint) http.HandlerFunc {
+func (h *Handler) route(pattern string, methods map[string]endpoint) http.HandlerFunc {
 	var names []string
 	for m := range methods {
 		names = append(names, m)
@@ -280,6 +300,9 @@ func (h *Handler) route(methods map[string]endpoint) http.HandlerFunc {
 			return
 		}
 		key, status, err := h.admit(r)
+		if err == nil {
+			err = h.noted(r, pattern, key)
+		}
 		if err == nil {
 			err = do(w, r, key)
 		}

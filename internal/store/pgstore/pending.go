@@ -31,6 +31,7 @@ type pending struct {
 	steps      steps
 	parts      map[int64][]byte
 	relay      numbered
+	trail      trailRows
 	others     []statement
 }
 
@@ -56,6 +57,14 @@ type standing struct {
 	class message.Class
 }
 
+// trailRows are new rows of the trail, column by column.
+type trailRows struct {
+	n, at        []int64
+	actor, act   []string
+	subject      []pgtype.UUID
+	leaf, secret [][]byte
+}
+
 // steps are new rows of the stories, column by column.
 type steps struct {
 	seq, mail, prev, n []int64
@@ -67,7 +76,7 @@ type steps struct {
 
 func (p *pending) empty() bool {
 	return len(p.newPersons)+len(p.persons)+len(p.packs.ids)+len(p.idents)+len(p.alarms)+len(p.newMails)+
-		len(p.mails)+len(p.steps.seq)+len(p.parts)+len(p.relay.ids)+len(p.others) == 0
+		len(p.mails)+len(p.steps.seq)+len(p.parts)+len(p.relay.ids)+len(p.trail.n)+len(p.others) == 0
 }
 
 // count adds the transaction's differences of the counters, in order.
@@ -95,6 +104,10 @@ func (p *pending) flush(b *pgx.Batch) {
 	p.flushPeople(add)
 	p.flushMails(add)
 	p.relay.flush(add, "INSERT INTO relay SELECT * FROM unnest($1::bigint[], $2::bytea[])")
+	if t := &p.trail; len(t.n) > 0 {
+		add("INSERT INTO trail SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::uuid[], $6::bytea[], $7::bytea[])",
+			t.n, t.at, t.actor, t.act, t.subject, t.leaf, t.secret)
+	}
 	for _, s := range p.others {
 		add(s.sql, s.args...)
 	}

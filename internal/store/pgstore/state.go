@@ -40,7 +40,7 @@ type State struct {
 
 // numbers are the highest that were given; the next row gets one more.
 type numbers struct {
-	person, pack, relay, mail, step, ledger, merge, seen, reject int64
+	person, pack, relay, mail, step, ledger, merge, seen, reject, trail int64
 
 	walked [2]int64 // position of each lane
 }
@@ -89,8 +89,9 @@ func (s *State) take(ctx context.Context, tx pgx.Tx) error {
 	return tx.QueryRow(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM person), (SELECT coalesce(max(id), 0) FROM timeline), (SELECT coalesce(max(seq), 0) FROM relay),
 		(SELECT coalesce(max(seq), 0) FROM intent), (SELECT coalesce(max(seq), 0) FROM step), (SELECT coalesce(max(seq), 0) FROM ledger),
 		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject),
+		(SELECT coalesce(max(n) + 1, 0) FROM trail),
 		coalesce((SELECT pos FROM position WHERE lane = 0), 0), coalesce((SELECT pos FROM position WHERE lane = 1), 0)`).
-		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.walked[0], &n.walked[1])
+		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.trail, &n.walked[0], &n.walked[1])
 }
 
 // Write runs fn in the one transaction that may write.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"rapport/internal/access"
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
@@ -237,6 +238,7 @@ func (t *tx) Processor() processor.Store { return (*walk)(t) }
 func (t *tx) Access() access.Store       { return (*keys)(t) }
 func (t *tx) Ingest() ingest.Store       { return (*rejects)(t) }
 func (t *tx) Project() project.Store     { return (*versions)(t) }
+func (t *tx) Audit() audit.Store         { return (*trail)(t) }
 
 // send sends what is gathered at once, and gives the last answer.
 func (t *tx) send() (last pgconn.CommandTag, err error) {

@@ -2,8 +2,10 @@ package rows
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
+	"rapport/internal/audit"
 	"rapport/internal/outbox"
 )
 
@@ -15,4 +17,11 @@ func Newest(a, b []outbox.Mail, limit int) []outbox.Mail {
 	all := append(a, b...)
 	slices.SortStableFunc(all, func(x, y outbox.Mail) int { return bytes.Compare(y.ID[:], x.ID[:]) })
 	return all[:min(len(all), limit)]
+}
+
+// NewestRows gives the newest of some rows of the trail, each once.
+func NewestRows(list []audit.Row, limit int) []audit.Row {
+	slices.SortFunc(list, func(x, y audit.Row) int { return cmp.Compare(y.N, x.N) })
+	list = slices.CompactFunc(list, func(x, y audit.Row) bool { return x.N == y.N })
+	return list[:min(len(list), limit)]
 }

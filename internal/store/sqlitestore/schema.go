@@ -100,6 +100,13 @@ CREATE TABLE group_member(h BLOB NOT NULL, person INTEGER NOT NULL, PRIMARY KEY(
 `, `
 -- outbox: mails that are in the story of another person too, who was parted from their own.
 CREATE TABLE mail_shared(person INTEGER NOT NULL, mail BLOB NOT NULL, PRIMARY KEY(person, mail)) WITHOUT ROWID;
+`, `
+-- audit: the trail, the stored hashes of its tree by their index, signed checkpoints, and how far they left.
+CREATE TABLE trail(n INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, act TEXT NOT NULL, subject BLOB, leaf BLOB NOT NULL, secret BLOB);
+CREATE INDEX trail_subject ON trail(subject, n) WHERE subject IS NOT NULL;
+CREATE TABLE trail_hash(i INTEGER PRIMARY KEY, h BLOB NOT NULL);
+CREATE TABLE checkpoint(size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
+CREATE TABLE checkpoint_left(place TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 `,
 }
 

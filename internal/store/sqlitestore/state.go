@@ -44,6 +44,7 @@ type State struct {
 	relaySeq int64
 	mailSeq  int64
 	stepSeq  int64
+	trail    int64 // rows
 	hot      rows.Hot
 
 	walPages atomic.Int64 // pages in the WAL after the last commit
@@ -124,6 +125,9 @@ func (s *State) prepare() error {
 	if err := s.w.queryInt("SELECT coalesce(max(seq), 0) FROM step", &s.stepSeq); err != nil {
 		return err
 	}
+	if err := s.w.queryInt("SELECT coalesce(max(n) + 1, 0) FROM trail", &s.trail); err != nil {
+		return err
+	}
 	var pages int64
 	if err := s.w.queryInt("PRAGMA page_count", &pages); err != nil {
 		return err
@@ -154,7 +158,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 	if err := s.w.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	relay, mail, step := s.relaySeq, s.mailSeq, s.stepSeq
+	relay, mail, step, trail := s.relaySeq, s.mailSeq, s.stepSeq, s.trail
 	s.w.inTx = true
 	committed := false
 	defer func() {
@@ -163,7 +167,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 		if committed {
 			return
 		}
-		s.relaySeq, s.mailSeq, s.stepSeq = relay, mail, step
+		s.relaySeq, s.mailSeq, s.stepSeq, s.trail = relay, mail, step, trail
 		s.hot.Clear()
 		if rollErr := s.w.rollback(); rollErr != nil {
 			err = errors.Join(err, fmt.Errorf("roll back: %w", rollErr))

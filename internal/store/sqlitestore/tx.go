@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"rapport/internal/access"
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/group"
 	"rapport/internal/identity"
@@ -76,3 +77,4 @@ func (t *tx) Processor() processor.Store { return (*walk)(t) }
 func (t *tx) Access() access.Store       { return (*keys)(t) }
 func (t *tx) Ingest() ingest.Store       { return (*rejects)(t) }
 func (t *tx) Project() project.Store     { return (*versions)(t) }
+func (t *tx) Audit() audit.Store         { return (*trail)(t) }

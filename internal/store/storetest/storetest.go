@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Seen", testSeen},
 		{"Asides", testAsides},
 		{"Groups", testGroups},
+		{"Trail", testTrail},
 		{"Relay", testRelay},
 		{"Keys", testKeys},
 		{"Rejects", testRejects},

@@ -1,0 +1,95 @@
+package manage
+
+import (
+	"net/http"
+	"strings"
+
+	"rapport/internal/access"
+	"rapport/internal/audit"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/ingest"
+)
+
+// rowsOf are the requests that have a row in the trail, by method and path: those
+// that read personal data, and those by which an operator changes something. A
+// request for one mail has none: its mail's own row names its key.
+var rowsOf = map[string]string{
+	"GET /v1/people/{ref}":                        "person.read",
+	"GET /v1/people/{ref}/events":                 "person.events_read",
+	"GET /v1/people/{ref}/trail":                  "person.trail_read",
+	"POST /v1/people/{ref}/unmerge":               "person.unmerge_asked",
+	"GET /v1/segments/{name}/explain":             "person.segment_read",
+	"GET /v1/journeys/{name}/explain":             "person.journey_read",
+	"POST /v1/journeys/{name}/trigger":            "journey.trigger_asked",
+	"GET /v1/messages":                            "messages.read",
+	"GET /v1/messages/{id}":                       "message.read",
+	"GET /v1/rejected/{id}":                       "rejected.read",
+	"POST /v1/rejected/{id}/resend":               "rejected.resend_asked",
+	"DELETE /v1/rejected/{id}":                    "rejected.drop_asked",
+	"GET /v1/set-aside/{lane}/{position}":         "record.read",
+	"POST /v1/set-aside/{lane}/{position}/resend": "record.resend_asked",
+	"DELETE /v1/set-aside/{lane}/{position}":      "record.drop_asked",
+	"POST /v1/import/{source}":                    "import.asked",
+	"POST /v1/import/{source}/consent":            "import.asked",
+	"POST /v1/config":                             "configuration.asked",
+	"POST /v1/keys":                               "key.create_asked",
+	"DELETE /v1/keys/{id}":                        "key.revoke_asked",
+	"POST /v1/consent":                            "permission.asked",
+	"POST /v1/suppressions":                       "suppression.asked",
+	"DELETE /v1/suppressions":                     "suppression.lift_asked",
+	"GET /v1/audit":                               "trail.searched",
+	"GET /v1/audit/bundle":                        "trail.exported",
+}
+
+// noted writes down who asks for what, before it is done: what cannot be written
+// down is not done.
+func (h *Handler) noted(r *http.Request, pattern string, key access.Key) error {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	what, ok := rowsOf[method+" "+pattern]
+	if !ok {
+		return nil
+	}
+	a := audit.Act{At: h.Now(), Actor: "key/" + key.ID, What: what}
+	for _, name := range [...]string{"id", "name", "source", "lane", "position"} {
+		if v := r.PathValue(name); v != "" && len(v) <= maxSendName {
+			a.Object = strings.TrimPrefix(a.Object+"/"+v, "/")
+		}
+	}
+	ref := r.PathValue("ref")
+	if ref == "" && method == http.MethodGet {
+		ref = r.URL.Query().Get("person")
+	}
+	a.Subject, a.Object = h.subjectOf(ref, a.Object)
+	if err := h.Trail.Record(r.Context(), a); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "not_noted", "the request could not be written into the trail, so it was not carried out; try again")
+	}
+	return nil
+}
+
+// subjectOf gives the keyed hash of whom a reference names; an identifier itself
+// is never written into the trail, a number of the house is.
+func (h *Handler) subjectOf(ref, object string) (id.Hash, string) {
+	kind, value, ok := strings.Cut(ref, ":")
+	switch {
+	case !ok || kind == "" || value == "" || len(ref) > maxRefValue:
+		return id.Hash{}, object
+	case kind == "id":
+		if who, err := id.ParsePerson(value); err == nil {
+			return h.Hash(personHashKind, who.String()), who.String()
+		}
+		return id.Hash{}, object
+	case kind == identity.Email:
+		if address, ok := ingest.NormalizeAddress(value); ok {
+			value = address
+		}
+	}
+	return h.Hash(kind, value), object
+}
+
+// personHashKind is the kind under which the trail hashes a person of the house.
+const personHashKind = "person"

@@ -1,0 +1,167 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"rapport/internal/access"
+	"rapport/internal/audit"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+)
+
+// rowsView is a page of the trail.
+type rowsView struct {
+	Rows   []audit.Entry `json:"rows"`
+	Cursor string        `json:"cursor"`
+}
+
+// search reads a page; a cursor is the number of the last row that was seen.
+func (h *Handler) search(r *http.Request, q *query, subjects []id.Hash) (rowsView, error) {
+	ask := audit.Query{
+		Subjects: subjects, Actor: q.text("actor"), What: q.text("act"), Walked: q.flag("walked"), Since: q.instant("since"), Until: q.instant("until"),
+		Before: -1, Limit: int(q.number("limit", defaultPage, maxPage)),
+	}
+	if s := q.text("cursor"); s != "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 0 {
+			q.fault("cursor", "bad_cursor", "the cursor is not one that this server gave")
+		}
+		ask.Before = n
+	}
+	if q.err != nil {
+		return rowsView{}, q.err
+	}
+	rows, next, err := h.page(r.Context(), ask)
+	return rowsView{Rows: rows, Cursor: next}, err
+}
+
+// page reads rows, newest first, and gives the cursor of the next page.
+func (h *Handler) page(ctx context.Context, ask audit.Query) ([]audit.Entry, string, error) {
+	rows, err := h.Trail.Search(ctx, ask)
+	if err != nil || len(rows) < ask.Limit {
+		return rows, "", err
+	}
+	return rows, strconv.FormatInt(rows[len(rows)-1].N, 10), nil
+}
+
+func (h *Handler) getTrail(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "person", "actor", "act", "walked", "since", "until", "limit", "cursor")
+	var subjects []id.Hash
+	if ref := q.text("person"); ref != "" {
+		who, err := h.find(r.Context(), ref)
+		if err != nil {
+			return err
+		}
+		if subjects, err = h.trailOf(r.Context(), who); err != nil {
+			return err
+		}
+	}
+	out, err := h.search(r, q, subjects)
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, out)
+}
+
+// trailOf gives the hashes under which a person is in the trail: their number,
+// those of whom they were made of, and each of their identifiers.
+func (h *Handler) trailOf(ctx context.Context, who id.Person) ([]id.Hash, error) {
+	p, err := h.Reader.Person(ctx, who, "")
+	if err != nil {
+		return nil, err
+	}
+	out := []id.Hash{h.Hash(personHashKind, p.ID.String())}
+	for _, m := range p.Merged {
+		out = append(out, h.Hash(personHashKind, m))
+	}
+	for _, x := range p.Identifiers {
+		out = append(out, h.Hash(x.Kind, x.Value))
+	}
+	return out, nil
+}
+
+// getPersonTrail tells what happened to a person's data, as JSON or, for a
+// browser, as a page.
+func (h *Handler) getPersonTrail(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "act", "actor", "since", "until", "limit", "cursor")
+	who, err := h.find(r.Context(), r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	subjects, err := h.trailOf(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	out, err := h.search(r, q, subjects)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return trailPage(w, who, h.Now(), out)
+	}
+	return h.answer(w, r, http.StatusOK, out)
+}
+
+func (h *Handler) getTrailKey(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	return h.answer(w, r, http.StatusOK, map[string]string{"key": h.Trail.Key()})
+}
+
+func (h *Handler) getCheckpoint(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	p, ok, err := h.Trail.Parcel(r.Context())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fault.New(fault.NotFound, "no_checkpoint_yet", "nothing was signed yet; POST to this path signs a checkpoint now")
+	}
+	return h.answer(w, r, http.StatusOK, p)
+}
+
+// postCheckpoint signs one now, if there are rows that none covers.
+func (h *Handler) postCheckpoint(w http.ResponseWriter, r *http.Request, key access.Key) error {
+	if err := h.Trail.CatchUp(r.Context(), true); errors.Is(err, audit.ErrStays) {
+		h.Logger.Warn("a checkpoint was signed and could not leave yet", "error", err)
+	} else if err != nil {
+		return err
+	}
+	return h.getCheckpoint(w, r, key)
+}
+
+func (h *Handler) getProof(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	n, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
+	if err != nil || n < 0 {
+		return fault.New(fault.Invalid, "bad_row", "a row of the trail is a number from 0 on")
+	}
+	p, err := h.Trail.Prove(r.Context(), n)
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, p)
+}
+
+// getBundle streams the trail; what fails on the way leaves a bundle that does
+// not hold, for its head says how many rows there are.
+func (h *Handler) getBundle(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "from", "details")
+	from, details := int64(0), q.flag("details")
+	if s := q.text("from"); s != "" {
+		var err error
+		if from, err = strconv.ParseInt(s, 10, 64); err != nil || from < 0 {
+			q.fault("from", "bad_from", "from is the number of a row, from 0 on")
+		}
+	}
+	if q.err != nil {
+		return q.err
+	}
+	head := w.Header()
+	head["Content-Type"] = []string{"application/x-ndjson"}
+	head["Cache-Control"] = noStore
+	if err := h.Trail.Export(r.Context(), w, from, details); err != nil {
+		h.Logger.Warn("a bundle of the trail was not written to its end", "error", err)
+	}
+	return nil
+}

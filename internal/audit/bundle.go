@@ -1,0 +1,161 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// bundleFormat is the number of the form of a bundle: lines of JSON, a head, then
+// the hash of each row before the first, then rows, each checkpoint behind the
+// last row that it is for.
+const bundleFormat = 1
+
+// line is one line of a bundle.
+type line struct {
+	Bundle int    `json:"bundle,omitempty"` // of the head: bundleFormat
+	Key    string `json:"key,omitempty"`    // of the head: the public key, to be compared with one that came another way
+	From   int64  `json:"from,omitempty"`   // of the head: the first row that is here in full
+	Size   int64  `json:"size,omitempty"`   // of the head: rows in the tree when it was made
+
+	Hash       string          `json:"hash,omitempty"` // of an earlier row, base64
+	N          *int64          `json:"n,omitempty"`
+	Leaf       json.RawMessage `json:"leaf,omitempty"`
+	Secret     []byte          `json:"secret,omitempty"` // salt and detail, where they were asked for
+	Checkpoint string          `json:"checkpoint,omitempty"`
+}
+
+// Export writes a bundle of the rows from one on. Details are written only when
+// they are asked for: rows commit to them. It reads page by page, so that it may
+// be of any size.
+func (t *Trail) Export(ctx context.Context, w io.Writer, from int64, details bool) error {
+	read := func(fn func(Store) error) error { return t.keeper.Read(ctx, fn) }
+	out := bufio.NewWriterSize(w, 64<<10)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	var size int64
+	if err := read(func(st Store) (err error) { size, err = st.Hashed(); return err }); err != nil {
+		return err
+	}
+	if from < 0 || from > size {
+		from = size
+	}
+	if err := enc.Encode(line{Bundle: bundleFormat, Key: t.key, From: from, Size: size}); err != nil {
+		return err
+	}
+	for n := int64(0); n < from; {
+		err := read(func(st Store) error { return earlier(st, enc, &n, from) })
+		if err != nil {
+			return err
+		}
+	}
+	for n := from; n < size; {
+		err := read(func(st Store) error { return page(st, enc, &n, size, details) })
+		if err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// pageRows is how many rows an export reads at once.
+const pageRows = 1000
+
+// earlier writes the hashes of rows that are not here in full.
+func earlier(st Store, enc *json.Encoder, n *int64, from int64) error {
+	var indexes []int64
+	for k := *n; k < min(from, *n+pageRows); k++ {
+		indexes = append(indexes, tlog.StoredHashIndex(0, k))
+	}
+	hashes, err := st.Hashes(indexes)
+	if err != nil {
+		return err
+	}
+	for _, h := range hashes {
+		if err := enc.Encode(line{Hash: base64.StdEncoding.EncodeToString(h[:])}); err != nil {
+			return err
+		}
+	}
+	*n += int64(len(hashes))
+	return nil
+}
+
+// page writes rows, and the checkpoints among them.
+func page(st Store, enc *json.Encoder, n *int64, size int64, details bool) error {
+	rows, err := st.Rows(*n, int(min(pageRows, size-*n)))
+	if err != nil {
+		return err
+	}
+	marks, err := st.Checkpoints(*n, pageRows)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		l := line{N: &rows[i].N, Leaf: rows[i].Leaf}
+		if details {
+			l.Secret = rows[i].Secret
+		}
+		if err := enc.Encode(l); err != nil {
+			return err
+		}
+		*n = rows[i].N + 1
+		for len(marks) > 0 && marks[0].Size <= *n {
+			if err := enc.Encode(line{Checkpoint: marks[0].Note}); err != nil {
+				return err
+			}
+			marks = marks[1:]
+		}
+	}
+	if len(rows) == 0 {
+		return fmt.Errorf("audit: row %d is missing", *n)
+	}
+	return nil
+}
+
+// Parcel is a checkpoint as it leaves the machine: with the hashes of the rows
+// since the one before, which name the row that was changed.
+type Parcel struct {
+	Checkpoint string      `json:"checkpoint"`
+	From       int64       `json:"from"`
+	Leaves     []tlog.Hash `json:"leaves"` // of rows From and on, base64
+}
+
+// ReadParcels reads checkpoints that left the machine: one JSON object a line, or
+// a signed note alone.
+func ReadParcels(raw []byte) (out []Parcel, err error) {
+	if len(raw) > 0 && raw[0] != '{' {
+		return []Parcel{{Checkpoint: string(raw)}}, nil
+	}
+	sc := bufio.NewScanner(bytes.NewReader(raw))
+	sc.Buffer(nil, maxLine)
+	for sc.Scan() {
+		if len(sc.Bytes()) == 0 {
+			continue
+		}
+		var p Parcel
+		if err := json.Unmarshal(sc.Bytes(), &p); err != nil || p.Checkpoint == "" {
+			return nil, errCheckpoint
+		}
+		out = append(out, p)
+	}
+	return out, sc.Err()
+}
+
+// maxLine bounds a line of a bundle or of a file of checkpoints.
+const maxLine = 4 << 20
+
+// Verifier reads a public key as `rapport audit key` prints it.
+func Verifier(key string) (note.Verifier, error) {
+	v, err := note.NewVerifier(key)
+	if err != nil {
+		return nil, fmt.Errorf("the public key cannot be read: %w", err)
+	}
+	return v, nil
+}

@@ -1,0 +1,333 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"rapport/internal/fault"
+)
+
+// Keeper runs functions over the trail in one transaction. The roof joins it to
+// the state store.
+type Keeper interface {
+	Write(ctx context.Context, fn func(Store) error) error
+	Read(ctx context.Context, fn func(Store) error) error
+}
+
+// Leaver takes checkpoints away from the machine. Leave gets them in order; what
+// it has taken it is not given again, but for a crash in between.
+type Leaver interface {
+	Name() string // under which the store remembers how far it has come
+	Leave(ctx context.Context, p *Parcel) error
+}
+
+// Config is what a Trail needs.
+type Config struct {
+	Keeper Keeper
+	Key    string        // the signing key, as MakeKey gave it
+	Every  time.Duration // how long rows wait for a checkpoint at most; a minute when zero
+	Now    func() time.Time
+	Rand   io.Reader // salts
+	Logger *slog.Logger
+}
+
+// Trail is the room's one service. It is safe for concurrent use.
+type Trail struct {
+	keeper Keeper
+	signer note.Signer
+	key    string // the public one
+	now    func() time.Time
+	logger *slog.Logger
+
+	randMu sync.Mutex
+	rand   *bufio.Reader
+
+	mu      sync.Mutex
+	every   time.Duration
+	leavers []Leaver
+}
+
+// MakeKey makes a signing key for a name, and the public key that goes with it.
+func MakeKey(rand io.Reader, name string) (secret, public string, err error) {
+	return note.GenerateKey(rand, name)
+}
+
+// New checks the configuration and makes a Trail. public is the key that goes
+// with Config.Key.
+func New(c Config, public string) (*Trail, error) {
+	if c.Keeper == nil || c.Now == nil || c.Rand == nil {
+		return nil, errors.New("audit: Config.Keeper, Now and Rand are required")
+	}
+	t := &Trail{keeper: c.Keeper, key: public, every: c.Every, now: c.Now, rand: bufio.NewReader(c.Rand), logger: c.Logger}
+	var err error
+	if t.signer, err = note.NewSigner(c.Key); err != nil {
+		return nil, fault.New(fault.Conflict, "trail_key_damaged", "the key that signs the trail cannot be read: restore it from a backup")
+	}
+	v, err := Verifier(public)
+	if err != nil || v.Name() != t.signer.Name() || v.KeyHash() != t.signer.KeyHash() {
+		return nil, fault.New(fault.Conflict, "trail_key_damaged", "the two keys of the trail do not belong together: restore them from a backup")
+	}
+	if t.every <= 0 {
+		t.every = time.Minute
+	}
+	if t.logger == nil {
+		t.logger = slog.New(slog.DiscardHandler)
+	}
+	return t, nil
+}
+
+// Key is the public key with which checkpoints are checked.
+func (t *Trail) Key() string { return t.key }
+
+// Note writes an act into the trail, in the transaction of the act itself.
+func (t *Trail) Note(st Store, acts ...Act) error {
+	for i := range acts {
+		var salt []byte
+		if acts[i].Detail != nil {
+			var err error
+			if salt, err = t.salt(); err != nil {
+				return err
+			}
+		}
+		r, err := NewRow(&acts[i], salt)
+		if err != nil {
+			return err
+		}
+		if _, err := st.Append(r); err != nil {
+			return fmt.Errorf("write the trail: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t *Trail) salt() ([]byte, error) {
+	salt := make([]byte, SaltBytes)
+	t.randMu.Lock()
+	defer t.randMu.Unlock()
+	if _, err := io.ReadFull(t.rand, salt); err != nil {
+		return nil, fmt.Errorf("salt a row of the trail: %w", err)
+	}
+	return salt, nil
+}
+
+// Record writes an act down that is a transaction of its own: somebody asked for
+// something.
+func (t *Trail) Record(ctx context.Context, a Act) error {
+	return t.keeper.Write(ctx, func(st Store) error { return t.Note(st, a) })
+}
+
+// Sizes of the work of the one who sequences.
+const (
+	growRows   = 1000                   // rows that one transaction puts into the tree
+	growEvery  = 500 * time.Millisecond // how long a row waits for its place in the tree
+	parcelRows = 10_000                 // rows that one checkpoint covers at most
+)
+
+// Run puts rows into the tree and signs checkpoints, until the context ends.
+func (t *Trail) Run(ctx context.Context) error {
+	tick := time.NewTicker(growEvery) // machine time: the disk's, not the business's
+	defer tick.Stop()
+	for {
+		if err := t.CatchUp(ctx, false); err != nil && ctx.Err() == nil {
+			t.logger.Warn("the trail could not go on, trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// ErrStays is in the error of CatchUp where all is signed, but could not leave.
+var ErrStays = errors.New("a checkpoint could not leave")
+
+// CatchUp puts all rows into the tree, signs a checkpoint if it is time or one is
+// asked for, and has those leave that have not.
+func (t *Trail) CatchUp(ctx context.Context, ask bool) error {
+	for more := true; more; {
+		err := t.keeper.Write(ctx, func(st Store) (err error) {
+			more, err = t.step(st, ask)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return t.leave(ctx)
+}
+
+// step puts some rows into the tree and signs a checkpoint where one is due.
+func (t *Trail) step(st Store, ask bool) (more bool, err error) {
+	last, found, err := st.LastCheckpoint()
+	if err != nil {
+		return false, err
+	}
+	size, err := grow(st, growRows)
+	if err != nil {
+		return false, err
+	}
+	rows, err := st.Size()
+	if err != nil {
+		return false, err
+	}
+	now := t.now()
+	due := size > last.Size && (!found || size-last.Size > parcelRows-growRows || rows == size && (ask || now.Sub(last.At) >= t.waits()))
+	if !due {
+		return rows > size, nil
+	}
+	root, err := tlog.TreeHash(size, reading{st})
+	if err != nil {
+		return false, fmt.Errorf("audit: root of %d rows: %w", size, err)
+	}
+	c, err := sign(Tree{size, root}, now, t.signer)
+	if err != nil {
+		return false, fmt.Errorf("audit: sign a checkpoint: %w", err)
+	}
+	return rows > size, st.SaveCheckpoint(c)
+}
+
+// Use says how long rows wait for a checkpoint, and where checkpoints go.
+func (t *Trail) Use(every time.Duration, l ...Leaver) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.every, t.leavers = every, l
+}
+
+func (t *Trail) waits() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.every
+}
+
+// leave gives each leaver the checkpoints that it has not taken.
+func (t *Trail) leave(ctx context.Context) error {
+	t.mu.Lock()
+	leavers := t.leavers
+	t.mu.Unlock()
+	var failed error
+	for _, l := range leavers {
+		for {
+			more, err := t.leaveOne(ctx, l)
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("%w to %s: %w", ErrStays, l.Name(), err))
+			}
+			if err != nil || !more {
+				break
+			}
+		}
+	}
+	return failed
+}
+
+func (t *Trail) leaveOne(ctx context.Context, l Leaver) (more bool, err error) {
+	var p *Parcel
+	var next int64
+	err = t.keeper.Read(ctx, func(st Store) error {
+		from, err := st.Left(l.Name())
+		if err != nil {
+			return err
+		}
+		marks, err := st.Checkpoints(from, 1)
+		if err != nil || len(marks) == 0 {
+			return err
+		}
+		next = marks[0].Size
+		p, err = parcel(st, marks[0], from)
+		return err
+	})
+	if err != nil || p == nil {
+		return false, err
+	}
+	if err := l.Leave(ctx, p); err != nil {
+		return false, err
+	}
+	return true, t.keeper.Write(ctx, func(st Store) error { return st.SetLeft(l.Name(), next) })
+}
+
+// parcel packs a checkpoint with the hashes of the rows since the one before.
+func parcel(st Store, c Checkpoint, from int64) (*Parcel, error) {
+	p := &Parcel{Checkpoint: c.Note, From: max(from, c.Size-parcelRows)}
+	indexes := make([]int64, 0, c.Size-p.From)
+	for n := p.From; n < c.Size; n++ {
+		indexes = append(indexes, tlog.StoredHashIndex(0, n))
+	}
+	var err error
+	p.Leaves, err = st.Hashes(indexes)
+	return p, err
+}
+
+// Parcel gives the newest checkpoint as it leaves the machine; ok is false when
+// there is none yet.
+func (t *Trail) Parcel(ctx context.Context) (p *Parcel, ok bool, err error) {
+	err = t.keeper.Read(ctx, func(st Store) error {
+		last, found, err := st.LastCheckpoint()
+		if ok = found; err != nil || !found {
+			return err
+		}
+		p, err = parcel(st, last, 0)
+		return err
+	})
+	return p, ok, err
+}
+
+// Prove shows that a row is in the tree of the newest checkpoint.
+func (t *Trail) Prove(ctx context.Context, n int64) (*Proof, error) {
+	var p *Proof
+	err := t.keeper.Read(ctx, func(st Store) error {
+		rows, err := st.Rows(n, 1)
+		if err != nil {
+			return err
+		}
+		if n < 0 || len(rows) == 0 || rows[0].N != n {
+			return fault.New(fault.NotFound, "no_such_row", "the trail has no row %d", n)
+		}
+		last, found, err := st.LastCheckpoint()
+		if err != nil {
+			return err
+		}
+		if !found || last.Size <= n {
+			return fault.New(fault.Unavailable, "no_checkpoint_yet", "no checkpoint covers row %d yet; ask for one, or wait %s", n, t.waits())
+		}
+		proof, err := tlog.ProveRecord(last.Size, n, reading{st})
+		if err != nil {
+			return fmt.Errorf("audit: prove row %d: %w", n, err)
+		}
+		p = &Proof{N: n, Leaf: rows[0].Leaf, Inclusion: proof, Checkpoint: last.Note}
+		return nil
+	})
+	return p, err
+}
+
+// Search lists rows, newest first.
+func (t *Trail) Search(ctx context.Context, q Query) ([]Entry, error) {
+	out := []Entry{}
+	err := t.keeper.Read(ctx, func(st Store) error {
+		var err error
+		if q.Newest, err = st.Size(); err != nil {
+			return err
+		}
+		rows, err := st.Search(q)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			e, err := EntryOf(&rows[i])
+			if err != nil {
+				return err
+			}
+			out = append(out, e)
+		}
+		return nil
+	})
+	return out, err
+}
