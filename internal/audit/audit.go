@@ -40,7 +40,7 @@ type Row struct {
 	What    string
 	Subject id.Hash
 	Leaf    []byte // canonical JSON, what the tree holds
-	Secret  []byte // salt and detail; nil: it was erased, or there is none
+	Opening []byte // salt and detail; nil: it was erased, or there is none
 }
 
 // leaf is a row's canonical form: these members in this order, none but "outcome",
@@ -73,16 +73,16 @@ func NewRow(a *Act, salt []byte) (Row, error) {
 		if len(salt) != SaltBytes {
 			return r, errors.New("audit: a detail needs a salt")
 		}
-		r.Secret = append(append(make([]byte, 0, len(salt)+len(a.Detail)), salt...), a.Detail...)
-		l.Commit = commitment(r.Secret)
+		r.Opening = append(append(make([]byte, 0, len(salt)+len(a.Detail)), salt...), a.Detail...)
+		l.Commit = commitment(r.Opening)
 	}
 	var err error
 	r.Leaf, err = json.Marshal(l)
 	return r, err
 }
 
-func commitment(secret []byte) string {
-	sum := sha256.Sum256(secret)
+func commitment(opening []byte) string {
+	sum := sha256.Sum256(opening)
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
@@ -109,8 +109,8 @@ func EntryOf(r *Row) (Entry, error) {
 		return Entry{}, errors.New("audit: a row without a time")
 	}
 	e := Entry{N: r.N, At: at, Actor: l.Actor, What: l.What, Object: l.Object, Subject: l.Subject, Outcome: l.Outcome}
-	if len(r.Secret) > SaltBytes {
-		e.Detail = append(json.RawMessage(nil), r.Secret[SaltBytes:]...)
+	if len(r.Opening) > SaltBytes {
+		e.Detail = append(json.RawMessage(nil), r.Opening[SaltBytes:]...)
 	}
 	return e, nil
 }

@@ -250,7 +250,7 @@ func TestABundleThatWasTouched(t *testing.T) {
 	for name, row := range map[string]struct{ bundle, want string }{
 		"a row":            {strings.Replace(whole, "per_3", "per_4", 1), "among rows 0 to 4 something was changed"},
 		"a row of later":   {strings.Replace(whole, "per_8", "per_9", 1), "among rows 5 to 9 something was changed"},
-		"a detail":         {strings.Replace(whole, `"secret":"`, `"secret":"AAAA`, 1), "the detail of row 0"},
+		"a detail":         {strings.Replace(whole, `"opening":"`, `"opening":"AAAA`, 1), "the detail of row 0"},
 		"a row taken out":  {strings.Join(slices.Delete(slices.Clone(lines), 2, 3), ""), "row 2 stands where row 1 belongs"},
 		"the end":          {strings.Join(lines[:9], ""), "the bundle says that there are 10 rows"},
 		"a signature":      {strings.Replace(whole, "— trail.example ", "— trail.example A", 1), "the signature does not hold"},

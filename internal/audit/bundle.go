@@ -28,7 +28,7 @@ type line struct {
 	Hash       string          `json:"hash,omitempty"` // of an earlier row, base64
 	N          *int64          `json:"n,omitempty"`
 	Leaf       json.RawMessage `json:"leaf,omitempty"`
-	Secret     []byte          `json:"secret,omitempty"` // salt and detail, where they were asked for
+	Opening    []byte          `json:"opening,omitempty"` // salt and detail, where they were asked for
 	Checkpoint string          `json:"checkpoint,omitempty"`
 }
 
@@ -100,7 +100,7 @@ func page(st Store, enc *json.Encoder, n *int64, size int64, details bool) error
 	for i := range rows {
 		l := line{N: &rows[i].N, Leaf: rows[i].Leaf}
 		if details {
-			l.Secret = rows[i].Secret
+			l.Opening = rows[i].Opening
 		}
 		if err := enc.Encode(l); err != nil {
 			return err

@@ -119,7 +119,7 @@ func (c *check) line(l *line) error {
 		if *l.N != c.size {
 			c.problem("row %d stands where row %d belongs: rows were taken out or put in", *l.N, c.size)
 		}
-		c.secret(l)
+		c.opening(l)
 		c.add(tlog.RecordHash(l.Leaf))
 	case l.Checkpoint != "":
 		c.checkpoint(l.Checkpoint)
@@ -127,13 +127,13 @@ func (c *check) line(l *line) error {
 	return nil
 }
 
-// secret checks a detail against what its row committed to.
-func (c *check) secret(l *line) {
-	if l.Secret == nil {
+// opening checks a detail against what its row committed to.
+func (c *check) opening(l *line) {
+	if l.Opening == nil {
 		return
 	}
 	var is leaf
-	if err := json.Unmarshal(l.Leaf, &is); err != nil || is.Commit != commitment(l.Secret) {
+	if err := json.Unmarshal(l.Leaf, &is); err != nil || is.Commit != commitment(l.Opening) {
 		c.problem("the detail of row %d is not what the row committed to", c.size)
 		return
 	}

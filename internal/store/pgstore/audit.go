@@ -30,19 +30,19 @@ func (t *trail) Append(r audit.Row) (int64, error) {
 	p.n, p.at = append(p.n, n), append(p.at, r.At.UnixMilli())
 	p.actor, p.act = append(p.actor, r.Actor), append(p.act, r.What)
 	p.subject = append(p.subject, pgtype.UUID{Bytes: r.Subject, Valid: r.Subject != (id.Hash{})})
-	p.leaf, p.secret = append(p.leaf, r.Leaf), append(p.secret, r.Secret)
+	p.leaf, p.opening = append(p.leaf, r.Leaf), append(p.opening, r.Opening)
 	return n, nil
 }
 
 // rowColumns are what list reads.
-const rowColumns = "SELECT n, at, actor, act, subject, leaf, secret FROM trail "
+const rowColumns = "SELECT n, at, actor, act, subject, leaf, opening FROM trail "
 
 func (t *trail) list(sql string, args ...any) (out []audit.Row, err error) {
 	err = (*tx)(t).query(func(r pgx.Rows) error {
 		var row audit.Row
 		var at int64
 		var subject pgtype.UUID
-		err := r.Scan(&row.N, &at, &row.Actor, &row.What, &subject, &row.Leaf, &row.Secret)
+		err := r.Scan(&row.N, &at, &row.Actor, &row.What, &subject, &row.Leaf, &row.Opening)
 		row.At, row.Subject = time.UnixMilli(at).UTC(), subject.Bytes
 		out = append(out, row)
 		return fail(err)

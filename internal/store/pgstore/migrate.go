@@ -97,7 +97,7 @@ CREATE TABLE group_member(h uuid NOT NULL, person bigint NOT NULL, PRIMARY KEY(h
 `, `
 CREATE TABLE mail_shared(person bigint NOT NULL, mail uuid NOT NULL, PRIMARY KEY(person, mail));
 `, `
-CREATE TABLE trail(n bigint PRIMARY KEY, at bigint NOT NULL, actor text NOT NULL, act text NOT NULL, subject uuid, leaf bytea NOT NULL, secret bytea);
+CREATE TABLE trail(n bigint PRIMARY KEY, at bigint NOT NULL, actor text NOT NULL, act text NOT NULL, subject uuid, leaf bytea NOT NULL, opening bytea);
 CREATE INDEX trail_subject ON trail(subject, n) WHERE subject IS NOT NULL;
 CREATE TABLE trail_hash(i bigint PRIMARY KEY, h bytea NOT NULL);
 CREATE TABLE checkpoint(size bigint PRIMARY KEY, at bigint NOT NULL, note text NOT NULL);

@@ -59,10 +59,10 @@ type standing struct {
 
 // trailRows are new rows of the trail, column by column.
 type trailRows struct {
-	n, at        []int64
-	actor, act   []string
-	subject      []pgtype.UUID
-	leaf, secret [][]byte
+	n, at         []int64
+	actor, act    []string
+	subject       []pgtype.UUID
+	leaf, opening [][]byte
 }
 
 // steps are new rows of the stories, column by column.
@@ -106,7 +106,7 @@ func (p *pending) flush(b *pgx.Batch) {
 	p.relay.flush(add, "INSERT INTO relay SELECT * FROM unnest($1::bigint[], $2::bytea[])")
 	if t := &p.trail; len(t.n) > 0 {
 		add("INSERT INTO trail SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::uuid[], $6::bytea[], $7::bytea[])",
-			t.n, t.at, t.actor, t.act, t.subject, t.leaf, t.secret)
+			t.n, t.at, t.actor, t.act, t.subject, t.leaf, t.opening)
 	}
 	for _, s := range p.others {
 		add(s.sql, s.args...)

@@ -23,7 +23,7 @@ func (t *trail) Append(r audit.Row) (int64, error) {
 		return 0, errReadOnly
 	}
 	n := t.s.trail
-	q := t.c.query("INSERT INTO trail(n, at, actor, act, subject, leaf, secret) VALUES(?, ?, ?, ?, ?, ?, ?)")
+	q := t.c.query("INSERT INTO trail(n, at, actor, act, subject, leaf, opening) VALUES(?, ?, ?, ?, ?, ?, ?)")
 	q.int(n)
 	q.int(r.At.UnixMilli())
 	q.text(r.Actor)
@@ -34,7 +34,7 @@ func (t *trail) Append(r audit.Row) (int64, error) {
 	}
 	q.blob(subject)
 	q.blob(r.Leaf)
-	q.blob(r.Secret)
+	q.blob(r.Opening)
 	if err := q.exec(); err != nil {
 		return 0, err
 	}
@@ -43,11 +43,11 @@ func (t *trail) Append(r audit.Row) (int64, error) {
 }
 
 // rowColumns are what readRow reads.
-const rowColumns = "n, at, actor, act, subject, leaf, secret"
+const rowColumns = "n, at, actor, act, subject, leaf, opening"
 
 func readRow(q *query) audit.Row {
 	r := audit.Row{
-		N: q.colInt(0), At: time.UnixMilli(q.colInt(1)).UTC(), Actor: q.colText(2), What: q.colText(3), Leaf: q.colBlob(5), Secret: q.colBlob(6),
+		N: q.colInt(0), At: time.UnixMilli(q.colInt(1)).UTC(), Actor: q.colText(2), What: q.colText(3), Leaf: q.colBlob(5), Opening: q.colBlob(6),
 	}
 	copy(r.Subject[:], q.colBlob(4))
 	return r

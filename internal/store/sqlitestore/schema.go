@@ -102,7 +102,7 @@ CREATE TABLE group_member(h BLOB NOT NULL, person INTEGER NOT NULL, PRIMARY KEY(
 CREATE TABLE mail_shared(person INTEGER NOT NULL, mail BLOB NOT NULL, PRIMARY KEY(person, mail)) WITHOUT ROWID;
 `, `
 -- audit: the trail, the stored hashes of its tree by their index, signed checkpoints, and how far they left.
-CREATE TABLE trail(n INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, act TEXT NOT NULL, subject BLOB, leaf BLOB NOT NULL, secret BLOB);
+CREATE TABLE trail(n INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, act TEXT NOT NULL, subject BLOB, leaf BLOB NOT NULL, opening BLOB);
 CREATE INDEX trail_subject ON trail(subject, n) WHERE subject IS NOT NULL;
 CREATE TABLE trail_hash(i INTEGER PRIMARY KEY, h BLOB NOT NULL);
 CREATE TABLE checkpoint(size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
