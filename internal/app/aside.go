@@ -1,9 +1,7 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
@@ -18,7 +16,7 @@ type asides struct{ h *House }
 
 // ResendAside takes a record again that could not be walked: an event of a
 // source through the gates of today, as it is or mended, a record of the house's
-// own as it is. It keeps its message id, so that it is applied once however
+// own as it is, whoever's words it holds. It keeps its message id, so that it is applied once however
 // often it is sent.
 func (a asides) ResendAside(ctx context.Context, lane eventlog.Lane, position int64, mended []byte, dry bool) (out ingest.Receipt, err error) {
 	kept, err := a.find(ctx, lane, position)
@@ -30,7 +28,7 @@ func (a asides) ResendAside(ctx context.Context, lane eventlog.Lane, position in
 	}
 	var e event.Event
 	unread := e.Decode(kept.Body)
-	switch own := unread != nil || e.Source == house; {
+	switch own := unread != nil || e.Source == house || e.Type > event.Alias; {
 	case own && mended != nil:
 		return out, fault.New(fault.Invalid, "not_mendable", "this record is no event of a source: it can be sent again as it is, or dropped")
 	case own && dry:
@@ -41,38 +39,13 @@ func (a asides) ResendAside(ctx context.Context, lane eventlog.Lane, position in
 			return out, err
 		}
 		out.Last = out.First
-	case mended == nil:
-		if out, err = a.h.ingest.TakeWhole(ctx, &e, lane == eventlog.Bulk, dry); err != nil || dry {
-			return out, err
-		}
 	default:
-		if err := mayReplace(mended, &e); err != nil {
-			return out, err
-		}
-		out, err = a.h.ingest.TakeAgain(ctx, ingest.Again{
-			Source: e.Source, Path: "/v1/batch", Body: append(append([]byte(`{"batch":[`), mended...), "]}"...),
-			Arrived: kept.At, Bulk: lane == eventlog.Bulk, Kept: &e, DryRun: dry,
-		})
+		out, err = a.h.ingest.TakeKept(ctx, ingest.Kept{Event: &e, Bulk: lane == eventlog.Bulk, Mended: mended, DryRun: dry})
 		if err != nil || dry {
 			return out, err
 		}
 	}
 	return out, a.end(ctx, lane, position, false)
-}
-
-// mayReplace tells whether a mended event may take another's place: it is the same
-// event, by its id, so that it is applied once whichever of the two is sent.
-func mayReplace(mended []byte, e *event.Event) error {
-	var is struct {
-		MessageID *string `json:"messageId"`
-	}
-	if trimmed := bytes.TrimSpace(mended); !json.Valid(mended) || trimmed[0] != '{' || json.Unmarshal(mended, &is) != nil {
-		return fault.New(fault.Invalid, "bad_event", "what is sent in its place is one event, a JSON object")
-	}
-	if is.MessageID != nil && *is.MessageID != "" && *is.MessageID != e.MessageID {
-		return fault.New(fault.Invalid, "other_message_id", "what is sent in its place keeps the messageId of what was set aside; leave it as it is, or out")
-	}
-	return nil
 }
 
 // DropAside forgets a record that could not be walked.

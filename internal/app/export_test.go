@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
+	"rapport/internal/processor"
+	"rapport/internal/store"
 )
 
 // Tell appends a record as a door would.
@@ -32,15 +35,25 @@ func (s Space) Room() error { return s.s.room() }
 // DiskSpace asks the system.
 var DiskSpace = diskSpace
 
-// Records reads the live lane from its beginning.
-func Records(ctx context.Context, h *House) (out []event.Event, err error) {
-	recs, err := h.log.Read(ctx, eventlog.Live, 1, 1<<20)
-	for _, r := range recs {
-		var e event.Event
-		if err := e.Decode(append([]byte(nil), r.Body...)); err != nil {
-			return nil, err
+// Logged reads what stands in a lane of the log.
+func Logged(ctx context.Context, h *House, lane eventlog.Lane) (out []event.Event, err error) {
+	for next := int64(1); ; {
+		recs, err := h.log.Read(ctx, lane, next, 1<<20)
+		if err != nil || len(recs) == 0 {
+			return out, err
 		}
-		out = append(out, e)
+		for _, r := range recs {
+			var e event.Event
+			if err := e.Decode(bytes.Clone(r.Body)); err != nil {
+				return out, err
+			}
+			out = append(out, e)
+		}
+		next = recs[len(recs)-1].Pos + 1
 	}
-	return out, err
+}
+
+// SetAside puts a record among those that could not be walked.
+func SetAside(ctx context.Context, h *House, a processor.Aside) error {
+	return h.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return tx.Processor().SetAside(a) })
 }

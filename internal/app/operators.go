@@ -80,7 +80,7 @@ func (h *House) importBatch(ctx context.Context, name string, body []byte) (inge
 		return ingest.Receipt{}, fault.New(fault.NotFound, "no_such_source", "the configuration in effect has no source %q", name)
 	}
 	h.paceImport(ctx)
-	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: ingest.ImportPath, Type: event.Unknown, Body: body})
+	return h.ingest.Take(ctx, ingest.Call{Source: src, Bulk: true, Path: ingest.ImportPath(name), Type: event.Unknown, Body: body})
 }
 
 // paceImport waits while the walk of the bulk lane is far behind.

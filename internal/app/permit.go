@@ -44,7 +44,7 @@ func (p *permit) Admit(src *ingest.Source, s ingest.Statement) ingest.Verdict {
 		subjects = append(subjects, x.Hash)
 	}
 	q := consent.Question{
-		Subjects: subjects, Operation: consent.Collect, Purpose: src.Purpose, Channel: purpose.Web, Basis: src.Basis, At: s.Event.Received,
+		Subjects: subjects, Operation: consent.Collect, Purpose: src.Purpose, Channel: purpose.Web, Basis: src.Basis, At: s.At,
 	}
 	if src.Basis == purpose.Consent {
 		q.Granted = p.grants(s, src.Purpose)

@@ -94,8 +94,8 @@ func (r *Reader) Aside(ctx context.Context, lane eventlog.Lane, position int64) 
 		}
 		whole := eventOf(e)
 		out.Event = &whole
-		if e.Source != house {
-			out.Payload = source.AppendWhole(nil, e)
+		if e.Source != house && e.Type <= event.Alias {
+			out.Payload = source.AppendWire(nil, e)
 		}
 		return nil
 	})

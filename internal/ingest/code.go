@@ -28,6 +28,7 @@ const (
 	CodeIDTooLong       = "id_too_long"
 	CodeIDText          = "id_bad_text" // an identifier holds control characters or text that could not be read
 	CodeMessageIDLong   = "message_id_too_long"
+	CodeOtherMessageID  = "other_message_id" // what is sent again has another id than it was kept with
 	CodeTimestamp       = "timestamp_invalid"
 	CodeConsentMissing  = "consent_categorypreferences_should_exist"
 	CodeConsentObject   = "consent_categorypreferences_fields_should_be_object"

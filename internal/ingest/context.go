@@ -201,6 +201,10 @@ func (in *Ingest) external(raw []byte, mended bool) (x event.ExternalID, keep bo
 
 // mark sets the flags that tell how far the sender is to be believed.
 func (in *Ingest) mark(w *work, s surroundings, e *event.Event) {
+	if w.call.kept != nil {
+		e.Flags = trust(w.call.kept, e)
+		return
+	}
 	if w.call.Bulk {
 		e.Flags |= event.Bulk
 	}

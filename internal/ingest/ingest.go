@@ -43,6 +43,7 @@ type Statement struct {
 	Event       *event.Event
 	Preferences []Preference // context.consent.categoryPreferences
 	GPC         bool         // the request bore Sec-GPC: 1
+	At          time.Time    // when permission is asked for, which may be long after the event came
 }
 
 // Verdict is the answer for one event.
@@ -148,7 +149,7 @@ type Call struct {
 	Sent    string       // when the sender sent it by its own clock, where the body does not say; what is no time counts as nothing
 	arrived time.Time    // when a reject that is sent again first came; zero: now
 	resent  int64        // the reject that is sent again; zero: none, below: something kept elsewhere
-	kept    *event.Event // what it was when it was taken before
+	kept    *event.Event // what is sent again mended, as it was when it was taken; nil: it never was
 	dry     bool         // nothing is written, only said
 }
 
@@ -252,8 +253,7 @@ func (in *Ingest) MaxBody(t event.Type) int {
 // that it may.
 func (in *Ingest) Take(ctx context.Context, c Call) (Receipt, error) {
 	if c.Source.Disabled {
-		in.metrics.reject(c.Source.Name, CodeSourceDisabled, 1)
-		return Receipt{}, fault.New(fault.Denied, CodeSourceDisabled, "the source is disabled; enable it in its file")
+		return Receipt{}, in.disabled(c.Source.Name)
 	}
 	w := in.pool.Get().(*work)
 	defer in.release(w)
@@ -293,6 +293,11 @@ func (in *Ingest) Take(ctx context.Context, c Call) (Receipt, error) {
 	return in.commit(ctx, w)
 }
 
+func (in *Ingest) disabled(source string) error {
+	in.metrics.reject(source, CodeSourceDisabled, 1)
+	return fault.New(fault.Denied, CodeSourceDisabled, "the source is disabled; enable it in its file")
+}
+
 // unreadable tells whether a code says that a single event could not be read at
 // all. As with Segment its caller hears of that, and of nothing else.
 func unreadable(code string) bool {
@@ -305,7 +310,9 @@ func unreadable(code string) bool {
 
 // commit asks permission, keeps what was malformed and appends the rest.
 func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
-	if len(w.said) > 0 {
+	// What was taken once has said its no, durably, when it came; said again it
+	// would take back a yes that came since.
+	if len(w.said) > 0 && w.call.kept == nil {
 		if err := in.permit.Narrow(ctx, w.said); err != nil {
 			return Receipt{}, unavailable(err, "permission could not be written down")
 		}
@@ -342,11 +349,12 @@ func (in *Ingest) admit(w *work, r *Receipt) {
 	said := 0
 	for i := range w.events {
 		e := &w.events[i]
-		s := Statement{Event: e}
+		s := Statement{Event: e, GPC: w.call.GPC}
 		if said < len(w.said) && w.said[said].Event == e {
 			s = w.said[said]
 			said++
 		}
+		s.At = w.received
 		v := in.permit.Admit(&w.call.Source, s)
 		if v.Allow {
 			r.Accepted++

@@ -67,7 +67,8 @@ func (in *Ingest) parse(w *work, it *item, e *event.Event) (problem, error) {
 		located.locate(good)
 		it = &located
 	}
-	*e = event.Event{Type: w.call.Type, Source: w.call.Source.Name, Received: w.received}
+	// What is sent again is as old as it was: a yes in it stays older than a later no.
+	*e = event.Event{Type: w.call.Type, Source: w.call.Source.Name, Received: w.arrived}
 	if p := in.typeOf(it, e); !p.ok() {
 		return p, nil
 	}
@@ -90,11 +91,23 @@ func (in *Ingest) parse(w *work, it *item, e *event.Event) (problem, error) {
 	if p := in.times(w, it, e); !p.ok() {
 		return p, nil
 	}
-	if w.call.kept != nil {
-		carry(e, w.call.kept)
+	return in.identify(w, e)
+}
+
+// identify sees to the message id. What is sent again has the one that it had,
+// and where it never had one always the same: sending it once more must not make
+// another event of it.
+func (in *Ingest) identify(w *work, e *event.Event) (problem, error) {
+	if kept := w.call.kept; kept != nil {
+		if e.MessageID != "" && e.MessageID != kept.MessageID {
+			return problem{CodeOtherMessageID, `"messageId" is not the one that the event was kept with: leave it out, or as it was`}, nil
+		}
+		e.MessageID = kept.MessageID
+		return problem{}, nil
 	}
-	if e.MessageID == "" && w.call.resent != 0 {
-		e.MessageID = fmt.Sprintf("resent-%d-%d", w.call.resent, len(w.events)-1)
+	if e.MessageID == "" && w.call.resent > 0 {
+		// A number that was dropped may be given again: the instant keeps the two apart.
+		e.MessageID = fmt.Sprintf("resent-%d-%d-%d", w.call.resent, w.call.arrived.UnixMilli(), len(w.events)-1)
 	}
 	if e.MessageID == "" {
 		id, err := in.messageID()
@@ -225,6 +238,10 @@ func (in *Ingest) times(w *work, it *item, e *event.Event) problem {
 	original, ok := instant(raw)
 	if !ok {
 		return problem{CodeTimestamp, `"timestamp" is not a time in ISO 8601`}
+	}
+	if kept := w.call.kept; kept != nil && stays(kept, original) {
+		e.Time, e.Original = kept.Time, kept.Original
+		return problem{}
 	}
 	sentAt := it.raw(fSentAt)
 	if absent(sentAt) {

@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"context"
+	"math"
+	"strconv"
 	"time"
 
 	"rapport/internal/event"
@@ -96,11 +98,27 @@ func withoutKey(raw []byte) []byte {
 type RejectQuery struct {
 	Code   string    // "": any
 	Source string    // "": any
-	Since  time.Time // only what came then or later; zero: from the first
-	Until  time.Time // only what came before; zero: to the last
+	Since  time.Time // only those that came then or later; zero: any
+	Until  time.Time // only those that came earlier; zero: any
 	Before int64     // only ids below; zero: from the newest
 	Limit  int       // at most 1,000; zero: 50
 }
+
+// Between gives the times as Unix milliseconds, of which the first is in and the
+// last is out, for rejects come at whole ones.
+func (q *RejectQuery) Between() (since, until int64) {
+	since, until = math.MinInt64, math.MaxInt64
+	if !q.Since.IsZero() {
+		since = wholeMilli(q.Since)
+	}
+	if !q.Until.IsZero() {
+		until = wholeMilli(q.Until)
+	}
+	return since, until
+}
+
+// wholeMilli rounds up.
+func wholeMilli(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
 // Rejects lists what is kept.
 func (in *Ingest) Rejects(ctx context.Context, q RejectQuery) ([]Reject, error) {
@@ -142,6 +160,47 @@ func (in *Ingest) Reject(ctx context.Context, id int64) (Reject, error) {
 	return out, err
 }
 
+// Resend takes a reject again, as it was kept or with a mended payload, as if
+// it had come from its source when it first came. It is all or nothing; when it
+// is still malformed, an Invalid fault says why and the reject stays as it was.
+// Sending again what was taken already is a Conflict. With dry it only says what
+// would become of it.
+func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte, dry bool) (Receipt, error) {
+	r, err := in.Reject(ctx, id)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if r.Sent {
+		return Receipt{}, fault.New(fault.Conflict, "already_sent", "reject %d has been sent again and taken", id)
+	}
+	src, err := in.sourceAgain(r.Source)
+	if err != nil {
+		return Receipt{}, err
+	}
+	t, ok := RouteType(r.Path)
+	if !ok {
+		return Receipt{}, fault.New(fault.Internal, "unknown_route", "it came by a route that is not known")
+	}
+	c := Call{
+		Source: src, Browser: src.Browser && !imported(r.Path), Bulk: imported(r.Path), Path: r.Path, Type: t, Body: r.Payload,
+		Strict: true, arrived: r.At, resent: id, dry: dry,
+	}
+	if mended != nil {
+		c.Body = mended
+	}
+	receipt, err := in.Take(ctx, c)
+	if err != nil || dry {
+		return receipt, err
+	}
+	// A crash before this line lets it be sent once more; its message id stays
+	// the same, so that it is applied once.
+	err = in.keeper.Write(ctx, func(st Store) error { return st.MarkResent(id) })
+	if err != nil {
+		return receipt, unavailable(err, "reject "+strconv.FormatInt(id, 10)+" was taken but could not be marked")
+	}
+	return receipt, nil
+}
+
 // DropReject forgets one; a NotFound fault when it is not kept.
 func (in *Ingest) DropReject(ctx context.Context, id int64) error {
 	found := false
@@ -153,4 +212,13 @@ func (in *Ingest) DropReject(ctx context.Context, id int64) error {
 		err = fault.New(fault.NotFound, "no_such_reject", "no reject %d is kept", id)
 	}
 	return err
+}
+
+// sourceAgain finds the source of what came before.
+func (in *Ingest) sourceAgain(name string) (Source, error) {
+	src, ok := in.sources(name)
+	if !ok {
+		return Source{}, fault.New(fault.Conflict, CodeUnknownSource, "the source %q that it came from is no longer configured", name)
+	}
+	return src, nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rapport/internal/event"
-	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
 )
@@ -70,7 +69,7 @@ func TestResend(t *testing.T) {
 		t.Fatal(r, err)
 	}
 	e := b.log.events(t)[2]
-	if e.Name != "Mended" || e.MessageID != "2" || !e.Time.Equal(now.Add(-30*time.Minute)) || !e.Received.Equal(clock) || string(e.Context) != `{"locale":"de"}` {
+	if e.Name != "Mended" || e.MessageID != "2" || !e.Time.Equal(now.Add(-30*time.Minute)) || !e.Received.Equal(now) || string(e.Context) != `{"locale":"de"}` {
 		t.Errorf("log holds %+v", e)
 	}
 	if _, err := b.Resend(t.Context(), kept.ID, []byte(mended), false); fault.KindOf(err) != fault.Conflict {
@@ -310,25 +309,17 @@ func TestKeysAreNotKept(t *testing.T) {
 	}
 }
 
-// TestResendOfAnImport goes to the lane the import went to: what it causes is
-// history, and starts no journey.
-func TestResendOfAnImport(t *testing.T) {
+// TestThePathOfAnImportIsABatch also where its source is called like a type.
+func TestThePathOfAnImportIsABatch(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	c := batch(`{"batch":[{"type":"track","userId":"u1","messageId":"m1"}]}`)
-	c.Bulk, c.Path = true, ingest.ImportPath
-	if _, err := b.Take(t.Context(), c); err != nil {
-		t.Fatal(err)
+	for path, want := range map[string]event.Type{
+		ingest.ImportPath("shop"): event.Unknown, ingest.ImportPath("track"): event.Unknown, "/v1/import": event.Unknown, "/v1/track/": event.Track,
+	} {
+		if got, ok := ingest.RouteType(path); got != want || !ok {
+			t.Errorf("%s: %v, %v; want %v", path, got, ok, want)
+		}
 	}
-	list, err := b.Rejects(t.Context(), ingest.RejectQuery{})
-	if err != nil || len(list) != 1 {
-		t.Fatal(list, err)
-	}
-	r, err := b.Resend(t.Context(), list[0].ID, []byte(`{"batch":[{"type":"track","event":"Bought","userId":"u1","messageId":"m1"}]}`), false)
-	if err != nil || r.Lane != eventlog.Bulk {
-		t.Fatalf("it went to the %s lane, %v", r.Lane, err)
-	}
-	if e := b.log.events(t)[0]; e.Flags&event.Bulk == 0 {
-		t.Errorf("log holds %+v", e)
+	if _, ok := ingest.RouteType("/v1/shop"); ok {
+		t.Error("/v1/shop is no route")
 	}
 }

@@ -32,6 +32,7 @@ type Violation struct {
 // goroutine at a time.
 type Store interface {
 	AppendReject(r Reject) (int64, error)
+	// Rejects lists newest first. The limit is set.
 	Rejects(q RejectQuery) ([]Reject, error)
 	Reject(id int64) (Reject, bool, error)
 	MarkResent(id int64) error

@@ -12,39 +12,6 @@ import (
 
 // AppendWire writes an event as Segment's SDKs would.
 func AppendWire(dst []byte, e *event.Event) []byte {
-	dst = appendHead(dst, e)
-	inContext := e.Type != event.Identify && e.Type != event.Group
-	if !inContext {
-		email := e.Email
-		if e.Type == event.Group {
-			email = "" // A group's traits are not the person's.
-		}
-		dst = appendTraits(append(dst, `,"traits":`...), e.Traits, email)
-	}
-	return append(appendContext(dst, e, inContext), '}')
-}
-
-// AppendWhole writes an event that was taken as Segment's SDKs would, with
-// everything it came with.
-func AppendWhole(dst []byte, e *event.Event) []byte {
-	dst = appendHead(dst, e)
-	traits := e.Traits
-	if e.Type != event.Identify && e.Type != event.Group {
-		traits = nil // They stand in the context.
-	}
-	for _, m := range [...]struct {
-		key   string
-		value []byte
-	}{{`,"traits":`, traits}, {`,"context":`, e.Context}, {`,"integrations":`, e.Integrations}} {
-		if len(m.value) > 0 {
-			dst = append(append(dst, m.key...), m.value...)
-		}
-	}
-	return append(dst, '}')
-}
-
-// appendHead writes what is the same however an event came.
-func appendHead(dst []byte, e *event.Event) []byte {
 	dst = append(append(append(dst, `{"type":"`...), e.Type.String()...), '"')
 	dst = appendText(dst, `,"messageId":`, e.MessageID)
 	dst = append(dst, `,"timestamp":"`...)
@@ -63,7 +30,15 @@ func appendHead(dst []byte, e *event.Event) []byte {
 	if len(e.Properties) > 0 {
 		dst = append(append(dst, `,"properties":`...), e.Properties...)
 	}
-	return dst
+	inContext := e.Type != event.Identify && e.Type != event.Group
+	if !inContext {
+		email := e.Email
+		if e.Type == event.Group {
+			email = "" // A group's traits are not the person's.
+		}
+		dst = appendTraits(append(dst, `,"traits":`...), e.Traits, email)
+	}
+	return append(appendContext(dst, e, inContext), '}')
 }
 
 // appendContext writes what belongs into the context, if there is something.

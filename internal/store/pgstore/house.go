@@ -3,6 +3,7 @@ package pgstore
 import (
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -13,7 +14,6 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
 	"rapport/internal/project"
-	"rapport/internal/store/rows"
 )
 
 // sorted walks a map in order of its keys.
@@ -84,14 +84,19 @@ const rejectRows = "SELECT id, at, source, path, code, detail, payload, sent FRO
 
 // Rejects lists newest first; an empty code or source stands for all, and so
 // does a number of zero to begin before.
-func (s *rejects) Rejects(ask ingest.RejectQuery) (out []ingest.Reject, err error) {
-	from, to := rows.Span(ask.Since, ask.Until)
+func (s *rejects) Rejects(q ingest.RejectQuery) (out []ingest.Reject, err error) {
+	before := q.Before
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	since, until := q.Between()
 	err = (*tx)(s).query(func(r pgx.Rows) error {
 		one, err := readReject(r)
 		out = append(out, one)
 		return err
-	}, rejectRows+"WHERE id < $1 AND ($2 = '' OR code = $2) AND ($3 = '' OR source = $3) AND at >= $4 AND at < $5 ORDER BY id DESC LIMIT $6",
-		rows.Below(ask.Before), ask.Code, ask.Source, from, to, ask.Limit)
+	}, rejectRows+`WHERE id < $1 AND ($2 = '' OR code = $2) AND ($3 = '' OR source = $3)
+		AND coalesce(at, 0) >= $4 AND coalesce(at, 0) < $5 ORDER BY id DESC LIMIT $6`,
+		before, q.Code, q.Source, since, until, q.Limit)
 	return out, err
 }
 

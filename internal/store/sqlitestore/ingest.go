@@ -1,9 +1,10 @@
 package sqlitestore
 
 import (
+	"math"
+
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
-	"rapport/internal/store/rows"
 )
 
 type rejects tx
@@ -28,14 +29,19 @@ func (s *rejects) AppendReject(r ingest.Reject) (int64, error) {
 // Rejects lists newest first; an empty code or source stands for all, and so
 // does a number of zero to begin before.
 func (s *rejects) Rejects(ask ingest.RejectQuery) ([]ingest.Reject, error) {
+	before := ask.Before
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	since, until := ask.Between()
 	q := s.c.query(`SELECT id, at, source, path, code, detail, payload, sent FROM reject
-		WHERE id < ?1 AND (?2 = '' OR code = ?2) AND (?3 = '' OR source = ?3) AND at >= ?4 AND at < ?5 ORDER BY id DESC LIMIT ?6`)
-	from, to := rows.Span(ask.Since, ask.Until)
-	q.int(rows.Below(ask.Before))
+		WHERE id < ?1 AND (?2 = '' OR code = ?2) AND (?3 = '' OR source = ?3)
+		AND coalesce(at, 0) >= ?4 AND coalesce(at, 0) < ?5 ORDER BY id DESC LIMIT ?6`)
+	q.int(before)
 	q.text(ask.Code)
 	q.text(ask.Source)
-	q.int(from)
-	q.int(to)
+	q.int(since)
+	q.int(until)
 	q.int(int64(ask.Limit))
 	var out []ingest.Reject
 	for q.step() {

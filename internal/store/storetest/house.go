@@ -228,23 +228,24 @@ func testRejects(t *testing.T, s store.State) {
 		}
 		return nil
 	})
-	list := func(code, source string, before int64, limit int) (got []ingest.Reject) {
+	list := func(q ingest.RejectQuery) (got []ingest.Reject) {
 		read(t, s, func(tx store.Tx) error {
 			var err error
-			got, err = tx.Ingest().Rejects(ingest.RejectQuery{Code: code, Source: source, Before: before, Limit: limit})
+			got, err = tx.Ingest().Rejects(q)
 			return err
 		})
 		return got
 	}
-	same(t, "all", list("", "", 0, 10), []ingest.Reject{want[3], want[2], want[1], want[0]})
-	same(t, "by code", list("b", "", 0, 10), want[1:2])
-	same(t, "by code and source", list("a", "x", 0, 10), []ingest.Reject{want[3], want[0]})
-	same(t, "a page", list("", "", want[3].ID, 2), []ingest.Reject{want[2], want[1]})
-	read(t, s, func(tx store.Tx) error {
-		got, err := tx.Ingest().Rejects(ingest.RejectQuery{Since: want[1].At, Until: want[3].At, Limit: 10})
-		same(t, "of a span of time", got, []ingest.Reject{want[2], want[1]})
-		return err
-	})
+	same(t, "all", list(ingest.RejectQuery{Limit: 10}), []ingest.Reject{want[3], want[2], want[1], want[0]})
+	same(t, "by code", list(ingest.RejectQuery{Code: "b", Limit: 10}), want[1:2])
+	same(t, "by code and source", list(ingest.RejectQuery{Code: "a", Source: "x", Limit: 10}), []ingest.Reject{want[3], want[0]})
+	same(t, "a page", list(ingest.RejectQuery{Before: want[3].ID, Limit: 2}), []ingest.Reject{want[2], want[1]})
+	since, until := want[1].At, want[3].At
+	same(t, "since", list(ingest.RejectQuery{Since: since, Limit: 10}), []ingest.Reject{want[3], want[2], want[1]})
+	same(t, "until", list(ingest.RejectQuery{Until: until, Limit: 10}), []ingest.Reject{want[2], want[1], want[0]})
+	same(t, "between", list(ingest.RejectQuery{Code: "a", Since: since, Until: until, Before: want[3].ID, Limit: 10}), want[2:3])
+	same(t, "between a millisecond", list(ingest.RejectQuery{Since: since.Add(1), Until: since.Add(time.Millisecond), Limit: 10}), []ingest.Reject(nil))
+	same(t, "at an instant", list(ingest.RejectQuery{Since: since, Until: since.Add(1), Limit: 10}), want[1:2])
 	write(t, s, func(tx store.Tx) error {
 		if err := tx.Ingest().MarkResent(999); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("an unknown number: %v", err)
@@ -263,7 +264,7 @@ func testRejects(t *testing.T, s store.State) {
 		return errors.Join(err, noneErr, countErr)
 	})
 	write(t, s, func(tx store.Tx) error { return errors.Join(tx.Ingest().DropRejects(10), tx.Ingest().DropRejects(2)) })
-	same(t, "after dropping", list("", "", 0, 10), []ingest.Reject{want[3], want[2]})
+	same(t, "after dropping", list(ingest.RejectQuery{Limit: 10}), []ingest.Reject{want[3], want[2]})
 }
 
 func testViolations(t *testing.T, s store.State) {
