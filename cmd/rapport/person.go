@@ -22,7 +22,7 @@ func personCommand(c *console) *cobra.Command {
 		Long: `Person shows what is known about somebody: identifiers, traits, segments, places
 in journeys, permission, and what they did.`,
 	}
-	cmd.AddCommand(personShow(c), personEvents(c), personConsent(c), personUnmerge(c))
+	cmd.AddCommand(personShow(c), personEvents(c), personConsent(c), personUnmerge(c), personExport(c))
 	return cmd
 }
 

@@ -38,6 +38,7 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 		},
 		Providers:     func(name string) bool { _, ok := h.edition().config.Provider(name); return ok },
 		Sources:       func(name string) bool { _, ok := h.edition().config.Source(name); return ok },
+		House:         func() string { return h.edition().config.Workspace.Title },
 		Configuration: h.configuration,
 		Plan:          func(ctx context.Context, files map[string][]byte) (any, error) { return h.Plan(ctx, files) },
 		Apply: func(ctx context.Context, files map[string][]byte, expect int) (any, error) {

@@ -120,10 +120,17 @@ func entryAt(pack []byte, number int64, index int) (body []byte, prev Pointer, e
 // in which they were walked. Where two histories were merged, both strands are
 // followed and the later received comes first.
 func History(s Store, heads []Pointer, fn func(at Pointer, e *event.Event) (more bool, err error)) error {
+	_, err := HistoryFrom(s, heads, fn)
+	return err
+}
+
+// HistoryFrom does the same and gives where it ended: heads from which it goes on
+// with the entry for which fn wanted no more. None are left at the end.
+func HistoryFrom(s Store, heads []Pointer, fn func(at Pointer, e *event.Event) (more bool, err error)) (rest []Pointer, err error) {
 	c := cursor{store: s}
 	for _, h := range heads {
 		if err := c.open(h); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for len(c.strands) > 0 {
@@ -136,15 +143,21 @@ func History(s Store, heads []Pointer, fn func(at Pointer, e *event.Event) (more
 		}
 		st := c.strands[newest]
 		more, err := fn(st.at, &st.e)
-		if err != nil || !more {
-			return err
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			for i := range c.strands {
+				rest = append(rest, c.strands[i].at)
+			}
+			return rest, nil
 		}
 		c.strands = append(c.strands[:newest], c.strands[newest+1:]...)
 		if err := c.open(st.prev); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 type strand struct {

@@ -26,6 +26,9 @@ var nestedSpellings = map[string]string{
 	"employee_count": "employeeCount", "employeeCount": "employee_count",
 }
 
+// Canonical gives the name under which a trait is kept that came under another.
+func Canonical(name string) string { return canonical(name) }
+
 func canonical(name string) string {
 	if to, ok := spellings[name]; ok {
 		return to

@@ -242,6 +242,7 @@ func (h *house) configure() {
 		},
 		Providers: func(name string) bool { return name == "relay" },
 		Sources:   func(name string) bool { return name == "shop" },
+		House:     func() string { return "Shop" },
 		Configuration: func() manage.Configuration {
 			return manage.Configuration{Version: 1, Digest: "d1", Applied: start, Files: []string{"rapport.yaml"}}
 		},

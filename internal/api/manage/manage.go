@@ -27,6 +27,7 @@ import (
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/message"
+	"rapport/internal/privacy"
 	"rapport/internal/processor"
 	"rapport/internal/purpose"
 	"rapport/internal/ratelimit"
@@ -65,6 +66,7 @@ type Walk interface {
 
 // Reader answers what there is to tell.
 type Reader interface {
+	privacy.Reader
 	Parting(ctx context.Context, who id.Person, names []identity.Name) (processor.Parted, id.Person, error)
 	PartedBy(ctx context.Context, who id.Person, request string, names []identity.Name) (out processor.Parted, same, found bool, err error)
 	Find(ctx context.Context, kind, value string) (id.Person, error)
@@ -162,6 +164,8 @@ type Config struct {
 	Providers func(name string) bool
 	Sources   func(name string) bool
 
+	// House is the name of who is responsible, for readers.
+	House         func() string
 	Configuration func() Configuration
 	// Plan says what a folder would change; its answer is encoded as it is.
 	Plan func(ctx context.Context, files map[string][]byte) (any, error)
@@ -202,8 +206,8 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail and Hash are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
-	case c.Configuration == nil || c.Plan == nil || c.Apply == nil:
-		return nil, errors.New("manage: Config.Configuration, Plan and Apply are required")
+	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil:
+		return nil, errors.New("manage: Config.House, Configuration, Plan and Apply are required")
 	case c.Now == nil || c.Machine == nil || c.Rand == nil:
 		return nil, errors.New("manage: Config.Now, Machine and Rand are required")
 	}
@@ -232,6 +236,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/send":                               {http.MethodPost: h.postSend},
 		"/v1/people/{ref}":                       {http.MethodGet: h.getPerson},
 		"/v1/people/{ref}/events":                {http.MethodGet: h.getEvents},
+		"/v1/people/{ref}/export":                {http.MethodGet: h.getExport},
 		"/v1/people/{ref}/trail":                 {http.MethodGet: h.getPersonTrail},
 		"/v1/people/{ref}/unmerge":               {http.MethodPost: h.postUnmerge},
 		"/v1/segments":                           {http.MethodGet: h.getSegments},

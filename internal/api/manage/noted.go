@@ -18,6 +18,7 @@ import (
 var rowsOf = map[string]string{
 	"GET /v1/people/{ref}":                        "person.read",
 	"GET /v1/people/{ref}/events":                 "person.events_read",
+	"GET /v1/people/{ref}/export":                 "person.exported",
 	"GET /v1/people/{ref}/trail":                  "person.trail_read",
 	"POST /v1/people/{ref}/unmerge":               "person.unmerge_asked",
 	"GET /v1/segments/{name}/explain":             "person.segment_read",

@@ -25,6 +25,7 @@ var trailTemplate = template.Must(template.New("trail").Parse(trailHTML))
 var told = map[string]string{
 	"person.read":          "The person was looked up.",
 	"person.events_read":   "Their timeline was read.",
+	"person.exported":      "Everything that is held about them was exported.",
 	"person.trail_read":    "This page was read.",
 	"person.segment_read":  "It was asked why they are, or are not, in the segment %s.",
 	"person.journey_read":  "It was asked why they did, or did not, get mails of the journey %s.",
