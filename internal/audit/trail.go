@@ -54,6 +54,8 @@ type Trail struct {
 	mu      sync.Mutex
 	every   time.Duration
 	leavers []Leaver
+
+	leaving sync.Mutex // one at a time takes checkpoints away, so that none leaves twice
 }
 
 // MakeKey makes a signing key for a name, and the public key that goes with it.
@@ -214,6 +216,8 @@ func (t *Trail) leave(ctx context.Context) error {
 	t.mu.Lock()
 	leavers := t.leavers
 	t.mu.Unlock()
+	t.leaving.Lock()
+	defer t.leaving.Unlock()
 	var failed error
 	for _, l := range leavers {
 		for {

@@ -67,6 +67,9 @@ func (h *Handler) noted(r *http.Request, pattern string, key access.Key) error {
 	}
 	a.Subject, a.Object = h.subjectOf(ref, a.Object)
 	if err := h.Trail.Record(r.Context(), a); err != nil {
+		if fault.KindOf(err) == fault.Unavailable {
+			return err // It says what is the matter: a disk that is full, a database that is away.
+		}
 		return fault.Wrap(err, fault.Unavailable, "not_noted", "the request could not be written into the trail, so it was not carried out; try again")
 	}
 	return nil
