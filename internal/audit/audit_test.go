@@ -25,6 +25,7 @@ type memory struct {
 	hashed int64
 	marks  []audit.Checkpoint
 	left   map[string]int64
+	writes int
 }
 
 func (m *memory) Append(r audit.Row) (int64, error) {
@@ -76,7 +77,7 @@ func (m *memory) LastCheckpoint() (c audit.Checkpoint, found bool, _ error) {
 	return c, false, nil
 }
 
-func (m *memory) Write(_ context.Context, fn func(audit.Store) error) error { return fn(m) }
+func (m *memory) Write(_ context.Context, fn func(audit.Store) error) error { m.writes++; return fn(m) }
 func (m *memory) Read(_ context.Context, fn func(audit.Store) error) error  { return fn(m) }
 
 // rig is a trail over memory.
@@ -345,4 +346,24 @@ func FuzzVerify(f *testing.F) {
 		_, _ = audit.Verify(bytes.NewReader(b), public, nil)
 		_, _ = audit.ReadParcels(b)
 	})
+}
+
+// TestNothingIsWrittenWhereNothingHappens: a house that rests does not write to
+// its disk for the trail.
+func TestNothingIsWrittenWhereNothingHappens(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.must(r.CatchUp(t.Context(), false))
+	if r.store.writes != 0 {
+		t.Errorf("%d writes for an empty trail", r.store.writes)
+	}
+	r.acts(3)
+	before := r.store.writes
+	for range 10 {
+		r.now = r.now.Add(time.Hour)
+		r.must(r.CatchUp(t.Context(), false))
+	}
+	if r.store.writes != before || len(r.store.marks) != 1 {
+		t.Errorf("%d writes and %d checkpoints while nothing happened", r.store.writes-before, len(r.store.marks))
+	}
 }

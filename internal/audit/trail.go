@@ -156,16 +156,42 @@ var ErrStays = errors.New("a checkpoint could not leave")
 // CatchUp puts all rows into the tree, signs a checkpoint if it is time or one is
 // asked for, and has those leave that have not.
 func (t *Trail) CatchUp(ctx context.Context, ask bool) error {
-	for more := true; more; {
-		err := t.keeper.Write(ctx, func(st Store) (err error) {
+	var more bool
+	err := t.keeper.Read(ctx, func(st Store) (err error) { // A house in which nothing happens writes nothing.
+		more, err = t.behind(st, ask)
+		return err
+	})
+	for more && err == nil {
+		err = t.keeper.Write(ctx, func(st Store) (err error) {
 			more, err = t.step(st, ask)
 			return err
 		})
-		if err != nil {
-			return err
-		}
+	}
+	if err != nil {
+		return err
 	}
 	return t.leave(ctx)
+}
+
+// behind tells whether there is something to hash or to sign.
+func (t *Trail) behind(st Store, ask bool) (bool, error) {
+	last, found, err := st.LastCheckpoint()
+	if err != nil {
+		return false, err
+	}
+	hashed, err := st.Hashed()
+	if err != nil {
+		return false, err
+	}
+	rows, err := st.Size()
+	return rows > hashed || t.due(last, found, hashed, rows, ask), err
+}
+
+// due tells whether a checkpoint is to be signed for so many rows of a tree, of
+// all that there are.
+func (t *Trail) due(last Checkpoint, found bool, size, rows int64, ask bool) bool {
+	full := size-last.Size > parcelRows-growRows
+	return size > last.Size && (!found || full || rows == size && (ask || t.now().Sub(last.At) >= t.waits()))
 }
 
 // step puts some rows into the tree and signs a checkpoint where one is due.
@@ -182,16 +208,14 @@ func (t *Trail) step(st Store, ask bool) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	now := t.now()
-	due := size > last.Size && (!found || size-last.Size > parcelRows-growRows || rows == size && (ask || now.Sub(last.At) >= t.waits()))
-	if !due {
+	if !t.due(last, found, size, rows, ask) {
 		return rows > size, nil
 	}
 	root, err := tlog.TreeHash(size, reading{st})
 	if err != nil {
 		return false, fmt.Errorf("audit: root of %d rows: %w", size, err)
 	}
-	c, err := sign(Tree{size, root}, now, t.signer)
+	c, err := sign(Tree{size, root}, t.now(), t.signer)
 	if err != nil {
 		return false, fmt.Errorf("audit: sign a checkpoint: %w", err)
 	}
