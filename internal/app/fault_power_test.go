@@ -1,12 +1,14 @@
 package app_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
 
 	"rapport/internal/app"
+	"rapport/internal/audit"
 	"rapport/internal/delivery/deliverytest"
 )
 
@@ -18,6 +20,7 @@ type heard struct {
 	events   map[string]string // message id → person
 	sends    map[string]string // idempotency key → id of the mail
 	objected map[string]bool   // person
+	signed   []audit.Parcel    // checkpoints of the trail
 }
 
 // note keeps an answer unless the power is gone by now.
@@ -80,13 +83,14 @@ func TestPowerLossForgetsNothingThatWasAcknowledged(t *testing.T) {
 		again.settle()
 		checkHeard(t, again, h)
 		checkArrived(t, again, h, sink)
+		checkSigned(t, again, h)
 	})
 }
 
 // one does one thing that a client does.
 func one(l *lived, h *heard, r *rand.Rand, client, n int) {
 	who, what := fmt.Sprintf("c%dp%d", client, r.IntN(10)), fmt.Sprintf("c%d-%d", client, n)
-	switch r.IntN(6) {
+	switch r.IntN(7) {
 	case 0:
 		who = "o" + what
 		if l.object(who) == 200 {
@@ -100,10 +104,29 @@ func one(l *lived, h *heard, r *rand.Rand, client, n int) {
 		if l.track("Trigger", "m"+what, what) == 200 {
 			h.note(func() { h.events[what] = "m" + what })
 		}
+	case 3:
+		if w := l.ask("POST", "/v1/audit/checkpoint", ""); w.Code == 200 {
+			if list, err := audit.ReadParcels(bytes.TrimSpace(w.Body.Bytes())); err == nil {
+				h.note(func() { h.signed = append(h.signed, list...) })
+			}
+		}
 	default:
 		if l.track("Page Seen", who, what) == 200 {
 			h.note(func() { h.events[what] = who })
 		}
+	}
+}
+
+// checkSigned holds the trail against the checkpoints that had left: whatever was
+// signed and told is in it still.
+func checkSigned(t *testing.T, l *lived, h *heard) {
+	t.Helper()
+	var key struct{ Key string }
+	l.get("/v1/audit/key", &key)
+	bundle := l.ask("GET", "/v1/audit/bundle", "").Body
+	report, err := audit.Verify(bundle, key.Key, h.signed)
+	if err != nil || len(report.Problems) > 0 || report.Older != len(h.signed) {
+		t.Errorf("the trail does not hold against %d checkpoints that were told: %+v, %v", len(h.signed), report, err)
 	}
 }
 

@@ -35,8 +35,8 @@ func (h *House) keepTrail() error {
 // trailKeeper joins the state store to the trail.
 type trailKeeper struct{ state store.State }
 
-func (k trailKeeper) Write(ctx context.Context, fn func(audit.Store) error) error {
-	return k.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error { return fn(tx.Audit()) })
+func (k trailKeeper) Write(ctx context.Context, durable bool, fn func(audit.Store) error) error {
+	return k.state.Write(ctx, store.WriteOptions{Priority: store.Idle, Durable: durable}, func(tx store.Tx) error { return fn(tx.Audit()) })
 }
 
 func (k trailKeeper) Read(ctx context.Context, fn func(audit.Store) error) error {

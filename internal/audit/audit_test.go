@@ -77,8 +77,11 @@ func (m *memory) LastCheckpoint() (c audit.Checkpoint, found bool, _ error) {
 	return c, false, nil
 }
 
-func (m *memory) Write(_ context.Context, fn func(audit.Store) error) error { m.writes++; return fn(m) }
-func (m *memory) Read(_ context.Context, fn func(audit.Store) error) error  { return fn(m) }
+func (m *memory) Write(_ context.Context, _ bool, fn func(audit.Store) error) error {
+	m.writes++
+	return fn(m)
+}
+func (m *memory) Read(_ context.Context, fn func(audit.Store) error) error { return fn(m) }
 
 // rig is a trail over memory.
 type rig struct {

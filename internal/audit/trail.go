@@ -19,7 +19,9 @@ import (
 // Keeper runs functions over the trail in one transaction. The roof joins it to
 // the state store.
 type Keeper interface {
-	Write(ctx context.Context, fn func(Store) error) error
+	// Write commits what fn did, or nothing. A durable commit outlives a power
+	// loss, and with it all that was committed before.
+	Write(ctx context.Context, durable bool, fn func(Store) error) error
 	Read(ctx context.Context, fn func(Store) error) error
 }
 
@@ -124,7 +126,7 @@ func (t *Trail) salt() ([]byte, error) {
 // Record writes an act down that is a transaction of its own: somebody asked for
 // something.
 func (t *Trail) Record(ctx context.Context, a Act) error {
-	return t.keeper.Write(ctx, func(st Store) error { return t.Note(st, a) })
+	return t.keeper.Write(ctx, false, func(st Store) error { return t.Note(st, a) })
 }
 
 // Sizes of the work of the one who sequences.
@@ -156,35 +158,45 @@ var ErrStays = errors.New("a checkpoint could not leave")
 // CatchUp puts all rows into the tree, signs a checkpoint if it is time or one is
 // asked for, and has those leave that have not.
 func (t *Trail) CatchUp(ctx context.Context, ask bool) error {
-	var more bool
-	err := t.keeper.Read(ctx, func(st Store) (err error) { // A house in which nothing happens writes nothing.
-		more, err = t.behind(st, ask)
-		return err
-	})
-	for more && err == nil {
-		err = t.keeper.Write(ctx, func(st Store) (err error) {
-			more, err = t.step(st, ask)
+	for {
+		var hash, signs bool
+		err := t.keeper.Read(ctx, func(st Store) (err error) { // A house in which nothing happens writes nothing.
+			hash, signs, err = t.behind(st, ask)
 			return err
 		})
+		switch {
+		case err != nil:
+			return err
+		case signs:
+			// What is signed is durable before anybody hears of it: after a power loss
+			// the trail would else contradict a checkpoint that has left.
+			err = t.keeper.Write(ctx, true, func(st Store) error { return t.sign(st, ask) })
+		case hash:
+			err = t.keeper.Write(ctx, false, func(st Store) error {
+				_, err := grow(st, growRows)
+				return err
+			})
+		default:
+			return t.leave(ctx)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return t.leave(ctx)
 }
 
-// behind tells whether there is something to hash or to sign.
-func (t *Trail) behind(st Store, ask bool) (bool, error) {
+// behind tells whether there is something to sign, or else to hash.
+func (t *Trail) behind(st Store, ask bool) (hash, signs bool, err error) {
 	last, found, err := st.LastCheckpoint()
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	hashed, err := st.Hashed()
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	rows, err := st.Size()
-	return rows > hashed || t.due(last, found, hashed, rows, ask), err
+	return rows > hashed, t.due(last, found, hashed, rows, ask), err
 }
 
 // due tells whether a checkpoint is to be signed for so many rows of a tree, of
@@ -194,32 +206,29 @@ func (t *Trail) due(last Checkpoint, found bool, size, rows int64, ask bool) boo
 	return size > last.Size && (!found || full || rows == size && (ask || t.now().Sub(last.At) >= t.waits()))
 }
 
-// step puts some rows into the tree and signs a checkpoint where one is due.
-func (t *Trail) step(st Store, ask bool) (more bool, err error) {
+// sign signs a checkpoint for the tree as it stands, if one is due still.
+func (t *Trail) sign(st Store, ask bool) error {
 	last, found, err := st.LastCheckpoint()
 	if err != nil {
-		return false, err
+		return err
 	}
-	size, err := grow(st, growRows)
+	size, err := grow(st, growRows) // what came since it was found to be due
 	if err != nil {
-		return false, err
+		return err
 	}
 	rows, err := st.Size()
-	if err != nil {
-		return false, err
-	}
-	if !t.due(last, found, size, rows, ask) {
-		return rows > size, nil
+	if err != nil || !t.due(last, found, size, rows, ask) {
+		return err
 	}
 	root, err := tlog.TreeHash(size, reading{st})
 	if err != nil {
-		return false, fmt.Errorf("audit: root of %d rows: %w", size, err)
+		return fmt.Errorf("audit: root of %d rows: %w", size, err)
 	}
 	c, err := sign(Tree{size, root}, t.now(), t.signer)
 	if err != nil {
-		return false, fmt.Errorf("audit: sign a checkpoint: %w", err)
+		return fmt.Errorf("audit: sign a checkpoint: %w", err)
 	}
-	return rows > size, st.SaveCheckpoint(c)
+	return st.SaveCheckpoint(c)
 }
 
 // Use says how long rows wait for a checkpoint, and where checkpoints go.
@@ -279,7 +288,7 @@ func (t *Trail) leaveOne(ctx context.Context, l Leaver) (more bool, err error) {
 	if err := l.Leave(ctx, p); err != nil {
 		return false, err
 	}
-	return true, t.keeper.Write(ctx, func(st Store) error { return st.SetLeft(l.Name(), next) })
+	return true, t.keeper.Write(ctx, false, func(st Store) error { return st.SetLeft(l.Name(), next) })
 }
 
 // parcel packs a checkpoint with the hashes of the rows since the one before.
