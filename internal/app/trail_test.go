@@ -94,7 +94,7 @@ func TestTrail(t *testing.T) {
 				}
 			}
 		}
-		want("of ann", rows("person=user_id:ann"), "person.read", "person.events_read", "mail.accepted", "permission.changed objected")
+		want("of ann", rows("person=user_id:ann"), "person.read", "person.events_read", "mail.accepted", "permission.changed objected", "permission.asked")
 		want("all", rows(""), "key.created ingest", "key.create_asked", "configuration.stored", "permission.asked", "person.trail_read")
 		if of := rows("person=user_id:ann"); slices.Contains(of, "key.created ingest") {
 			t.Errorf("what does not concern ann is in her trail: %q", of)

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -13,8 +14,9 @@ import (
 )
 
 // rowsOf are the requests that have a row in the trail, by method and path: those
-// that read personal data, and those by which an operator changes something. A
-// request for one mail has none: its mail's own row names its key.
+// that read personal data, and those by which an operator changes something. Those
+// on permission note whom they name themselves, once they have read it. A request
+// for one mail has none: its mail's own row tells of it.
 var rowsOf = map[string]string{
 	"GET /v1/people/{ref}":                        "person.read",
 	"GET /v1/people/{ref}/events":                 "person.events_read",
@@ -37,9 +39,6 @@ var rowsOf = map[string]string{
 	"POST /v1/config":                             "configuration.asked",
 	"POST /v1/keys":                               "key.create_asked",
 	"DELETE /v1/keys/{id}":                        "key.revoke_asked",
-	"POST /v1/consent":                            "permission.asked",
-	"POST /v1/suppressions":                       "suppression.asked",
-	"DELETE /v1/suppressions":                     "suppression.lift_asked",
 	"GET /v1/audit":                               "trail.searched",
 	"GET /v1/audit/bundle":                        "trail.exported",
 }
@@ -66,13 +65,25 @@ func (h *Handler) noted(r *http.Request, pattern string, key access.Key) error {
 		ref = r.URL.Query().Get("person")
 	}
 	a.Subject, a.Object = h.subjectOf(ref, a.Object)
-	if err := h.Trail.Record(r.Context(), a); err != nil {
-		if fault.KindOf(err) == fault.Unavailable {
-			return err // It says what is the matter: a disk that is full, a database that is away.
-		}
-		return fault.Wrap(err, fault.Unavailable, "not_noted", "the request could not be written into the trail, so it was not carried out; try again")
+	return h.record(r, a)
+}
+
+// note writes down what a key asks for, with what it says of it, which stands
+// behind a commitment.
+func (h *Handler) note(r *http.Request, key access.Key, what string, subject id.Hash, object string, detail map[string]string) error {
+	raw, err := json.Marshal(detail)
+	if err != nil {
+		return err
 	}
-	return nil
+	return h.record(r, audit.Act{At: h.Now(), Actor: "key/" + key.ID, What: what, Object: object, Subject: subject, Detail: raw})
+}
+
+func (h *Handler) record(r *http.Request, a audit.Act) error {
+	err := h.Trail.Record(r.Context(), a)
+	if err == nil || fault.KindOf(err) == fault.Unavailable {
+		return err // It says what is the matter: a disk that is full, a database that is away.
+	}
+	return fault.Wrap(err, fault.Unavailable, "not_noted", "the request could not be written into the trail, so it was not carried out; try again")
 }
 
 // subjectOf gives the keyed hash of whom a reference names; an identifier itself

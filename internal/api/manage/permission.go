@@ -45,7 +45,7 @@ func (s *subjectRef) UnmarshalJSON(b []byte) error {
 
 // postConsent records what somebody said. It answers once that is durable; what
 // narrows holds by then.
-func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, caller access.Key) error {
 	var in struct {
 		Subject  subjectRef      `json:"subject"`
 		Purpose  purpose.Purpose `json:"purpose"`
@@ -84,6 +84,10 @@ func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, _ access.K
 			e.Evidence = in.Evidence
 		}
 		entries = append(entries, e)
+		detail := map[string]string{"record": house + "/" + record, "state": in.State}
+		if err := h.note(r, caller, "permission.asked", e.Subject, string(in.Purpose), detail); err != nil {
+			return err
+		}
 	}
 	if err := h.Consent.Submit(r.Context(), record, house, entries); err != nil {
 		return err
@@ -193,7 +197,7 @@ func (h *Handler) suppression(r *http.Request) (in suppression, address id.Hash,
 const everything purpose.Purpose = "*"
 
 // postSuppression stops mail to an address.
-func (h *Handler) postSuppression(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+func (h *Handler) postSuppression(w http.ResponseWriter, r *http.Request, caller access.Key) error {
 	in, address, err := h.suppression(r)
 	switch {
 	case err != nil:
@@ -207,6 +211,9 @@ func (h *Handler) postSuppression(w http.ResponseWriter, r *http.Request, _ acce
 		}
 	}
 	s := consent.Suppression{Address: address, Purpose: in.Purpose, Reason: in.Reason, At: h.Now(), Source: consent.ByAPI}
+	if err := h.note(r, caller, "suppression.asked", address, string(in.Purpose), map[string]string{"reason": string(in.Reason)}); err != nil {
+		return err
+	}
 	if err := h.Consent.Suppress(r.Context(), s); err != nil {
 		return err
 	}
@@ -219,7 +226,7 @@ func (h *Handler) postSuppression(w http.ResponseWriter, r *http.Request, _ acce
 
 // deleteSuppression takes back what an operator or a bounce put against an
 // address. What a person said stays: only they can take it back.
-func (h *Handler) deleteSuppression(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+func (h *Handler) deleteSuppression(w http.ResponseWriter, r *http.Request, caller access.Key) error {
 	in, address, err := h.suppression(r)
 	switch {
 	case err != nil:
@@ -230,6 +237,9 @@ func (h *Handler) deleteSuppression(w http.ResponseWriter, r *http.Request, _ ac
 		return unprocessable("not_yours_to_lift", "what a person said of their mail holds until they say otherwise; record a grant when they did")
 	case in.Reason != consent.Manual && in.Reason != consent.HardBounce:
 		return wrong("/reason", "bad_reason", "manual and hard_bounce can be taken back")
+	}
+	if err := h.note(r, caller, "suppression.lift_asked", address, "", map[string]string{"reason": string(in.Reason)}); err != nil {
+		return err
 	}
 	if err := h.Consent.Lift(r.Context(), address, in.Reason); err != nil {
 		return err
