@@ -47,17 +47,20 @@ func (h *House) Settle(ctx context.Context) error {
 // and what comes of that, until nothing more is to be said.
 func (h *House) Told(ctx context.Context) error {
 	for {
+		tail, _ := h.log.Tail(eventlog.Live)
+		if err := h.Settle(ctx); err != nil {
+			return err
+		}
 		waits, err := h.waitsToTell(ctx)
 		if err != nil {
 			return err
 		}
 		if !waits {
-			if err := h.Settle(ctx); err != nil {
-				return err
+			// What was said while Settle looked stands in the log by now, unwalked.
+			if now, _ := h.log.Tail(eventlog.Live); now == tail {
+				return nil
 			}
-			if waits, err = h.waitsToTell(ctx); err != nil || !waits {
-				return err
-			}
+			continue
 		}
 		h.walker.HurryRelay()
 		select {

@@ -64,5 +64,8 @@ func (l *FolderLock) Release() error {
 	}
 	f := l.file
 	l.file = nil
-	return f.Close()
+	// A child that is being started holds the file too until it has begun its own
+	// program: closing alone would leave the folder held for that moment.
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	return errors.Join(err, f.Close())
 }
