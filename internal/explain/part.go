@@ -23,13 +23,7 @@ func (r *Reader) Parting(ctx context.Context, who id.Person, names []identity.Na
 		if err != nil {
 			return err
 		}
-		var staying []identity.Identifier
-		for _, x := range f.ident.Identifiers {
-			if !contains(leaving, x.Hash) {
-				staying = append(staying, x)
-			}
-		}
-		p, err := processor.Divide(&b, f.id, &f.prof, r.Resolver, leaving, staying)
+		p, err := processor.Divide(&b, f.id, &f.prof, r.Resolver, &f.ident, leaving)
 		if err != nil {
 			return err
 		}
@@ -39,10 +33,6 @@ func (r *Reader) Parting(ctx context.Context, who id.Person, names []identity.Na
 		return nil
 	})
 	return out, living, err
-}
-
-func contains(list []identity.Identifier, h id.Hash) bool {
-	return slices.ContainsFunc(list, func(x identity.Identifier) bool { return x.Hash == h })
 }
 
 // PartedBy gives what came of a request to part somebody, false where it was not
@@ -75,7 +65,7 @@ func (r *Reader) named(list []identity.Identifier, names []identity.Name) bool {
 	given := map[id.Hash]bool{}
 	for _, n := range names {
 		h := r.Resolver.HashOf(n)
-		if !contains(list, h) {
+		if !slices.ContainsFunc(list, func(x identity.Identifier) bool { return x.Hash == h }) {
 			return false
 		}
 		given[h] = true

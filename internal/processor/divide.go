@@ -64,11 +64,22 @@ const (
 //   - what is left stays with both.
 //
 // A mail goes with what led to it if it was decided before the two were joined,
-// and is in both stories from then on.
-func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, leaving []identity.Identifier, staying []identity.Identifier) (*Parting, error) {
+// and is in both stories from then on. rec has all identifiers, also those that leave.
+func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, rec *identity.Record, leaving []identity.Identifier) (*Parting, error) {
 	merges, err := mergesOf(b.Identity, who)
 	if err != nil {
 		return nil, err
+	}
+	whose := map[id.Hash]side{}
+	for _, x := range leaving {
+		whose[x.Hash] = leaves
+	}
+	var staying []identity.Identifier
+	for _, x := range rec.Identifiers {
+		if whose[x.Hash] == 0 {
+			whose[x.Hash] = stays
+			staying = append(staying, x)
+		}
 	}
 	out := &Parting{roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
 	if out.joint, err = identity.Joined(who, merges, staying, leaving); err != nil {
@@ -87,13 +98,6 @@ func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, l
 	}
 	for i := range mails {
 		out.mails[mails[i].ID.String()] = &mails[i]
-	}
-	whose := map[id.Hash]side{}
-	for _, x := range staying {
-		whose[x.Hash] = stays
-	}
-	for _, x := range leaving {
-		whose[x.Hash] = leaves
 	}
 	for _, e := range all {
 		out.put(e, out.whose(e, r, whose))

@@ -61,13 +61,7 @@ func (w *Walker) unmerge(it *item) error {
 	if err := w.bindBoth(f, cause); err != nil {
 		return err
 	}
-	var staying []identity.Identifier
-	for _, x := range f.ident.Identifiers {
-		if !slices.ContainsFunc(leaving, func(y identity.Identifier) bool { return x.Hash == y.Hash }) {
-			staying = append(staying, x)
-		}
-	}
-	p, err := Divide(w.p.books, f.id, &f.prof, w.Resolver, leaving, staying)
+	p, err := Divide(w.p.books, f.id, &f.prof, w.Resolver, &f.ident, leaving)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ func TestDivide(t *testing.T) {
 	}
 	staying, leaving := []identity.Identifier{of("user_id", "ann"), of("email", "ann@shop.example")}, []identity.Identifier{of("anonymous_id", "bob"), of("email", "bob@shop.example")}
 	second := func(n int) time.Time { return time.Unix(int64(1000+n), 0).UTC() }
+	rec := identity.Record{Identifiers: append(staying, leaving...)}
 	// Bob was person 2 until the third entry.
 	moved := identity.Record{Identifiers: leaving}
 	log := merged{merges: []identity.Merge{{Into: 1, From: 2, At: second(2), Rule: "anonymous", Cause: "joins", Moved: moved.Append(nil)}}}
@@ -121,7 +122,7 @@ func TestDivide(t *testing.T) {
 	if err := packer.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, leaving, staying)
+	got, err := processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, &rec, leaving)
 	if err != nil || got.Lost != 0 || got.Both != 5 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -154,7 +155,7 @@ func TestDivide(t *testing.T) {
 		"1 false true true", "2 true true true", "3 true false false", "4 false true true", "5 true false false", "6 true true true", "7 true true false",
 	}, mails)
 	delete(books, 1) // Retention takes the oldest pack, of three entries.
-	got, err = processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, leaving, staying)
+	got, err = processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, &rec, leaving)
 	if err != nil || got.Lost != 3 || len(got.Stay)+len(got.Leave)-got.Both != len(entries)-3 {
 		t.Errorf("after retention %d are lost, %v", got.Lost, err)
 	}
