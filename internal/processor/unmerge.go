@@ -10,7 +10,6 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/fault"
-	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
@@ -87,8 +86,10 @@ func (w *Walker) unmerge(it *item) error {
 			return err
 		}
 	}
+	come := p.Comes(len(leaving))
+	come.Person, come.Parted, come.Reason = f.id.String(), g.id.String(), req.Reason
 	for _, x := range []*figure{f, g} {
-		if err := w.noteParting(x, it, f, g, p, len(leaving)); err != nil {
+		if err := w.noteParting(x, &it.e, come); err != nil {
 			return err
 		}
 	}
@@ -152,20 +153,16 @@ func (w *Walker) divideMails(f, g *figure, p *Parting) error {
 	return nil
 }
 
-// noteParting writes into both histories what was done, for whoever reads them
-// and for whoever asks again under the same key.
-func (w *Walker) noteParting(x *figure, it *item, f, g *figure, p *Parting, leaving int) error {
-	var req UnmergeRequest
-	_ = json.Unmarshal(it.e.Properties, &req) // It was read before.
-	come := p.Comes(leaving)
-	come.Person, come.Parted, come.Reason = f.id.String(), g.id.String(), req.Reason
+// noteParting writes into a history what was done, for whoever reads it and for
+// whoever asks again under the same key.
+func (w *Walker) noteParting(x *figure, request *event.Event, come Parted) error {
 	props, err := json.Marshal(come)
 	if err != nil {
 		return err
 	}
 	note := event.Event{
-		Type: event.Unmerge, Name: "Person Parted", Source: reserved, MessageID: it.e.MessageID, Person: int64(x.id),
-		Time: it.e.Time, Received: it.e.Received, Properties: props,
+		Type: event.Unmerge, Name: "Person Parted", Source: reserved, MessageID: request.MessageID, Person: int64(x.id),
+		Time: request.Time, Received: request.Received, Properties: props,
 	}
 	x.prof.Fold(&note, &w.props, w.version.Schema, nil, &w.change)
 	return w.remember(x, &note)
@@ -342,47 +339,4 @@ func (w *Walker) bindBoth(f *figure, record string) error {
 	}
 	w.p.consent = append(w.p.consent, applied)
 	return nil
-}
-
-// keepApart lets a merged person inherit from whom the other is kept apart, and
-// those from whom.
-func (w *Walker) keepApart(into, from *figure) error {
-	for _, who := range from.ident.Apart {
-		g, err := w.set.figure(who)
-		if err != nil {
-			return err
-		}
-		if g == into {
-			continue
-		}
-		g.ident.Apart = slices.DeleteFunc(g.ident.Apart, func(x id.Person) bool { return x == from.id })
-		w.setApart(into, g)
-	}
-	from.ident.Apart = nil
-	return nil
-}
-
-// apartFromOthers keeps who leaves apart from all from whom the one who stays is.
-func (w *Walker) apartFromOthers(f, g *figure) error {
-	for _, who := range f.ident.Apart {
-		other, err := w.set.figure(who)
-		if err != nil {
-			return err
-		}
-		if len(other.ident.Apart) >= identity.MaxApart {
-			return fault.New(fault.Limited, "too_many_parted",
-				"somebody from whom this person is kept apart is kept apart from %d others already (MaxApart)", identity.MaxApart)
-		}
-		w.setApart(g, other)
-	}
-	return nil
-}
-
-func (w *Walker) setApart(a, b *figure) {
-	for _, x := range [2][2]*figure{{a, b}, {b, a}} {
-		if !slices.Contains(x[0].ident.Apart, x[1].id) {
-			x[0].ident.Apart = append(x[0].ident.Apart, x[1].id)
-			w.set.touch(x[0])
-		}
-	}
 }

@@ -218,17 +218,6 @@ func (w *Walker) panicked(thrown any, what string, value any) error {
 	return fault.New(fault.Internal, "walk_panicked", "the walk of this record panicked; the server's messages have the stack")
 }
 
-// failed keeps a record that cannot be walked; of a wave it keeps only what
-// concerns the one member who is to blame.
-func (w *Walker) failed(lane eventlog.Lane, it *item, cause error) error {
-	if it.err == nil && it.e.Type == event.GroupChanged {
-		if split, err := w.splitWave(it); split || err != nil {
-			return err
-		}
-	}
-	return w.setAside(lane, it, cause)
-}
-
 func (w *Walker) setAside(lane eventlog.Lane, it *item, cause error) error {
 	w.p.asides++
 	w.Logger.Error("a record was set aside", "lane", int(lane), "position", it.pos, "code", fault.CodeOf(cause))

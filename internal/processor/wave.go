@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rapport/internal/event"
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/group"
 	"rapport/internal/id"
@@ -118,6 +119,17 @@ func (w *Walker) groupChanged(it *item) error {
 		return w.tell(it.e.Name, x)
 	}
 	return nil
+}
+
+// failed keeps a record that cannot be walked; of a wave it keeps only what
+// concerns the one member who is to blame.
+func (w *Walker) failed(lane eventlog.Lane, it *item, cause error) error {
+	if it.err == nil && it.e.Type == event.GroupChanged {
+		if split, err := w.splitWave(it); split || err != nil {
+			return err
+		}
+	}
+	return w.setAside(lane, it, cause)
 }
 
 // splitWave has the log say in two halves what failed as a whole, so that who is
