@@ -28,6 +28,10 @@ type Act struct {
 	Detail  []byte    // a JSON object or nil; it is kept beside the row, which only commits to it
 }
 
+// PersonKind is the kind under which a person of the house is hashed to be a
+// Subject; an identifier is hashed under its own.
+const PersonKind = "person"
+
 // SaltBytes is how long the salt of a commitment is: without it a short detail
 // could be guessed.
 const SaltBytes = 16

@@ -16,11 +16,7 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
-	who, err := h.find(r.Context(), r.PathValue("ref"))
-	if err != nil {
-		return err
-	}
-	subjects, err := h.trailOf(r.Context(), who)
+	who, subjects, err := h.trailOf(r.Context(), r.PathValue("ref"))
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,6 @@ import (
 	"rapport/internal/audit"
 	"rapport/internal/fault"
 	"rapport/internal/id"
-	"rapport/internal/identity"
-	"rapport/internal/ingest"
 )
 
 // rowsOf are the requests that have a row in the trail, by method and path: those
@@ -89,22 +87,16 @@ func (h *Handler) record(r *http.Request, a audit.Act) error {
 // subjectOf gives the keyed hash of whom a reference names; an identifier itself
 // is never written into the trail, a number of the house is.
 func (h *Handler) subjectOf(ref, object string) (id.Hash, string) {
-	kind, value, ok := strings.Cut(ref, ":")
-	switch {
-	case !ok || kind == "" || value == "" || len(ref) > maxRefValue:
-		return id.Hash{}, object
-	case kind == "id":
-		if who, err := id.ParsePerson(value); err == nil {
-			return h.Hash(personHashKind, who.String()), who.String()
-		}
-		return id.Hash{}, object
-	case kind == identity.Email:
-		if address, ok := ingest.NormalizeAddress(value); ok {
-			value = address
-		}
+	kind, value, err := splitRef(ref)
+	if err != nil {
+		return id.Hash{}, object // It names nobody, and is answered so.
 	}
-	return h.Hash(kind, value), object
+	if kind != "id" {
+		return h.Hash(kind, value), object
+	}
+	who, err := id.ParsePerson(value)
+	if err != nil {
+		return id.Hash{}, object
+	}
+	return h.Hash(audit.PersonKind, who.String()), who.String()
 }
-
-// personHashKind is the kind under which the trail hashes a person of the house.
-const personHashKind = "person"

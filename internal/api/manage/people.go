@@ -25,19 +25,28 @@ const (
 	maxPage     = 500
 )
 
-// find gives the person of kind:value.
-func (h *Handler) find(ctx context.Context, ref string) (id.Person, error) {
+// splitRef takes kind:value apart; an address is given its one form.
+func splitRef(ref string) (kind, value string, err error) {
 	kind, value, ok := strings.Cut(ref, ":")
 	switch {
 	case !ok || kind == "" || value == "":
-		return 0, fault.New(fault.Invalid, "bad_person", "a person is named by kind:value, for example user_id:42, email:…, anonymous_id:… or id:per_1")
+		return "", "", fault.New(fault.Invalid, "bad_person", "a person is named by kind:value, for example user_id:42, email:…, anonymous_id:… or id:per_1")
 	case len(value) > maxRefValue || len(kind) > maxSendName:
-		return 0, fault.New(fault.Invalid, "bad_person", "an identifier has at most %d bytes", maxRefValue)
+		return "", "", fault.New(fault.Invalid, "bad_person", "an identifier has at most %d bytes", maxRefValue)
 	}
 	if kind == identity.Email {
 		if address, ok := ingest.NormalizeAddress(value); ok {
 			value = address
 		}
+	}
+	return kind, value, nil
+}
+
+// find gives the person of kind:value.
+func (h *Handler) find(ctx context.Context, ref string) (id.Person, error) {
+	kind, value, err := splitRef(ref)
+	if err != nil {
+		return 0, err
 	}
 	return h.Reader.Find(ctx, kind, value)
 }

@@ -52,11 +52,8 @@ func (h *Handler) getTrail(w http.ResponseWriter, r *http.Request, _ access.Key)
 	q := queryOf(r, "person", "actor", "act", "walked", "since", "until", "limit", "cursor")
 	var subjects []id.Hash
 	if ref := q.text("person"); ref != "" {
-		who, err := h.find(r.Context(), ref)
-		if err != nil {
-			return err
-		}
-		if subjects, err = h.trailOf(r.Context(), who); err != nil {
+		var err error
+		if _, subjects, err = h.trailOf(r.Context(), ref); err != nil {
 			return err
 		}
 	}
@@ -67,32 +64,31 @@ func (h *Handler) getTrail(w http.ResponseWriter, r *http.Request, _ access.Key)
 	return h.answer(w, r, http.StatusOK, out)
 }
 
-// trailOf gives the hashes under which a person is in the trail: their number,
-// those of whom they were made of, and each of their identifiers.
-func (h *Handler) trailOf(ctx context.Context, who id.Person) ([]id.Hash, error) {
+// trailOf finds a person, and the hashes under which they are in the trail: their
+// number, those of whom they were made of, and each of their identifiers.
+func (h *Handler) trailOf(ctx context.Context, ref string) (who id.Person, out []id.Hash, err error) {
+	if who, err = h.find(ctx, ref); err != nil {
+		return 0, nil, err
+	}
 	p, err := h.Reader.Person(ctx, who, "")
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	out := []id.Hash{h.Hash(personHashKind, p.ID.String())}
+	out = []id.Hash{h.Hash(audit.PersonKind, p.ID.String())}
 	for _, m := range p.Merged {
-		out = append(out, h.Hash(personHashKind, m))
+		out = append(out, h.Hash(audit.PersonKind, m))
 	}
 	for _, x := range p.Identifiers {
 		out = append(out, h.Hash(x.Kind, x.Value))
 	}
-	return out, nil
+	return who, out, nil
 }
 
 // getPersonTrail tells what happened to a person's data, as JSON or, for a
 // browser, as a page.
 func (h *Handler) getPersonTrail(w http.ResponseWriter, r *http.Request, _ access.Key) error {
 	q := queryOf(r, "act", "actor", "since", "until", "limit", "cursor")
-	who, err := h.find(r.Context(), r.PathValue("ref"))
-	if err != nil {
-		return err
-	}
-	subjects, err := h.trailOf(r.Context(), who)
+	who, subjects, err := h.trailOf(r.Context(), r.PathValue("ref"))
 	if err != nil {
 		return err
 	}

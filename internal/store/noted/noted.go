@@ -36,14 +36,6 @@ type State struct {
 
 var _ store.State = (*State)(nil)
 
-// Person is the kind under which a person of the house is hashed.
-const Person = "person"
-
-// PersonHash gives the keyed hash that stands for a person in the trail.
-func PersonHash(hash func(kind, value string) id.Hash, who id.Person) id.Hash {
-	return hash(Person, who.String())
-}
-
 // Write implements store.State.
 func (s *State) Write(ctx context.Context, o store.WriteOptions, fn func(store.Tx) error) error {
 	return s.State.Write(ctx, o, func(t store.Tx) error { return fn(&tx{t, s}) })
@@ -54,6 +46,9 @@ type tx struct {
 	store.Tx
 	s *State
 }
+
+// person gives the hash that stands for somebody in the trail.
+func (t *tx) person(who id.Person) id.Hash { return t.s.Hash(audit.PersonKind, who.String()) }
 
 // note writes an act down; detail is made JSON.
 func (t *tx) note(a audit.Act, detail map[string]string) error {
@@ -133,7 +128,7 @@ func (m *mails) Move(x *outbox.Mail, steps ...outbox.Step) error {
 		outcome = steps[n-1].Reason
 	}
 	return m.t.note(audit.Act{
-		Actor: delivery, What: "mail." + x.State.String(), Object: x.ID.String(), Subject: PersonHash(m.t.s.Hash, x.Person), Outcome: outcome,
+		Actor: delivery, What: "mail." + x.State.String(), Object: x.ID.String(), Subject: m.t.person(x.Person), Outcome: outcome,
 	}, map[string]string{"template": x.Template, "purpose": string(x.Purpose), "journey": x.Journey, "provider": x.Provider})
 }
 
@@ -151,7 +146,7 @@ func (i *idents) AppendMerge(m identity.Merge) error {
 		what = "person.parted"
 	}
 	for _, pair := range [2][2]id.Person{{m.Into, m.From}, {m.From, m.Into}} {
-		a := audit.Act{Actor: walker, What: what, Object: pair[0].String(), Subject: PersonHash(i.t.s.Hash, pair[0]), Outcome: m.Rule}
+		a := audit.Act{Actor: walker, What: what, Object: pair[0].String(), Subject: i.t.person(pair[0]), Outcome: m.Rule}
 		if err := i.t.note(a, map[string]string{"other": pair[1].String()}); err != nil {
 			return err
 		}
