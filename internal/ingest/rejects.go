@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"math"
 	"strconv"
 	"time"
 
@@ -103,22 +102,6 @@ type RejectQuery struct {
 	Before int64     // only ids below; zero: from the newest
 	Limit  int       // at most 1,000; zero: 50
 }
-
-// Between gives the times as Unix milliseconds, of which the first is in and the
-// last is out, for rejects come at whole ones.
-func (q *RejectQuery) Between() (since, until int64) {
-	since, until = math.MinInt64, math.MaxInt64
-	if !q.Since.IsZero() {
-		since = wholeMilli(q.Since)
-	}
-	if !q.Until.IsZero() {
-		until = wholeMilli(q.Until)
-	}
-	return since, until
-}
-
-// wholeMilli rounds up.
-func wholeMilli(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
 // Rejects lists what is kept.
 func (in *Ingest) Rejects(ctx context.Context, q RejectQuery) ([]Reject, error) {

@@ -14,6 +14,7 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
 	"rapport/internal/project"
+	"rapport/internal/store/rows"
 )
 
 // sorted walks a map in order of its keys.
@@ -89,7 +90,7 @@ func (s *rejects) Rejects(q ingest.RejectQuery) (out []ingest.Reject, err error)
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	since, until := q.Between()
+	since, until := rows.Span(q.Since, q.Until)
 	err = (*tx)(s).query(func(r pgx.Rows) error {
 		one, err := readReject(r)
 		out = append(out, one)

@@ -5,22 +5,18 @@ import (
 	"time"
 )
 
-// Span gives the milliseconds of a span of time, open where a side is zero.
+// Span gives a span of time as Unix milliseconds, of which the first is in and
+// the last is out; it is open where a side is zero. Rows come at whole ones.
 func Span(since, until time.Time) (from, to int64) {
 	from, to = math.MinInt64, math.MaxInt64
 	if !since.IsZero() {
-		from = since.UnixMilli()
+		from = wholeMilli(since)
 	}
 	if !until.IsZero() {
-		to = until.UnixMilli()
+		to = wholeMilli(until)
 	}
 	return from, to
 }
 
-// Below gives the number below which a page of a list begins; zero is the newest.
-func Below(before int64) int64 {
-	if before <= 0 {
-		return math.MaxInt64
-	}
-	return before
-}
+// wholeMilli rounds up.
+func wholeMilli(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }

@@ -5,6 +5,7 @@ import (
 
 	"rapport/internal/fault"
 	"rapport/internal/ingest"
+	"rapport/internal/store/rows"
 )
 
 type rejects tx
@@ -33,7 +34,7 @@ func (s *rejects) Rejects(ask ingest.RejectQuery) ([]ingest.Reject, error) {
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	since, until := ask.Between()
+	since, until := rows.Span(ask.Since, ask.Until)
 	q := s.c.query(`SELECT id, at, source, path, code, detail, payload, sent FROM reject
 		WHERE id < ?1 AND (?2 = '' OR code = ?2) AND (?3 = '' OR source = ?3)
 		AND coalesce(at, 0) >= ?4 AND coalesce(at, 0) < ?5 ORDER BY id DESC LIMIT ?6`)
