@@ -4,6 +4,7 @@ import (
 	_ "embed" // the page
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -161,7 +162,7 @@ func retention(c *project.Config) []Term {
 	return []Term{
 		{"events in the log, with their context (network address, browser)", term(e.KeepLog)},
 		{"message ids, for finding duplicates", term(e.DedupeWindow)},
-		{"rejects", "the newest " + number(c.Workspace.Limits.RejectsKept)},
+		{"rejects", "the newest " + strconv.Itoa(c.Workspace.Limits.RejectsKept)},
 		{"the ledger of permission, and suppressions", "for as long as the installation: they prove what was permitted"},
 		{"the trail", "for as long as the installation; it holds no personal data but details behind commitments"},
 	}

@@ -22,5 +22,3 @@ func term(d time.Duration) string {
 	}
 	return d.String()
 }
-
-func number(n int) string { return strconv.Itoa(n) }

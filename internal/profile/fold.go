@@ -116,7 +116,7 @@ func (p *Profile) foldTraits(raw []byte, at int64, may Guard, c *Change) {
 		if err != nil {
 			return
 		}
-		name := canonical(tok.String())
+		name := Canonical(tok.String())
 		if name == GroupTrait || name == GroupsTrait { // the house's own
 			if err := dec.SkipValue(); err != nil {
 				return
@@ -134,7 +134,7 @@ func (p *Profile) foldTraits(raw []byte, at int64, may Guard, c *Change) {
 
 // Set writes one trait, as a journey's set step does.
 func (p *Profile) Set(name string, value []byte, at int64, c *Change) {
-	name = canonical(name)
+	name = Canonical(name)
 	p.write(name, normal(name, value), at, nil, c)
 }
 

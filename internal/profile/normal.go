@@ -27,9 +27,7 @@ var nestedSpellings = map[string]string{
 }
 
 // Canonical gives the name under which a trait is kept that came under another.
-func Canonical(name string) string { return canonical(name) }
-
-func canonical(name string) string {
+func Canonical(name string) string {
 	if to, ok := spellings[name]; ok {
 		return to
 	}

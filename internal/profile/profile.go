@@ -59,7 +59,7 @@ const (
 // names are understood. Derived: `name` from first and last name.
 func (p *Profile) Trait(path string) ([]byte, bool) {
 	name, rest, nested := strings.Cut(path, ".")
-	name = canonical(name)
+	name = Canonical(name)
 	i, ok := p.find(name)
 	if !ok || p.Traits[i].Value == nil {
 		if name == "name" && !nested {

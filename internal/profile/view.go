@@ -41,8 +41,8 @@ func (v View) Each(fn func(name string, value []byte, at int64)) {
 func head(path string) string {
 	for i := range len(path) {
 		if path[i] == '.' {
-			return canonical(path[:i])
+			return Canonical(path[:i])
 		}
 	}
-	return canonical(path)
+	return Canonical(path)
 }
