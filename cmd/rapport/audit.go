@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -104,31 +103,6 @@ func auditPerson(c *console) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&page, "html", "", "write a page for people to read into this file")
 	return cmd
-}
-
-// download writes an answer into a file, or to standard output for -.
-func (c *console) download(ctx context.Context, where string, q url.Values, accept, name string) (err error) {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	out := c.out
-	if name != "-" {
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // The user's own file.
-		if err != nil {
-			return fmt.Errorf("make %s: %w", name, err)
-		}
-		defer func() {
-			if cerr := f.Close(); err == nil {
-				err = cerr
-			}
-		}()
-		out = f
-	}
-	if len(q) > 0 {
-		where += "?" + q.Encode()
-	}
-	return cl.stream(ctx, where, accept, out)
 }
 
 func auditKey(c *console) *cobra.Command {

@@ -173,34 +173,6 @@ func refusal(status int, raw []byte) error {
 	return &exitError{code: code, err: &fault.Error{Kind: kind, Code: p.Code, Detail: p.Detail, Fields: p.Errors}}
 }
 
-// stream copies an answer as it comes.
-func (cl *client) stream(ctx context.Context, path, accept string, out io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cl.base+path, nil)
-	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+cl.key)
-	req.Header.Set("Accept", accept)
-	patient := cl.http
-	patient.Timeout = 0 // It may be of any size.
-	res, err := patient.Do(req)
-	if err != nil {
-		return cl.unreachable(err)
-	}
-	defer func() { _ = res.Body.Close() }() // It was read to the end or given up.
-	if res.StatusCode < 200 || res.StatusCode > 299 {
-		raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-		if err != nil {
-			return fmt.Errorf("read the answer of %s: %w", cl.base, err)
-		}
-		return refusal(res.StatusCode, raw)
-	}
-	if _, err := io.Copy(out, res.Body); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", cl.base, err)
-	}
-	return nil
-}
-
 // show fetches a resource and prints it: as it came with --json, else by tell.
 func show[T any](ctx context.Context, c *console, path string, query map[string]string, tell func(T)) error {
 	cl, err := c.client()
