@@ -278,6 +278,10 @@ journeys:
     trigger: {event: Spark}
     reentry: always
     steps: [{set: {lamp: "on"}}]
+` + round
+
+// round is the two journeys alone: who once has a lamp that is on goes round.
+const round = `
   light:
     purpose: marketing.newsletter
     trigger: {leaves: lit}

@@ -26,17 +26,7 @@ journeys:
     purpose: marketing.newsletter
     trigger: {enters: odd-pros}
     steps: [{set: {lamp: "on"}}]
-  light:
-    purpose: marketing.newsletter
-    trigger: {leaves: lit}
-    reentry: always
-    steps: [{set: {lamp: "on"}}]
-  dark:
-    purpose: marketing.newsletter
-    trigger: {enters: lit}
-    reentry: always
-    steps: [{set: {lamp: "off"}}]
-`
+` + round
 
 // told walks until state has nothing left to say.
 func (h *house) told() {
