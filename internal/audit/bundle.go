@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -51,70 +52,77 @@ func (t *Trail) Export(ctx context.Context, w io.Writer, from int64, details boo
 		return err
 	}
 	for n := int64(0); n < from; {
-		err := read(func(st Store) error { return earlier(st, enc, &n, from) })
+		var hashes []tlog.Hash
+		err := read(func(st Store) (err error) { hashes, err = earlier(st, n, from); return err })
+		for _, h := range hashes {
+			err = errors.Join(err, enc.Encode(line{Hash: base64.StdEncoding.EncodeToString(h[:])}))
+		}
 		if err != nil {
 			return err
 		}
+		n += int64(len(hashes))
 	}
 	for n := from; n < size; {
-		err := read(func(st Store) error { return page(st, enc, &n, size, details) })
+		var p page
+		err := read(func(st Store) (err error) { p, err = pageOf(st, n, size); return err })
+		if err == nil {
+			err = p.write(enc, details)
+		}
 		if err != nil {
 			return err
 		}
+		n += int64(len(p.rows))
 	}
 	return out.Flush()
 }
 
-// pageRows is how many rows an export reads at once.
+// pageRows is how many rows an export reads at once. What was read is written
+// when its transaction is over: whoever takes the bundle may be slow.
 const pageRows = 1000
 
-// earlier writes the hashes of rows that are not here in full.
-func earlier(st Store, enc *json.Encoder, n *int64, from int64) error {
+// earlier reads hashes of rows that are not in the bundle in full.
+func earlier(st Store, n, from int64) ([]tlog.Hash, error) {
 	var indexes []int64
-	for k := *n; k < min(from, *n+pageRows); k++ {
+	for k := n; k < min(from, n+pageRows); k++ {
 		indexes = append(indexes, tlog.StoredHashIndex(0, k))
 	}
-	hashes, err := st.Hashes(indexes)
-	if err != nil {
-		return err
-	}
-	for _, h := range hashes {
-		if err := enc.Encode(line{Hash: base64.StdEncoding.EncodeToString(h[:])}); err != nil {
-			return err
-		}
-	}
-	*n += int64(len(hashes))
-	return nil
+	return st.Hashes(indexes)
 }
 
-// page writes rows, and the checkpoints among them.
-func page(st Store, enc *json.Encoder, n *int64, size int64, details bool) error {
-	rows, err := st.Rows(*n, int(min(pageRows, size-*n)))
-	if err != nil {
-		return err
+// page is some rows, and the checkpoints among them.
+type page struct {
+	rows  []Row
+	marks []Checkpoint
+}
+
+func pageOf(st Store, n, size int64) (p page, err error) {
+	if p.rows, err = st.Rows(n, int(min(pageRows, size-n))); err != nil {
+		return p, err
 	}
-	marks, err := st.Checkpoints(*n, pageRows)
-	if err != nil {
-		return err
+	if len(p.rows) == 0 {
+		return p, fmt.Errorf("audit: row %d is missing", n)
 	}
-	for i := range rows {
-		l := line{N: &rows[i].N, Leaf: rows[i].Leaf}
+	p.marks, err = st.Checkpoints(n, pageRows)
+	return p, err
+}
+
+func (p *page) write(enc *json.Encoder, details bool) error {
+	marks := p.marks
+	for i := range p.rows {
+		r := &p.rows[i]
+		l := line{N: &r.N, Leaf: r.Leaf}
 		if details {
-			l.Opening = rows[i].Opening
+			l.Opening = r.Opening
 		}
 		if err := enc.Encode(l); err != nil {
 			return err
 		}
-		*n = rows[i].N + 1
-		for len(marks) > 0 && marks[0].Size <= *n {
+		for len(marks) > 0 && marks[0].Size <= r.N+1 {
 			if err := enc.Encode(line{Checkpoint: marks[0].Note}); err != nil {
 				return err
 			}
 			marks = marks[1:]
 		}
-	}
-	if len(rows) == 0 {
-		return fmt.Errorf("audit: row %d is missing", *n)
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func (r *Reader) sources(ctx context.Context, d *Dossier) error {
 	for i := range d.Traits {
 		missing[d.Traits[i].Name] = &d.Traits[i]
 	}
-	return r.eachEntry(ctx, d.Heads, func(e *event.Event) error {
+	return r.eachEntry(ctx, d.Heads, func(e *event.Event) {
 		settle := func(name string) {
 			if t := missing[name]; t != nil && e.Time.UnixMilli() == t.At.UnixMilli() {
 				t.Source = strings.Clone(e.Source)
@@ -137,8 +137,7 @@ func (r *Reader) sources(ctx context.Context, d *Dossier) error {
 		case e.Email != "":
 			settle("email")
 		}
-		return nil
-	})
+	}, func() error { return nil })
 }
 
 // members calls fn for the name of each member of a JSON object.
@@ -153,8 +152,8 @@ func members(raw []byte, fn func(name string)) {
 }
 
 // eachEntry reads a timeline to its end, newest first, some entries a
-// transaction, so that it may be of any size.
-func (r *Reader) eachEntry(ctx context.Context, heads []profile.Pointer, fn func(e *event.Event) error) error {
+// transaction, so that it may be of any size. after is called when one is over.
+func (r *Reader) eachEntry(ctx context.Context, heads []profile.Pointer, fn func(e *event.Event), after func() error) error {
 	for rest := heads; len(rest) > 0; {
 		err := r.Keeper.Read(ctx, func(b processor.Books) (err error) {
 			n := 0
@@ -163,10 +162,14 @@ func (r *Reader) eachEntry(ctx context.Context, heads []profile.Pointer, fn func
 					return false, nil
 				}
 				n++
-				return true, fn(e)
+				fn(e)
+				return true, nil
 			})
 			return err
 		})
+		if err == nil {
+			err = after()
+		}
 		if err != nil {
 			return err
 		}
@@ -174,9 +177,19 @@ func (r *Reader) eachEntry(ctx context.Context, heads []profile.Pointer, fn func
 	return nil
 }
 
-// EachEvent reads the timeline of a dossier, newest first.
+// EachEvent reads the timeline of a dossier, newest first. fn may be slow: no
+// transaction waits for it.
 func (r *Reader) EachEvent(ctx context.Context, d *Dossier, fn func(Event) error) error {
-	return r.eachEntry(ctx, d.Heads, func(e *event.Event) error { return fn(eventOf(e)) })
+	var page []Event
+	return r.eachEntry(ctx, d.Heads, func(e *event.Event) { page = append(page, eventOf(e)) }, func() error {
+		for i := range page {
+			if err := fn(page[i]); err != nil {
+				return err
+			}
+		}
+		page = page[:0]
+		return nil
+	})
 }
 
 // EachMail reads the mails in a person's story with all that was in them, newest first.
