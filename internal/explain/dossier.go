@@ -192,7 +192,8 @@ func (r *Reader) EachEvent(ctx context.Context, d *Dossier, fn func(Event) error
 	})
 }
 
-// EachMail reads the mails in a person's story with all that was in them, newest first.
+// EachMail reads the mails in a person's story with all that was in them, newest
+// first: of more than MaxParted the newest.
 func (r *Reader) EachMail(ctx context.Context, d *Dossier, fn func(*MailStory) error) error {
 	var ids []id.Message
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {

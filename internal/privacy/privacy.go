@@ -1,7 +1,8 @@
-// Package privacy carries out what a person may ask for. What comes in is a
-// person and where to write; what goes out, room by room, is everything that the
-// house holds about them, as JSON for machines or as a page to read. It reads
-// through explain and the trail, and decides nothing.
+// Package privacy carries out what a person, or who protects their data, may ask
+// for. What comes in is a person and where to write, or a configuration; what goes
+// out is everything that the house holds about that person, room by room, as JSON
+// for machines or as a page to read, and the record of processing. It reads through
+// explain and the trail, and decides nothing.
 package privacy
 
 import (
@@ -60,8 +61,8 @@ type Recipient struct {
 	Last  time.Time `json:"last"`
 }
 
-// JSON writes one JSON document. It reads and writes piece by piece: a person of
-// any size needs no more memory than one of their mails.
+// JSON writes one JSON document. It reads and writes piece by piece: what it holds
+// at once is a page of the timeline, the list of mails, and one mail with its text.
 func (x *Export) JSON(ctx context.Context, who id.Person, w io.Writer) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	return x.write(ctx, who, &jsonWriter{out: out}, out)
