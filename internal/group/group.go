@@ -5,7 +5,6 @@
 package group
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 
@@ -27,12 +26,13 @@ const (
 // Group is one group.
 type Group struct {
 	ID      string
-	Version uint64 // counts the changes of its traits
+	Cause   string // names the call that changed its traits last, "" while none has
 	profile profile.Profile
 }
 
-// Fold writes the traits of a group call and tells whether anything changed.
-func (g *Group) Fold(e *event.Event) bool {
+// Fold writes the traits of a group call and tells whether anything changed. What
+// cause names is the same in every replay.
+func (g *Group) Fold(e *event.Event, cause string) bool {
 	var props rule.Object
 	var change profile.Change
 	named := event.Event{Type: event.Identify, Time: e.Time, Traits: e.Traits}
@@ -40,7 +40,7 @@ func (g *Group) Fold(e *event.Event) bool {
 	if len(change.Traits) == 0 {
 		return false
 	}
-	g.Version++
+	g.Cause = cause
 	return true
 }
 
@@ -48,7 +48,7 @@ func (g *Group) Fold(e *event.Event) bool {
 var nothing = profile.NewSchema(nil)
 
 // Known tells whether the group has traits.
-func (g *Group) Known() bool { return g.Version > 0 }
+func (g *Group) Known() bool { return len(g.profile.Traits) > 0 }
 
 // AppendJSON writes the group as an object: its id, when a call named it last for the person,
 // and its traits by name, as many as MaxCopied has room for.
@@ -67,13 +67,17 @@ func (g *Group) AppendJSON(dst []byte, seen string) []byte {
 	return append(dst, '}')
 }
 
-const format = 1
+// The formats of the row. The first counted the changes instead of naming their cause.
+const (
+	countedFormat = 1
+	format        = 2
+)
 
 var errFormat = errors.New("group: malformed")
 
 // Append writes the group's row.
 func (g *Group) Append(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, format), g.Version)
+	dst = wire.AppendString(append(dst, format), g.Cause)
 	dst = wire.AppendString(dst, g.ID)
 	return g.profile.Append(dst)
 }
@@ -84,11 +88,16 @@ func (g *Group) Decode(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if b[0] != format {
+	r := wire.Reader{Rest: b[1:]}
+	switch b[0] {
+	case countedFormat:
+		r.Uvarint()
+	case format:
+		g.Cause = r.String()
+	default:
 		return errFormat
 	}
-	r := wire.Reader{Rest: b[1:]}
-	g.Version, g.ID = r.Uvarint(), r.Alias()
+	g.ID = r.Alias()
 	if r.Bad || len(r.Rest) == 0 {
 		return errFormat
 	}

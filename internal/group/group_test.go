@@ -32,7 +32,7 @@ func TestFold(t *testing.T) {
 		{call(30, `{"name":null}`), true},
 		{call(40, `{}`), false},
 	} {
-		if got := g.Fold(c.e); got != c.changed {
+		if got := g.Fold(c.e, c.e.Time.String()); got != c.changed {
 			t.Errorf("%s at %v: changed %v", c.e.Traits, c.e.Time, got)
 		}
 	}
@@ -42,8 +42,12 @@ func TestFold(t *testing.T) {
 	}
 	var again Group
 	row := g.Append(nil)
-	if err := again.Decode(row); err != nil || again.Version != 4 || string(again.AppendJSON(nil, "x")) != want {
+	if err := again.Decode(row); err != nil || again.Cause != call(30, "").Time.String() || string(again.AppendJSON(nil, "x")) != want {
 		t.Errorf("read back: %v, %+v", err, again)
+	}
+	counted := append(append([]byte{1, 4}, "\x04firm"...), g.profile.Append(nil)...)
+	if err := again.Decode(counted); err != nil || again.Cause != "" || !again.Known() || string(again.AppendJSON(nil, "x")) != want {
+		t.Errorf("a row of the first format: %v, %+v", err, again)
 	}
 	for n := 1; n < len(row); n++ {
 		var cut Group
@@ -59,7 +63,7 @@ func TestCopiedIsBounded(t *testing.T) {
 	t.Parallel()
 	g := Group{ID: strings.Repeat("\"", MaxID)}
 	for i := range 40 {
-		g.Fold(call(i, fmt.Sprintf(`{"t%d":%q,"id":"forged","seen_at":"forged"}`, i, strings.Repeat("x", 1000))))
+		g.Fold(call(i, fmt.Sprintf(`{"t%d":%q,"id":"forged","seen_at":"forged"}`, i, strings.Repeat("x", 1000))), "")
 	}
 	raw := g.AppendJSON(nil, "2026-03-01T12:00:00.000Z")
 	var o map[string]string

@@ -79,7 +79,7 @@ func (w *Walker) joins(f *figure, e *event.Event, again bool) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	if !again && g.mayTell(e) && g.Fold(e) {
+	if !again && g.mayTell(e) && g.Fold(e, w.hashOf(e).String()) {
 		if err := w.p.books.Group.SaveGroup(h, g.Append(nil)); err != nil {
 			return nil, fmt.Errorf("write a group: %w", err)
 		}

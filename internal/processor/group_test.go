@@ -119,6 +119,34 @@ func TestAGroupsWavesSurviveAKillAtAnyCommit(t *testing.T) {
 	}
 }
 
+// TestAReplayReachesTheSameMembers: where a replay finds the record of a group's
+// change before the change itself, as two lanes may fall, nobody is left out.
+func TestAReplayReachesTheSameMembers(t *testing.T) {
+	t.Parallel()
+	h := setup(t, companies)
+	h.joinsFirm(3)
+	h.bulk(event.Event{Type: event.Group, UserID: "owner", GroupID: "firm", Traits: []byte(`{"plan":"pro"}`)})
+	_, err := h.walker.Step(context.Background(), eventlog.Bulk)
+	h.must(err)
+	h.told()
+	same(t, "members reached", int64(4), h.sizes()["pros"])
+	again := setup(t, companies)
+	for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
+		records, err := h.log.Read(context.Background(), lane, 1, 1<<20)
+		h.must(err)
+		for _, r := range records {
+			_, _, err := again.log.Append(context.Background(), lane, [][]byte{r.Body})
+			h.must(err)
+		}
+		again.told()
+	}
+	same(t, "members reached before the change", int64(0), again.sizes()["pros"])
+	_, err = again.walker.Step(context.Background(), eventlog.Bulk)
+	h.must(err)
+	again.told()
+	same(t, "members reached by the replay", int64(4), again.sizes()["pros"])
+}
+
 // TestManyWavesAreManyTransactions: waves that wait together do not make one
 // transaction of them all.
 func TestManyWavesAreManyTransactions(t *testing.T) {

@@ -236,10 +236,12 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		w.p.dups++
 		return nil
 	}
-	w.noteSeen(it.hash, at)
-	w.batchSeen[it.hash] = at
 	w.now = w.instantOf(it, lane)
 	e := &it.e
+	if e.Type == event.GroupChanged { // It knows itself whether it was seen.
+		return w.groupChanged(it)
+	}
+	w.seenNow(it)
 	switch e.Type {
 	case event.Config:
 		return w.applyConfig(e)
@@ -253,8 +255,6 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		return w.trigger(it)
 	case event.Unmerge:
 		return w.unmerge(it)
-	case event.GroupChanged:
-		return w.groupChanged(it)
 	}
 	if err := w.permission(e); err != nil {
 		return err
@@ -277,6 +277,13 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 type seenRun struct {
 	at   time.Time // newest
 	from int       // where its hashes begin
+}
+
+// seenNow makes a record one that was seen.
+func (w *Walker) seenNow(it *item) {
+	at := time.UnixMilli(it.at)
+	w.noteSeen(it.hash, at)
+	w.batchSeen[it.hash] = at
 }
 
 // noteSeen adds a hash to those of the batch in hand.

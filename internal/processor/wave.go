@@ -18,10 +18,10 @@ import (
 
 // wave is what the log holds of a group whose members are yet to hear of a change.
 type wave struct {
-	Group   string `json:"group"` // its hash, in hex
-	Version uint64 `json:"version"`
-	Behind  int64  `json:"behind"`          // the last member who has heard of it
-	Until   int64  `json:"until,omitempty"` // the last one it is for; 0: all
+	Group  string `json:"group"`           // its hash, in hex
+	Cause  string `json:"cause,omitempty"` // what changed it: the keyed hash of the call's source and message id, in hex
+	Behind int64  `json:"behind"`          // the last member who has heard of it
+	Until  int64  `json:"until,omitempty"` // the last one it is for; 0: all
 }
 
 // tellOthers lets the members of a group hear of a change, if there are others
@@ -34,7 +34,7 @@ func (w *Walker) tellOthers(h id.Hash, g *group.Group, but id.Person) error {
 	if !slices.ContainsFunc(members, func(who id.Person) bool { return who != but }) {
 		return nil
 	}
-	return w.tell(g.ID, wave{Group: hex.EncodeToString(h[:]), Version: g.Version})
+	return w.tell(g.ID, wave{Group: hex.EncodeToString(h[:]), Cause: g.Cause})
 }
 
 // tell has the log say that members of a group must hear of a change: a group may
@@ -46,7 +46,7 @@ func (w *Walker) tell(name string, x wave) error {
 	}
 	at := time.UnixMilli(w.now).UTC()
 	e := event.Event{
-		Type: event.GroupChanged, Source: reserved, Name: name, MessageID: fmt.Sprintf("group/%s/%d/%d-%d", x.Group, x.Version, x.Behind, x.Until),
+		Type: event.GroupChanged, Source: reserved, Name: name, MessageID: fmt.Sprintf("group/%s/%s/%d-%d", x.Group, x.Cause, x.Behind, x.Until),
 		Time: at, Received: at, Properties: props,
 	}
 	if err := w.p.books.Walk.AppendRelay(e.Append(nil)); err != nil {
@@ -62,10 +62,12 @@ type reach struct {
 	hash    id.Hash
 	group   *known
 	members []id.Person // in order, at most group.MaxMembers
+	current bool        // what it tells of is the last change of the group
 }
 
-// reachOf reads a wave. It reaches nobody where a newer change of the group has
-// a wave of its own.
+// reachOf reads a wave. It reaches nobody where the group was changed last by
+// something else: that has a wave of its own. Nor does it where the change is yet
+// to come, as in a replay where the lanes fall differently: it will be told again.
 func (w *Walker) reachOf(it *item) (r reach, err error) {
 	if err := json.Unmarshal(it.e.Properties, &r.wave); err != nil {
 		return r, fault.Wrap(err, fault.Internal, "bad_group", "the record of a group cannot be read")
@@ -73,8 +75,11 @@ func (w *Walker) reachOf(it *item) (r reach, err error) {
 	if n, err := hex.Decode(r.hash[:], []byte(r.Group)); err != nil || n != len(r.hash) {
 		return r, fault.New(fault.Internal, "bad_group", "the record of a group names none")
 	}
-	if r.group, err = w.groupOf(r.hash, strings.Clone(it.e.Name)); err != nil || r.group.Version != r.Version {
+	if r.group, err = w.groupOf(r.hash, strings.Clone(it.e.Name)); err != nil {
 		return r, err
+	}
+	if r.current = r.group.Cause == r.Cause; !r.current {
+		return r, nil
 	}
 	r.members, err = w.p.books.Group.Members(r.hash, id.Person(r.Behind), group.MaxMembers)
 	if err != nil {
@@ -104,9 +109,10 @@ func (r *reach) rest() (wave, bool) {
 // it for the next.
 func (w *Walker) groupChanged(it *item) error {
 	r, err := w.reachOf(it)
-	if err != nil {
+	if err != nil || !r.current {
 		return err
 	}
+	w.seenNow(it)
 	if err := w.set.load(r.members); err != nil {
 		return err
 	}
