@@ -93,11 +93,21 @@ func subjects(rec *identity.Record) []id.Hash {
 }
 
 // Pass implements delivery.Gate: permission for the person, each identifier and
-// the address, suppression, and whether the place in the journey still lives.
+// the address, suppression, whether the place in the journey still lives, and whether
+// it belongs to somebody who was parted from this person.
 func (f *figures) Pass(tx store.Tx, m *outbox.Mail, now time.Time) (bool, string, []byte, error) {
 	_, r, rec, err := row(tx, m.Person)
 	if err != nil {
 		return false, "", nil, err
+	}
+	if len(rec.Apart) > 0 {
+		story, err := tx.Outbox().Story(m.ID)
+		if err != nil {
+			return false, "", nil, err
+		}
+		if outbox.WasParted(story) {
+			return false, outbox.Parted, nil, nil
+		}
 	}
 	if m.Place != "" {
 		var places journey.State

@@ -8,6 +8,7 @@ import (
 
 	"rapport/internal/eventlog"
 	"rapport/internal/message"
+	"rapport/internal/outbox"
 	"rapport/internal/store"
 )
 
@@ -109,7 +110,11 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			gauge(g.domains, float64(len(l.Domains)), l.Name)
 		}
 	}
-	for reason, n := range g.h.sender.skips.Counts() {
+	skipped := g.h.sender.skips.Counts()
+	if s.Withdrawn > 0 { // by the walk, which has no dispatcher
+		skipped[outbox.Parted] += s.Withdrawn
+	}
+	for reason, n := range skipped {
 		count(g.skipped, n, reason)
 	}
 	count(g.fallbacks, int64(g.h.renderer.Fallbacks()))

@@ -3,13 +3,16 @@ package app_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"rapport/internal/app"
+	"rapport/internal/identity"
 )
 
 // partedShop has a journey that somebody asks for, and one that an event begins.
@@ -73,6 +76,7 @@ func TestUnmergeDividesMails(t *testing.T) {
 		l.says(news + `"messageId":"ann-before","userId":"ann"}`)
 		l.says(news + `"messageId":"bob-before","anonymousId":"bob"}`)
 		passes(time.Minute)
+		former := l.number("anonymous_id:bob")
 		l.says(`{"type":"identify","messageId":"joins","userId":"ann","anonymousId":"bob"}`)
 		passes(time.Minute)
 		l.says(news + `"messageId":"ann-together","userId":"ann"}`)
@@ -93,7 +97,7 @@ func TestUnmergeDividesMails(t *testing.T) {
 			t.Fatal(first.Code, first.Body)
 		}
 		// Asking again under the same key answers the same, whichever of the two it names.
-		for _, who := range []string{"user_id:ann", "anonymous_id:bob"} {
+		for _, who := range []string{"user_id:ann", "anonymous_id:bob", former} {
 			again := l.ask("POST", "/v1/people/"+who+"/unmerge", leaves, "Idempotency-Key", "part")
 			if again.Code != http.StatusOK || again.Body.String() != first.Body.String() {
 				t.Errorf("the same request of %s: %d %s, the first said %s", who, again.Code, again.Body, first.Body)
@@ -102,6 +106,13 @@ func TestUnmergeDividesMails(t *testing.T) {
 		other := l.ask("POST", "/v1/people/user_id:ann/unmerge", `{"identifiers":[{"kind":"email","value":"ann@people.example"}]}`, "Idempotency-Key", "part")
 		if other.Code != http.StatusUnprocessableEntity || !strings.Contains(other.Body.String(), "idempotency_key_reused") {
 			t.Errorf("another request under the key: %d %s", other.Code, other.Body)
+		}
+		if is := l.number(former); is == former || is != l.number("anonymous_id:bob") {
+			t.Errorf("bob's former number names %s", is)
+		}
+		l.told()
+		if n := l.skippedEvents("anonymous_id:bob") + l.skippedEvents("user_id:ann"); n != 1 {
+			t.Errorf("%d events tell of one mail that was withdrawn", n)
 		}
 		down.Store(false)
 		passes(26 * time.Hour)
@@ -160,6 +171,142 @@ func TestWhoIsPartedTwiceStaysApart(t *testing.T) {
 		}
 		if len(ids) != 3 {
 			t.Errorf("three who were parted are %v", ids)
+		}
+	})
+}
+
+// number gives what names somebody for good.
+func (l *lived) number(ref string) string {
+	l.t.Helper()
+	var p struct{ ID string }
+	l.get("/v1/people/"+ref, &p)
+	return "id:" + p.ID
+}
+
+// skippedEvents counts the mails that somebody's timeline tells to be withdrawn.
+func (l *lived) skippedEvents(who string) (n int) {
+	l.t.Helper()
+	var page struct {
+		Events []struct {
+			Event      string
+			Properties struct{ Reason string }
+		}
+	}
+	l.get("/v1/people/"+who+"/events?limit=200", &page)
+	for _, e := range page.Events {
+		if e.Event == "Email Skipped" && e.Properties.Reason == "parted" {
+			n++
+		}
+	}
+	return n
+}
+
+// parts has some identifiers leave and gives the answer.
+func (l *lived) parts(who, key string, names ...string) *httptest.ResponseRecorder {
+	l.t.Helper()
+	var list []string
+	for _, n := range names {
+		kind, value, _ := strings.Cut(n, ":")
+		list = append(list, fmt.Sprintf(`{"kind":%q,"value":%q}`, kind, value))
+	}
+	return l.ask("POST", "/v1/people/"+who+"/unmerge", `{"identifiers":[`+strings.Join(list, ",")+`]}`, "Idempotency-Key", key)
+}
+
+// TestAMailOnItsWayIsNotTriedAgain: what is being handed over while somebody is
+// parted, and is then put off, does not leave later.
+func TestAMailOnItsWayIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		came, release := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		sink := taking(t, func(string) (hangUp bool) {
+			once.Do(func() {
+				close(came)
+				<-release
+				hangUp = true
+			})
+			return hangUp
+		})
+		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: app.NewClock(at, 0)}, small(t, sink.Addr(), nil))
+		l.says(`{"type":"identify","messageId":"ann","userId":"ann","anonymousId":"bob","traits":{"email":"ann@people.example"}}`)
+		if w := l.ask(http.MethodPost, "/v1/batch", `{"batch":[{"type":"track","event":"Trigger","messageId":"bobs","anonymousId":"bob"}]}`); w.Code != http.StatusOK {
+			t.Fatal(w.Code, w.Body)
+		}
+		<-came
+		w := l.parts("user_id:ann", "part", "anonymous_id:bob")
+		close(release)
+		if w.Code != http.StatusOK {
+			t.Fatal(w.Code, w.Body)
+		}
+		for now := at; now.Before(at.Add(time.Hour)); now = now.Add(time.Minute) {
+			if _, err := l.house.Proceed(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, who := range []string{"user_id:ann", "anonymous_id:bob"} {
+			if got := l.story(who); !slices.Equal(got, []string{"bobs skipped parted"}) {
+				t.Errorf("the story of %s is %q", who, got)
+			}
+		}
+		if n := sink.OnWire(); n != 0 {
+			t.Errorf("%d mails were taken", n)
+		}
+	})
+}
+
+// TestAPartingIsFoundThroughALaterMerge: the same request is answered the same
+// when who stayed has become part of somebody else since.
+func TestAPartingIsFoundThroughALaterMerge(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		sink := taking(t, func(string) bool { return false })
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)}, small(t, sink.Addr(), nil))
+		l.says(`{"type":"identify","messageId":"zoe","userId":"zoe"}`)
+		l.says(`{"type":"identify","messageId":"ann","anonymousId":"ann","traits":{"email":"ann@people.example"}}`)
+		l.says(`{"type":"identify","messageId":"bob","anonymousId":"bob","traits":{"email":"ann@people.example"}}`)
+		stays := l.number("anonymous_id:ann")
+		first := l.parts(stays, "part", "anonymous_id:bob")
+		if first.Code != http.StatusOK {
+			t.Fatal(first.Code, first.Body)
+		}
+		l.says(`{"type":"identify","messageId":"joins","userId":"zoe","anonymousId":"ann"}`)
+		if stays == l.number(stays) {
+			t.Fatal("ann has become nobody else")
+		}
+		for _, who := range []string{stays, "anonymous_id:ann", "user_id:zoe", "anonymous_id:bob"} {
+			if again := l.parts(who, "part", "anonymous_id:bob"); again.Code != http.StatusOK || again.Body.String() != first.Body.String() {
+				t.Errorf("the same request of %s: %d %s, the first said %s", who, again.Code, again.Body, first.Body)
+			}
+		}
+	})
+}
+
+// TestSomebodyElseIsKeptApartFromTooMany: a dry run says so, as the request does.
+func TestSomebodyElseIsKeptApartFromTooMany(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		sink := taking(t, func(string) bool { return false })
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)}, small(t, sink.Addr(), nil))
+		l.says(`{"type":"identify","messageId":"ann","userId":"ann","anonymousId":"bob"}`)
+		l.says(`{"type":"identify","messageId":"bob","userId":"ann","anonymousId":"bobs"}`)
+		if w := l.parts("user_id:ann", "bob", "anonymous_id:bob", "anonymous_id:bobs"); w.Code != http.StatusOK {
+			t.Fatal(w.Code, w.Body)
+		}
+		for i := range identity.MaxApart - 1 { // Somebody whom ann turns out to be is parted from so many.
+			device := fmt.Sprint("d", i)
+			l.says(fmt.Sprintf(`{"type":"identify","messageId":"m%[1]d","anonymousId":"%[2]s","traits":{"email":"ann@people.example"}}`, i, device))
+			if w := l.parts("email:ann@people.example", device, "anonymous_id:"+device); w.Code != http.StatusOK {
+				t.Fatal(w.Code, w.Body)
+			}
+		}
+		l.says(`{"type":"identify","messageId":"joins","userId":"ann","traits":{"email":"ann@people.example"}}`)
+		dry := l.ask("POST", "/v1/people/anonymous_id:bob/unmerge?dry_run=true", `{"identifiers":[{"kind":"anonymous_id","value":"bobs"}]}`)
+		if dry.Code != http.StatusConflict || !strings.Contains(dry.Body.String(), "too_many_parted") {
+			t.Errorf("a dry run: %d %s", dry.Code, dry.Body)
+		}
+		if w := l.parts("anonymous_id:bob", "bobs", "anonymous_id:bobs"); w.Code != dry.Code || !strings.Contains(w.Body.String(), "too_many_parted") {
+			t.Errorf("the request: %d %s", w.Code, w.Body)
 		}
 	})
 }

@@ -1,27 +1,15 @@
 package delivery
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"rapport/internal/event"
 	"rapport/internal/fault"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
 	"rapport/internal/store"
-)
-
-// Source is the source of the events that this room writes for the log.
-const Source = "delivery"
-
-// The names of those events.
-const (
-	EventSent    = "Email Sent"
-	EventBounced = "Email Bounced"
-	EventSkipped = "Email Skipped"
 )
 
 // report is the evidence that a step of a mail's story keeps, and that its event
@@ -46,43 +34,20 @@ func (r *report) json() []byte {
 	return b
 }
 
-// properties are what an event says about a mail, under Segment's names and ours.
-type properties struct {
-	Message  string          `json:"message_id"`
-	Email    string          `json:"email_id"`
-	Subject  string          `json:"email_subject,omitempty"`
-	Campaign string          `json:"campaign_id,omitempty"`
-	Named    string          `json:"campaign_name,omitempty"`
-	Template string          `json:"template,omitempty"`
-	Purpose  string          `json:"purpose,omitempty"`
-	Class    string          `json:"class"`
-	Journey  string          `json:"journey,omitempty"`
-	Step     string          `json:"step,omitempty"`
-	Place    string          `json:"place,omitempty"` // which stay in the journey decided it
-	Reason   string          `json:"reason,omitempty"`
-	Gate     json.RawMessage `json:"detail,omitempty"`
-	report
-}
-
 // relay writes the event about a mail's end for the log, in the transaction that
-// writes the end. Its id derives from the mail and the state, so that it is once.
+// writes the end.
 func relay(tx store.Tx, m *outbox.Mail, name, reason string, gate []byte, r *report, now time.Time) error {
-	p := properties{
-		Message: m.ID.String(), Email: m.ID.String(), Subject: r.subject, Campaign: cmp.Or(m.Journey, m.Template), Template: m.Template, Purpose: string(m.Purpose), Class: m.Class.String(),
-		Journey: m.Journey, Step: m.Step, Place: m.Place, Reason: reason, report: *r,
-	}
-	p.Named = p.Campaign // Both are known by name alone.
-	p.Duplicate = p.Duplicate || m.Duplicate
+	p := struct {
+		outbox.About
+		report
+	}{outbox.AboutMail(m, reason), *r}
+	p.Subject, p.Duplicate = r.subject, p.Duplicate || m.Duplicate
 	if json.Valid(gate) {
-		p.Gate = gate
+		p.Detail = gate
 	}
-	props, err := json.Marshal(&p)
+	e, err := outbox.Ended(m, name, &p, now)
 	if err != nil {
-		return fmt.Errorf("encode the event of %s: %w", m.ID, err)
-	}
-	e := event.Event{
-		Type: event.Outcome, MessageID: m.ID.String() + "/" + m.State.String(), Source: Source, Name: name,
-		Person: int64(m.Person), Time: now, Received: now, Properties: props,
+		return err
 	}
 	if err := tx.Processor().AppendRelay(e.Append(nil)); err != nil {
 		return fmt.Errorf("relay the end of %s: %w", m.ID, err)
@@ -100,7 +65,7 @@ func (d *Dispatcher) skip(tx store.Tx, m *outbox.Mail, now time.Time, reason str
 	if err := tx.Outbox().Move(m, outbox.Step{State: m.State, At: now, Reason: reason, Detail: detail}); err != nil {
 		return err
 	}
-	if err := relay(tx, m, EventSkipped, reason, detail, &report{}, now); err != nil {
+	if err := relay(tx, m, outbox.EventSkipped, reason, detail, &report{}, now); err != nil {
 		return err
 	}
 	d.ledger.skipped[reason]++
@@ -117,9 +82,9 @@ func (d *Dispatcher) fail(tx store.Tx, m *outbox.Mail, now time.Time, reason str
 	if err := tx.Outbox().Move(m, outbox.Step{State: m.State, At: now, Reason: reason, Detail: r.json()}); err != nil {
 		return err
 	}
-	name := EventSkipped
+	name := outbox.EventSkipped
 	if r.Bounce != "" {
-		name = EventBounced
+		name = outbox.EventBounced
 	}
 	return relay(tx, m, name, reason, nil, r, now)
 }
@@ -215,7 +180,7 @@ func (d *Dispatcher) apply(tx store.Tx, j *job, m *outbox.Mail, o *message.Outco
 		if err := tx.Outbox().Move(m, outbox.Step{State: m.State, At: now, Detail: r.json()}); err != nil {
 			return err
 		}
-		return relay(tx, m, EventSent, "", nil, r, now)
+		return relay(tx, m, outbox.EventSent, "", nil, r, now)
 	case message.Refused:
 		r.Bounce = bounceOf(o)
 		return d.fail(tx, m, now, orReason(o, "refused"), r)

@@ -23,7 +23,11 @@ type Skips struct {
 func (s *Skips) Counts() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.by)
+	out := maps.Clone(s.by)
+	if out == nil {
+		out = map[string]int64{}
+	}
+	return out
 }
 
 // add counts what one transaction has skipped, once it is committed.

@@ -187,6 +187,9 @@ type last struct {
 func readStory(steps []outbox.Step) last {
 	var l last
 	for _, s := range steps {
+		if s.Reason == outbox.Parted { // said beside the state that the mail was in
+			continue
+		}
 		switch s.State {
 		case message.HandingOver:
 			var r report
@@ -248,7 +251,7 @@ func (d *Dispatcher) decide(tx store.Tx, m *outbox.Mail) (again time.Time, claim
 	if until := h.unknown.Add(d.cfg.UnknownGrace); now.Before(until) {
 		return until, nil, nil
 	}
-	return again, nil, d.close(tx, m, now, "not_repeated", EventSent, &report{Provider: h.provider, Uncertain: true})
+	return again, nil, d.close(tx, m, now, "not_repeated", outbox.EventSent, &report{Provider: h.provider, Uncertain: true})
 }
 
 // close ends a mail of unknown end.
@@ -274,9 +277,9 @@ func (d *Dispatcher) Resolve(ctx context.Context, mid id.Message, o message.Outc
 		if err != nil || !ok || m.State != message.Uncertain {
 			return err
 		}
-		r, name := &report{Code: o.Code, Enhanced: o.Enhanced, Reply: o.Reply, ProviderID: o.ProviderID}, EventSent
+		r, name := &report{Code: o.Code, Enhanced: o.Enhanced, Reply: o.Reply, ProviderID: o.ProviderID}, outbox.EventSent
 		if o.Verdict == message.Refused {
-			r.Bounce, name = bounceOf(&o), EventBounced
+			r.Bounce, name = bounceOf(&o), outbox.EventBounced
 			if err := d.cfg.Rules.Return(tx.Outbox(), &m); err != nil {
 				return err
 			}

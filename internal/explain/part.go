@@ -23,6 +23,15 @@ func (r *Reader) Parting(ctx context.Context, who id.Person, names []identity.Na
 		if err != nil {
 			return err
 		}
+		for _, other := range f.ident.Apart { // Who leaves is kept apart from them too.
+			o, err := load(b, other)
+			if err != nil {
+				return err
+			}
+			if err := identity.MayPart(&o.ident); err != nil {
+				return err
+			}
+		}
 		p, err := processor.Divide(&b, f.id, &f.prof, r.Resolver, &f.ident, leaving)
 		if err != nil {
 			return err
@@ -36,10 +45,15 @@ func (r *Reader) Parting(ctx context.Context, who id.Person, names []identity.Na
 }
 
 // PartedBy gives what came of a request to part somebody, false where it was not
-// carried out on them. The same tells whether these are the names it gave.
+// carried out on them or on whom they were made of. The same tells whether these
+// are the names it gave.
 func (r *Reader) PartedBy(ctx context.Context, who id.Person, request string, names []identity.Name) (out processor.Parted, same, found bool, err error) {
 	err = r.Keeper.Read(ctx, func(b processor.Books) error {
-		merges, err := b.Identity.Merges(who)
+		f, err := load(b, who)
+		if err != nil {
+			return err
+		}
+		merges, err := processor.MergesOf(b.Identity, f.id)
 		if err != nil {
 			return err
 		}
@@ -53,7 +67,7 @@ func (r *Reader) PartedBy(ctx context.Context, who id.Person, request string, na
 			}
 			found, same = true, r.named(left.Identifiers, names)
 			out = processor.Parted{Person: m.Into.String(), Parted: m.From.String(), Identifiers: len(left.Identifiers)}
-			return r.comeOf(b, who, request, &out)
+			return comeOf(b, f, request, &out)
 		}
 		return nil
 	})
@@ -75,11 +89,7 @@ func (r *Reader) named(list []identity.Identifier, names []identity.Name) bool {
 
 // comeOf reads what a history says of a parting; where retention has taken that,
 // the merge log's share of it stands.
-func (r *Reader) comeOf(b processor.Books, who id.Person, request string, out *processor.Parted) error {
-	f, err := load(b, who)
-	if err != nil {
-		return err
-	}
+func comeOf(b processor.Books, f *figure, request string, out *processor.Parted) error {
 	return profile.History(b.History, f.prof.Heads, func(_ profile.Pointer, e *event.Event) (bool, error) {
 		if e.Type != event.Unmerge || e.MessageID != request {
 			return true, nil

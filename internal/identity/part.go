@@ -45,10 +45,17 @@ func (r *Resolver) Leaving(rec *Record, names []Name) ([]Identifier, error) {
 		return nil, fault.New(fault.Invalid, "nothing_leaves", "name at least one identifier that leaves")
 	case len(out) == len(rec.Identifiers):
 		return nil, fault.New(fault.Invalid, "nothing_stays", "all identifiers leave: name only those of the other person")
-	case len(rec.Apart) >= MaxApart:
-		return nil, fault.New(fault.Limited, "too_many_parted", "one person is kept apart from at most %d others (MaxApart)", MaxApart)
 	}
-	return out, nil
+	return out, MayPart(rec)
+}
+
+// MayPart tells whether one more may be kept apart from somebody.
+func MayPart(rec *Record) error {
+	if len(rec.Apart) >= MaxApart {
+		return fault.New(fault.Conflict, "too_many_parted",
+			"this person, or somebody from whom they are kept apart, is kept apart from %d others already (MaxApart)", MaxApart)
+	}
+	return nil
 }
 
 // Part moves identifiers into the record of somebody new, and keeps the two

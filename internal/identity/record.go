@@ -26,6 +26,11 @@ func (r *Record) Known() bool {
 	return slices.ContainsFunc(r.Identifiers, func(x Identifier) bool { return x.Kind != Anonymous })
 }
 
+// Holds tells whether an identifier is the person's.
+func (r *Record) Holds(h id.Hash) bool {
+	return slices.ContainsFunc(r.Identifiers, func(x Identifier) bool { return x.Hash == h })
+}
+
 // First gives the value of a kind that was bound first.
 func (r *Record) First(kind string) (Identifier, bool) {
 	for _, x := range r.Identifiers {

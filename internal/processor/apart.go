@@ -1,9 +1,9 @@
 package processor
 
 import (
+	"fmt"
 	"slices"
 
-	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 )
@@ -33,13 +33,49 @@ func (w *Walker) apartFromOthers(f, g *figure) error {
 		if err != nil {
 			return err
 		}
-		if len(other.ident.Apart) >= identity.MaxApart {
-			return fault.New(fault.Limited, "too_many_parted",
-				"somebody from whom this person is kept apart is kept apart from %d others already (MaxApart)", identity.MaxApart)
+		if err := identity.MayPart(&other.ident); err != nil {
+			return err
 		}
 		w.setApart(g, other)
 	}
 	return nil
+}
+
+// namesToo lets the numbers of those whose identifiers all leave name who leaves:
+// somebody may have noted them before the two were joined.
+func (w *Walker) namesToo(f, g *figure, merges []identity.Merge) error {
+	for _, m := range merges {
+		if m.Rule == identity.RuleUnmerge || m.From == g.id {
+			continue
+		}
+		var moved identity.Record
+		if err := moved.Decode(m.Moved); err != nil {
+			return fmt.Errorf("read the merge log: %w", err)
+		}
+		if !allLeft(&f.ident, &g.ident, moved.Identifiers) {
+			continue
+		}
+		if err := w.set.load([]id.Person{m.From}); err != nil {
+			return err
+		}
+		if x := w.set.figures[m.From]; x != nil && x.ident.MergedInto != 0 {
+			x.ident.MergedInto = g.id
+			w.set.touch(x)
+		}
+	}
+	return nil
+}
+
+// allLeft tells whether of some identifiers all there are went to who leaves.
+func allLeft(stays, leaves *identity.Record, list []identity.Identifier) bool {
+	some := false
+	for _, x := range list {
+		if stays.Holds(x.Hash) {
+			return false
+		}
+		some = some || leaves.Holds(x.Hash)
+	}
+	return some
 }
 
 func (w *Walker) setApart(a, b *figure) {

@@ -42,9 +42,12 @@ type PartedMail struct {
 
 // root is whom something goes back to.
 type root struct {
-	side  side
-	since int64 // from when on who it names was in one record with the other side
+	side   side  // into whose history it goes
+	since  int64 // from when on who it names was in one record with the other side
+	theirs bool  // what led to it was the leaver's alone
 }
+
+func rootOf(s side, since int64) root { return root{s, since, s == leaves} }
 
 // side is whom an entry belongs to.
 type side uint8
@@ -59,14 +62,16 @@ const (
 //   - one that names identifiers goes to whom they belong; one that names
 //     identifiers of both, as the one that joined them does, goes where its first
 //     by priority belongs: user id, email, the others;
+//   - what became of a mail goes where the mail goes;
 //   - what the house noted because of an entry or of a mail goes where that goes,
-//     and what time brought about goes to whom the record held at that instant;
+//     and what time, a group or a configuration brought about goes to whom the
+//     record held at that instant;
 //   - what is left stays with both.
 //
 // A mail goes with what led to it if it was decided before the two were joined,
 // and is in both stories from then on. rec has all identifiers, also those that leave.
 func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, rec *identity.Record, leaving []identity.Identifier) (*Parting, error) {
-	merges, err := mergesOf(b.Identity, who)
+	merges, err := MergesOf(b.Identity, who)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +108,8 @@ func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, r
 		out.put(e, out.whose(e, r, whose))
 	}
 	for i := range mails {
-		s, theirs := out.ofMail(&mails[i])
-		out.Mails = append(out.Mails, PartedMail{mails[i], s&stays != 0, s&leaves != 0, theirs})
+		m := out.ofMail(&mails[i])
+		out.Mails = append(out.Mails, PartedMail{mails[i], m.side&stays != 0, m.side&leaves != 0, m.theirs})
 	}
 	out.Lost = max(p.Events-int64(len(all)), 0)
 	return out, nil
@@ -116,7 +121,7 @@ func (p *Parting) Comes(leaving int) Parted {
 }
 
 func tooLong(what string) error {
-	return fault.New(fault.Limited, "history_too_long", "a history of more than %d %s cannot be divided (MaxParted)", MaxParted, what)
+	return fault.New(fault.Conflict, "history_too_long", "a history of more than %d %s cannot be divided (MaxParted)", MaxParted, what)
 }
 
 // entries reads a whole history, oldest first.
@@ -135,8 +140,8 @@ func entries(st profile.Store, p *profile.Profile) (all []*event.Event, err erro
 	return all, err
 }
 
-// mergesOf lists the merges of somebody and of all whom they were made of.
-func mergesOf(st identity.Store, who id.Person) (out []identity.Merge, err error) {
+// MergesOf lists the merges of somebody and of all whom they were made of.
+func MergesOf(st identity.Store, who id.Person) (out []identity.Merge, err error) {
 	type key struct {
 		into, from id.Person
 		cause      string
@@ -172,7 +177,7 @@ func mergesOf(st identity.Store, who id.Person) (out []identity.Merge, err error
 func (p *Parting) put(e *event.Event, r root) {
 	s := r.side
 	if old, known := p.roots[e.MessageID]; known { // Two sources may give the same id.
-		r = root{old.side | r.side, min(old.since, r.since)}
+		r = root{old.side | r.side, min(old.since, r.since), old.theirs && r.theirs}
 	}
 	p.roots[e.MessageID] = r
 	if s&stays != 0 {
@@ -187,71 +192,99 @@ func (p *Parting) put(e *event.Event, r root) {
 }
 
 func (p *Parting) whose(e *event.Event, r *identity.Resolver, whose map[id.Hash]side) root {
-	if request := e.Type == event.Send || e.Type == event.Trigger; e.Source == reserved && !request {
-		return p.ofHouse(e.MessageID, e.Received)
-	} else if request && e.Person != 0 {
+	request := e.Type == event.Send || e.Type == event.Trigger
+	switch {
+	case e.Type == event.Outcome:
+		return p.ofOutcome(e)
+	case request && e.Person != 0:
 		return p.held(id.Person(e.Person), e.Received)
+	case e.Source == reserved && !request:
+		return p.ofHouse(e.MessageID, e.Received)
 	}
 	for _, x := range r.Of(e, nil) {
 		if s, known := whose[x.Hash]; known {
-			return root{s, p.joint.Since(x.Hash)}
+			return rootOf(s, p.joint.Since(x.Hash))
 		}
 	}
 	if x, ok := r.PreviousUser(e); ok && whose[x.Hash] != 0 {
-		return root{whose[x.Hash], p.joint.Since(x.Hash)}
+		return rootOf(whose[x.Hash], p.joint.Since(x.Hash))
 	}
-	return root{stays, identity.Never} // It names only what could not be joined.
+	return rootOf(stays, identity.Never) // It names only what could not be joined.
+}
+
+// ofOutcome tells whose it is what became of a mail: whose the mail is, and where
+// that is not kept any more, whom the record held then.
+func (p *Parting) ofOutcome(e *event.Event) root {
+	if m := p.mails[outbox.MailOf(e)]; m != nil {
+		return p.ofMail(m)
+	}
+	return p.held(id.Person(e.Person), e.Received)
 }
 
 // ofHouse tells whose something is that the house itself noted: its id begins
-// with the id of what led to it.
+// with the id of what led to it, or names the record that was walked.
 func (p *Parting) ofHouse(messageID string, at time.Time) root {
 	i := strings.LastIndexByte(messageID, '/')
 	if i <= 0 {
-		return root{both, 0}
+		return rootOf(both, 0)
 	}
 	parent := messageID[:i]
 	if r, known := p.roots[parent]; known {
 		return r
 	}
-	if m := p.mails[parent]; m != nil {
-		s, _ := p.ofMail(m)
-		return root{s, identity.Never}
-	}
-	// "due/" and "set/" name the record that was walked.
-	if kind, rest, _ := strings.Cut(parent, "/"); kind == "due" || kind == "set" {
-		number, _, _ := strings.Cut(rest, "/")
-		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
-			return p.held(id.Person(n), at)
+	kind, rest, _ := strings.Cut(parent, "/")
+	name, _, _ := strings.Cut(rest, "/")
+	for _, x := range [...]string{kind, name} { // What became of a mail may be lost, and the mail not.
+		if m := p.mails[x]; m != nil {
+			return p.ofMail(m)
 		}
 	}
-	return root{both, 0}
+	switch kind {
+	case "due", "set": // then the person and an instant
+		return p.heldBy(name, at)
+	case "group", "version", "unmerge": // at last the person
+		return p.heldBy(parent[strings.LastIndexByte(parent, '/')+1:], at)
+	case "merge":
+		r, known := p.roots[strings.TrimSuffix(rest, "/then")]
+		if known && at.UnixMilli() < r.since { // of two who were the same side's
+			return r
+		}
+	}
+	return rootOf(both, 0)
+}
+
+func (p *Parting) heldBy(number string, at time.Time) root {
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return rootOf(both, 0)
+	}
+	return p.held(id.Person(n), at)
 }
 
 // held tells whose identifiers a record held at an instant.
-func (p *Parting) held(who id.Person, at time.Time) (r root) {
+func (p *Parting) held(who id.Person, at time.Time) root {
 	stayed, left, since := p.joint.Held(who, at.UnixMilli())
 	switch {
 	case stayed == left:
-		return root{both, 0}
+		return rootOf(both, 0)
 	case left:
-		return root{leaves, since}
+		return rootOf(leaves, since)
 	}
-	return root{stays, since}
+	return rootOf(stays, since)
 }
 
 // ofMail tells into whose story a mail goes, and whether what led to it was the
 // leaver's alone.
-func (p *Parting) ofMail(m *outbox.Mail) (s side, theirs bool) {
+func (p *Parting) ofMail(m *outbox.Mail) root {
 	r, known := p.roots[m.Cause]
 	if !known {
 		r = p.ofHouse(m.Cause, m.Decided)
 	}
 	if m.Decided.UnixMilli() >= r.since {
-		return both, r.side == leaves
+		r.side = both
 	}
-	return r.side, r.side == leaves
+	return r
 }
 
 // theirs tells whether what bears a message id was the leaver's alone.
-func (p *Parting) theirs(messageID string) bool { return p.roots[messageID].side == leaves }
+func (p *Parting) theirs(messageID string) bool { return p.roots[messageID].theirs }

@@ -151,8 +151,8 @@ func (p *packer) begin(s profile.Store) (err error) {
 
 // Stats counts what a walker did since it was opened.
 type Stats struct {
-	Walked, Duplicates, SetAside, Derived, Mails, Merges, Refused int64
-	Batches                                                       int64
+	Walked, Duplicates, SetAside, Derived, Mails, Merges, Refused, Withdrawn int64
+	Batches                                                                  int64
 }
 
 // New checks the configuration. Open must be called before anything else.

@@ -79,6 +79,7 @@ func (s *Stats) add(p *pass, n int) {
 	s.Mails += int64(len(p.owed))
 	s.Merges += p.merges
 	s.Refused += p.refused
+	s.Withdrawn += p.withdrawn
 }
 
 // poke wakes whoever waits on a channel of one place.

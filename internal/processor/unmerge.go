@@ -11,8 +11,6 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/fault"
 	"rapport/internal/identity"
-	"rapport/internal/message"
-	"rapport/internal/outbox"
 	"rapport/internal/profile"
 	"rapport/internal/purpose"
 )
@@ -117,40 +115,17 @@ func (w *Walker) parted(f *figure, leaving []identity.Identifier, cause string) 
 	for _, x := range g.ident.Identifiers {
 		w.set.Bind(x.Hash, g.id)
 	}
+	merges, err := MergesOf(w.p.books.Identity, f.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.namesToo(f, g, merges); err != nil {
+		return nil, err
+	}
 	if err := w.p.books.Identity.AppendMerge(m); err != nil {
 		return nil, fmt.Errorf("write the merge log: %w", err)
 	}
 	return g, nil
-}
-
-// divideMails puts each mail into the story of whom it belongs to. What the
-// leaver alone led to does not leave any more.
-func (w *Walker) divideMails(f, g *figure, p *Parting) error {
-	books := w.p.books.Outbox
-	for i := range p.Mails {
-		m := &p.Mails[i]
-		var err error
-		switch {
-		case m.Stays && m.Leaves:
-			err = books.Share(m.ID, g.id)
-		case m.Leaves:
-			err = books.Give(m.ID, f.id, g.id)
-		}
-		if err != nil {
-			return fmt.Errorf("divide mails: %w", err)
-		}
-		if !m.Theirs || (m.State != message.Pending && m.State != message.Deferred && m.State != message.Claimed) {
-			continue
-		}
-		m.State, m.LeaseEnds = message.Skipped, time.Time{}
-		if err := books.Move(&m.Mail, outbox.Step{State: message.Skipped, At: time.UnixMilli(w.now).UTC(), Reason: "parted"}); err != nil {
-			return fmt.Errorf("withdraw a mail: %w", err)
-		}
-		if err := books.Release(m.ID); err != nil {
-			return fmt.Errorf("withdraw a mail: %w", err)
-		}
-	}
-	return nil
 }
 
 // noteParting writes into a history what was done, for whoever reads it and for

@@ -11,6 +11,7 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/id"
 	"rapport/internal/identity"
+	"rapport/internal/message"
 	"rapport/internal/outbox"
 	"rapport/internal/processor"
 	"rapport/internal/profile"
@@ -65,10 +66,21 @@ func TestDivide(t *testing.T) {
 		name  byte
 		cause string
 		at    int
-	}{{1, "b1", 1}, {2, "b1", 3}, {3, "a1", 1}, {4, "due/2/1001000/1", 1}, {5, "due/1/1001000/1", 1}, {6, "due/2/1001000/1", 9}, {7, "unknown", 1}} {
+	}{
+		{1, "b1", 1}, {2, "b1", 3}, {3, "a1", 1}, {4, "due/2/1001000/1", 1}, {5, "due/1/1001000/1", 1}, {6, "due/2/1001000/1", 9}, {7, "unknown", 1},
+		{8, id.Message{1}.String() + "/accepted", 1}, {9, id.Message{1}.String() + "/accepted/1", 9}, {10, id.Message{2}.String() + "/accepted", 9},
+		{11, "group/00/11/0-0/2/1", 1}, {12, "version/3/1/2", 1}, {13, "version/3/2/2", 9},
+		{14, id.Message{1}.String() + "/failed", 9}, {15, "email_opened/" + id.Message{1}.String() + "/reader/99", 1},
+	} {
 		mail := outbox.Mail{}
 		mail.ID, mail.Cause, mail.Decided = id.Message{m.name}, m.cause, second(m.at)
 		post.mails = append(post.mails, mail)
+	}
+	outcome := func(source, messageID string, mail byte) event.Event {
+		return event.Event{
+			Type: event.Outcome, Source: source, MessageID: strings.ReplaceAll(messageID, "MAIL", id.Message{mail}.String()), Person: 1,
+			Properties: fmt.Appendf(nil, `{"message_id":%q}`, id.Message{mail}),
+		}
 	}
 	entries := []struct {
 		e    event.Event
@@ -85,9 +97,17 @@ func TestDivide(t *testing.T) {
 		{event.Event{Source: "rapport", MessageID: "due/1/2/1"}, "both"},
 		{event.Event{Source: "rapport", MessageID: "due/2/2/1", Received: second(1)}, "leave"},
 		{event.Event{Source: "rapport", MessageID: "due/1/3/1", Received: second(1)}, "stay"},
-		{event.Event{Source: "rapport", MessageID: "msg_1/sent", Type: event.Outcome}, "both"},
-		{event.Event{Source: "rapport", MessageID: post.mails[0].ID.String() + "/sent", Type: event.Outcome}, "leave"},
-		{event.Event{Source: "rapport", MessageID: post.mails[1].ID.String() + "/sent", Type: event.Outcome}, "both"},
+		{event.Event{Source: "rapport", MessageID: "group/00/11/0-0/2/1", Received: second(1)}, "leave"},
+		{event.Event{Source: "rapport", MessageID: "version/3/1/1", Received: second(1)}, "stay"},
+		{event.Event{Source: "rapport", MessageID: "version/4/1/1"}, "both"},
+		{event.Event{Source: "rapport", MessageID: "merge/b1/1", Received: second(1)}, "leave"},
+		{event.Event{Source: "rapport", MessageID: "merge/joins/then/1"}, "both"},
+		{outcome("delivery", "MAIL/accepted", 99), "both"},
+		{outcome("delivery", "MAIL/accepted", 1), "leave"},
+		{outcome("feedback", "email_link_clicked/MAIL/reader/17/2", 1), "leave"},
+		{outcome("feedback", "email_opened/MAIL/reader/17", 3), "stay"},
+		{event.Event{Source: "rapport", MessageID: id.Message{1}.String() + "/accepted/1"}, "leave"},
+		{outcome("delivery", "MAIL/accepted", 2), "both"},
 		{event.Event{Source: "rapport", Anonymous: "bob", MessageID: "trigger/gift/1", Name: "gift", Type: event.Trigger}, "leave"},
 		{event.Event{Source: "rapport", Person: 1, MessageID: "send/1", Type: event.Send}, "both"},
 		{event.Event{Source: "other", UserID: "ann", MessageID: "b2"}, "stay"},
@@ -123,7 +143,7 @@ func TestDivide(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, &rec, leaving)
-	if err != nil || got.Lost != 0 || got.Both != 5 {
+	if err != nil || got.Lost != 0 || got.Both != 7 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	where := map[*event.Event]string{}
@@ -153,6 +173,7 @@ func TestDivide(t *testing.T) {
 	}
 	same(t, "mails", []string{
 		"1 false true true", "2 true true true", "3 true false false", "4 false true true", "5 true false false", "6 true true true", "7 true true false",
+		"8 false true true", "9 true true true", "10 true true true", "11 false true true", "12 true false false", "13 true true true", "14 true true true", "15 false true true",
 	}, mails)
 	delete(books, 1) // Retention takes the oldest pack, of three entries.
 	got, err = processor.Divide(&processor.Books{History: books, Identity: log, Outbox: post}, 1, &p, r, &rec, leaving)
@@ -168,15 +189,6 @@ func head(p *profile.Profile) profile.Pointer {
 	return p.Heads[0]
 }
 
-// part has an operator part identifiers from somebody.
-func (h *house) part(who id.Person, kind, value string) {
-	h.t.Helper()
-	h.sequence++
-	props, err := json.Marshal(processor.UnmergeRequest{Identifiers: []identity.Name{{Kind: kind, Value: value}}})
-	h.must(err)
-	h.do(event.Event{Type: event.Unmerge, Source: "rapport", MessageID: fmt.Sprint("unmerge/", h.sequence), Person: int64(who), Properties: props})
-}
-
 // TestPartingJudgesByWhatWasKnownThen: what a browser said of somebody who was
 // nobody yet counts as it did, although they are known today.
 func TestPartingJudgesByWhatWasKnownThen(t *testing.T) {
@@ -189,7 +201,7 @@ func TestPartingJudgesByWhatWasKnownThen(t *testing.T) {
 	h.do(event.Event{Type: event.Identify, Anonymous: "a1", Flags: event.FromBrowser, Traits: []byte(`{"email":"thief@shop.example"}`)})
 	h.do(event.Event{Type: event.Identify, UserID: "u1", Anonymous: "a2"})
 	same(t, "before", `"second@shop.example"`, string(h.person("user_id", "u1").Traits["email"]))
-	h.part(h.person("user_id", "u1").ID, "anonymous_id", "a2")
+	h.parts(h.person("user_id", "u1").ID, "a2")
 	same(t, "after", `"second@shop.example"`, string(h.person("user_id", "u1").Traits["email"]))
 }
 
@@ -212,7 +224,7 @@ func TestPartingKeepsWhatIsLostThroughAnother(t *testing.T) {
 		h.do(event.Event{Type: event.Group, Anonymous: device, GroupID: "of-" + device})
 	}
 	for _, device := range []string{"a1", "a2"} {
-		h.part(h.person("user_id", "u1").ID, "anonymous_id", device)
+		h.parts(h.person("user_id", "u1").ID, device)
 		p := h.person("user_id", "u1")
 		same(t, "a trait of lost events", `"pro"`, string(p.Traits["plan"]))
 		same(t, "a trait that came again", `"Anna"`, string(p.Traits["name"]))
@@ -230,4 +242,79 @@ func TestPartingKeepsWhatIsLostThroughAnother(t *testing.T) {
 		}
 	}
 	same(t, "set aside", 0, len(h.asides()))
+}
+
+// quiet is a shop in which somebody is mailed a day after they were last seen.
+const quiet = `
+segments:
+  quiet: {rule: {all: [{did: Seen}, {not: {did: Seen, within: 1d}}]}}
+journeys:
+  miss: {purpose: service, trigger: {enters: quiet}, steps: [{send: note}]}
+`
+
+// TestPartingLeavesAnothersMailAlone: a mail that is only shared with who is
+// parted now is withdrawn from nobody.
+func TestPartingLeavesAnothersMailAlone(t *testing.T) {
+	t.Parallel()
+	h := setup(t, quiet)
+	h.do(event.Event{Type: event.Identify, UserID: "ann", Anonymous: "t2"})
+	h.do(event.Event{Name: "Seen", UserID: "ann", Anonymous: "t2"})
+	h.at(25 * time.Hour)
+	h.at(48 * time.Hour)
+	h.do(event.Event{Type: event.Identify, UserID: "ann", Anonymous: "t1"})
+	ann := h.person("user_id", "ann").ID
+	same(t, "mails", 1, len(h.mails(ann)))
+	h.parts(ann, "t1", "t2")
+	tim := h.person("anonymous_id", "t1").ID
+	same(t, "mails that both have", h.mails(ann), h.mails(tim))
+	h.parts(tim, "t2")
+	same(t, "state", message.Pending, h.mails(ann)[0].State)
+	same(t, "mails of whose device saw none of it", 0, len(h.mails(tim)))
+	same(t, "mails of whose device did", h.mails(ann), h.mails(h.person("anonymous_id", "t2").ID))
+}
+
+// TestWhatIsWalkedAfterAPartingFindsWhoseItIs: what became of a mail, and what
+// names somebody by the number they had before they were joined.
+func TestWhatIsWalkedAfterAPartingFindsWhoseItIs(t *testing.T) {
+	t.Parallel()
+	h := setup(t, quiet)
+	h.do(event.Event{Type: event.Identify, UserID: "ann"})
+	h.do(event.Event{Name: "Seen", Anonymous: "bob"})
+	bob := h.person("anonymous_id", "bob").ID
+	h.at(25 * time.Hour)
+	h.do(event.Event{Type: event.Identify, UserID: "ann", Anonymous: "bob"})
+	ann := h.person("user_id", "ann").ID
+	mail := h.mails(ann)[0]
+	h.parts(ann, "bob")
+	h.do(event.Event{
+		Type: event.Outcome, Source: "feedback", MessageID: "email_opened/" + mail.ID.String() + "/reader/1", Name: "Email Opened",
+		Person: int64(ann), Properties: fmt.Appendf(nil, `{"message_id":%q}`, mail.ID),
+	})
+	h.do(event.Event{Type: event.Trigger, Source: "rapport", MessageID: "trigger/gift/1", Name: "gift", Person: int64(bob)})
+	for who, want := range map[string][]string{"user_id:ann": {"identify", "identify", "Person Parted"}, "anonymous_id:bob": {"Seen", "Person Parted", "Email Opened", "gift"}} {
+		kind, value, _ := strings.Cut(who, ":")
+		var got []string
+		for _, name := range h.names(kind, value) {
+			if !strings.HasPrefix(name, "Audience") {
+				got = append(got, name)
+			}
+		}
+		same(t, who, want, got)
+	}
+}
+
+// parts has an operator part devices from somebody.
+func (h *house) parts(who id.Person, devices ...string) {
+	h.t.Helper()
+	h.sequence++
+	var req processor.UnmergeRequest
+	for _, d := range devices {
+		req.Identifiers = append(req.Identifiers, identity.Name{Kind: identity.Anonymous, Value: d})
+	}
+	props, err := json.Marshal(req)
+	h.must(err)
+	h.do(event.Event{Type: event.Unmerge, Source: "rapport", MessageID: fmt.Sprint("unmerge/", h.sequence), Person: int64(who), Properties: props})
+	if n := len(h.asides()); n > 0 {
+		h.t.Fatalf("%d records are set aside", n)
+	}
 }

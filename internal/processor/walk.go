@@ -28,18 +28,19 @@ func (e *recordError) Unwrap() error { return e.err }
 
 // pass is the state of one transaction over a batch.
 type pass struct {
-	books   *Books
-	owed    []id.Message
-	consent []consent.Applied
-	hashes  []byte
-	runs    []seenRun
-	dups    int64
-	derived int64
-	merges  int64
-	refused int64
-	asides  int64
-	told    bool  // the relay has something to say
-	armed   int64 // the earliest instant armed in this pass
+	books     *Books
+	owed      []id.Message
+	consent   []consent.Applied
+	hashes    []byte
+	runs      []seenRun
+	dups      int64
+	derived   int64
+	merges    int64
+	refused   int64
+	asides    int64
+	withdrawn int64
+	told      bool  // the relay has something to say
+	armed     int64 // the earliest instant armed in this pass
 }
 
 // walk commits one batch, setting aside what cannot be walked. It returns only
@@ -273,58 +274,6 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 	return w.settle(f, e.MessageID, initial)
 }
 
-// seenRun is a run of hashes of one batch in one slice of the duplicate window.
-type seenRun struct {
-	at   time.Time // newest
-	from int       // where its hashes begin
-}
-
-// seenNow makes a record one that was seen.
-func (w *Walker) seenNow(it *item) {
-	at := time.UnixMilli(it.at)
-	w.noteSeen(it.hash, at)
-	w.batchSeen[it.hash] = at
-}
-
-// noteSeen adds a hash to those of the batch in hand.
-func (w *Walker) noteSeen(h id.Hash, at time.Time) {
-	p := w.p
-	if n := len(p.runs); n == 0 || w.seen.apart(p.runs[n-1].at, at) {
-		p.runs = append(p.runs, seenRun{at, len(p.hashes)})
-	} else if at.After(p.runs[n-1].at) {
-		p.runs[n-1].at = at
-	}
-	p.hashes = append(p.hashes, h[:]...)
-}
-
-// eachRun calls fn for the hashes of each run.
-func (p *pass) eachRun(fn func(at time.Time, hashes []byte) error) error {
-	for i, run := range p.runs {
-		end := len(p.hashes)
-		if i+1 < len(p.runs) {
-			end = p.runs[i+1].from
-		}
-		if err := fn(run.at, p.hashes[run.from:end]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *pass) writeSeen() error {
-	if err := p.eachRun(p.books.Walk.AppendSeen); err != nil {
-		return fmt.Errorf("write the duplicate window: %w", err)
-	}
-	return nil
-}
-
-// inBatch tells whether the batch in hand has a hash, within the window: a batch
-// may span days where the walk catches up.
-func (w *Walker) inBatch(h id.Hash, at time.Time) bool {
-	before, ok := w.batchSeen[h]
-	return ok && w.seen.holds(before, at)
-}
-
 // instantOf is when a record holds: the commit of its frame; for bulk, whose
 // frames may be far older or newer than what the live lane has shown, the
 // instant up to which the live lane is known.
@@ -353,6 +302,9 @@ func (w *Walker) permission(e *event.Event) error {
 func (w *Walker) whom(it *item) (*figure, error) {
 	if it.e.Person != 0 {
 		f, err := w.set.figure(id.Person(it.e.Person))
+		if err == nil && it.e.Type == event.Outcome && len(f.ident.Apart) > 0 {
+			f, err = w.whoseMail(f, &it.e)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -511,87 +463,3 @@ func (w *Walker) everySegment(f *figure, now int64, initial bool, cause string) 
 	}
 	return nil
 }
-
-// Bounds of what one record may set off (architecture: derived events).
-const (
-	maxRounds  = 16
-	maxDerived = 64
-)
-
-// cascade is how far derived events have gone since one cause.
-type cascade struct {
-	depth    int // of settle within settle: a journey's set step is worked off in place
-	rounds   int
-	events   int
-	sequence int // of ids
-	parent   string
-}
-
-// settle works derived events off, round by round, until none is left. Inside
-// another settle it goes on with that one's cause and bounds.
-func (w *Walker) settle(f *figure, parent string, initial bool) error {
-	if len(w.queue) == 0 {
-		return nil
-	}
-	c := &w.cascade
-	if c.depth == 0 {
-		*c = cascade{parent: parent}
-	}
-	c.depth++
-	defer func() { w.cascade.depth-- }()
-	var own []derived // the buffer belongs to the outermost
-	if c.depth == 1 {
-		own = w.round
-	}
-	for len(w.queue) > 0 {
-		own = append(own[:0], w.queue...)
-		w.queue = w.queue[:0]
-		if c.rounds++; c.rounds > 1 { // The first round is the record's own doing, as wide as there are segments.
-			c.events += len(own)
-		}
-		if c.rounds > maxRounds || c.events > maxDerived {
-			return fault.New(fault.Limited, "derived_loop",
-				"segments and journeys set each other off without end, last %q (at most %d rounds and %d events, max_derived)",
-				own[0].name(), maxRounds, maxDerived)
-		}
-		for i := range own {
-			d := &own[i]
-			w.p.derived++
-			c.sequence++
-			d.event.MessageID = fmt.Sprintf("%s/%d", c.parent, c.sequence)
-			d.event.Source = reserved
-			if err := w.apply(f, &d.event, d.event.Received.UnixMilli(), initial || d.initial); err != nil {
-				return err
-			}
-		}
-	}
-	if c.depth == 1 {
-		w.round = own
-	}
-	return nil
-}
-
-// catchUp does what the person has armed for instants before now, in order, at
-// those instants.
-func (w *Walker) catchUp(f *figure, now int64) error {
-	for range maxCatchUp {
-		due := min(f.seg.NextDue(), f.jour.NextDue())
-		if due >= now {
-			return nil
-		}
-		w.set.touch(f)
-		w.subject.f, w.subject.props = f, nil
-		cause := fmt.Sprintf("due/%d/%d", f.id, due)
-		if f.seg.NextDue() == due {
-			w.transitions(f, w.version.Segments.Expire(&f.seg, &w.subject, due, &w.work), cause)
-		} else if err := w.journeyTime(f, due); err != nil {
-			return err
-		}
-		if err := w.settle(f, cause, false); err != nil {
-			return err
-		}
-	}
-	return fault.New(fault.Limited, "catch_up", "more than %d things were due for one person at once (max_catch_up)", maxCatchUp)
-}
-
-const maxCatchUp = 20_000

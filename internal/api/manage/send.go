@@ -207,14 +207,11 @@ func (h *Handler) fits(ctx context.Context, req *sendRequest) error {
 		return unprocessable("no_such_provider", "the configuration in effect has no such provider")
 	}
 	req.decidedPurpose, req.class = t.Purpose, t.Class
-	if req.who != 0 {
-		who, err := h.Reader.Living(ctx, req.who)
-		if err != nil {
-			return err
-		}
-		req.who = who
+	if req.who == 0 {
+		return nil
 	}
-	return nil
+	_, err := h.Reader.Living(ctx, req.who) // The walk finds who that is by then.
+	return err
 }
 
 // accepted answers that a mail is owed.

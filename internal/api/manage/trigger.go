@@ -56,7 +56,7 @@ func (h *Handler) postTrigger(w http.ResponseWriter, r *http.Request, _ access.K
 		return err
 	}
 	if req.who != 0 {
-		if req.who, err = h.Reader.Living(r.Context(), req.who); err != nil {
+		if _, err = h.Reader.Living(r.Context(), req.who); err != nil { // The walk finds who that is by then.
 			return err
 		}
 	}

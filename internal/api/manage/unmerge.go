@@ -76,7 +76,13 @@ func (h *Handler) postUnmerge(w http.ResponseWriter, r *http.Request, _ access.K
 	if done || err != nil {
 		return err
 	}
-	return fault.New(fault.Conflict, "not_parted", "the person has changed meanwhile, or the Idempotency-Key was used for somebody else; look at them and ask again under a new key")
+	switch aside, err := h.Reader.Aside(r.Context(), eventlog.Live, pos); {
+	case err == nil:
+		return fault.New(fault.Conflict, aside.Code, "the person has changed meanwhile: %s; the request was set aside at position %d", aside.Error, pos)
+	case fault.KindOf(err) != fault.NotFound:
+		return err
+	}
+	return fault.New(fault.Conflict, "not_parted", "the Idempotency-Key was used for somebody else; ask again under a new key")
 }
 
 // parted answers with what came of a request that was carried out.

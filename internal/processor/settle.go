@@ -1,0 +1,91 @@
+package processor
+
+import (
+	"fmt"
+
+	"rapport/internal/fault"
+)
+
+// Bounds of what one record may set off (architecture: derived events).
+const (
+	maxRounds  = 16
+	maxDerived = 64
+)
+
+// cascade is how far derived events have gone since one cause.
+type cascade struct {
+	depth    int // of settle within settle: a journey's set step is worked off in place
+	rounds   int
+	events   int
+	sequence int // of ids
+	parent   string
+}
+
+// settle works derived events off, round by round, until none is left. Inside
+// another settle it goes on with that one's cause and bounds.
+func (w *Walker) settle(f *figure, parent string, initial bool) error {
+	if len(w.queue) == 0 {
+		return nil
+	}
+	c := &w.cascade
+	if c.depth == 0 {
+		*c = cascade{parent: parent}
+	}
+	c.depth++
+	defer func() { w.cascade.depth-- }()
+	var own []derived // the buffer belongs to the outermost
+	if c.depth == 1 {
+		own = w.round
+	}
+	for len(w.queue) > 0 {
+		own = append(own[:0], w.queue...)
+		w.queue = w.queue[:0]
+		if c.rounds++; c.rounds > 1 { // The first round is the record's own doing, as wide as there are segments.
+			c.events += len(own)
+		}
+		if c.rounds > maxRounds || c.events > maxDerived {
+			return fault.New(fault.Limited, "derived_loop",
+				"segments and journeys set each other off without end, last %q (at most %d rounds and %d events, max_derived)",
+				own[0].name(), maxRounds, maxDerived)
+		}
+		for i := range own {
+			d := &own[i]
+			w.p.derived++
+			c.sequence++
+			d.event.MessageID = fmt.Sprintf("%s/%d", c.parent, c.sequence)
+			d.event.Source = reserved
+			if err := w.apply(f, &d.event, d.event.Received.UnixMilli(), initial || d.initial); err != nil {
+				return err
+			}
+		}
+	}
+	if c.depth == 1 {
+		w.round = own
+	}
+	return nil
+}
+
+// catchUp does what the person has armed for instants before now, in order, at
+// those instants.
+func (w *Walker) catchUp(f *figure, now int64) error {
+	for range maxCatchUp {
+		due := min(f.seg.NextDue(), f.jour.NextDue())
+		if due >= now {
+			return nil
+		}
+		w.set.touch(f)
+		w.subject.f, w.subject.props = f, nil
+		cause := fmt.Sprintf("due/%d/%d", f.id, due)
+		if f.seg.NextDue() == due {
+			w.transitions(f, w.version.Segments.Expire(&f.seg, &w.subject, due, &w.work), cause)
+		} else if err := w.journeyTime(f, due); err != nil {
+			return err
+		}
+		if err := w.settle(f, cause, false); err != nil {
+			return err
+		}
+	}
+	return fault.New(fault.Limited, "catch_up", "more than %d things were due for one person at once (max_catch_up)", maxCatchUp)
+}
+
+const maxCatchUp = 20_000
