@@ -12,6 +12,7 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/journey"
 	"rapport/internal/profile"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
@@ -270,7 +271,21 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 	if err := w.apply(f, e, w.now, initial); err != nil {
 		return err
 	}
+	if err := w.outside(Happening{Who: f.id, Event: e, Initial: initial}); err != nil {
+		return err
+	}
 	return w.settle(f, e.MessageID, initial)
+}
+
+// outside lets whoever listens know what was walked, in the same transaction.
+func (w *Walker) outside(h Happening) error {
+	if w.p.books.Tell == nil {
+		return nil
+	}
+	if err := w.p.books.Tell(h); err != nil {
+		return fmt.Errorf("tell what was walked: %w", err)
+	}
+	return nil
 }
 
 // seenRun is a run of hashes of one batch in one slice of the duplicate window.
@@ -553,6 +568,11 @@ func (w *Walker) settle(f *figure, parent string, initial bool) error {
 			c.sequence++
 			d.event.MessageID = fmt.Sprintf("%s/%d", c.parent, c.sequence)
 			d.event.Source = reserved
+			if d.event.Type == event.Track { // an entry or an exit; told before what it sets off
+				if err := w.outside(Happening{f.id, &d.event, d.about, d.event.Name == journey.AudienceEntered, initial || d.initial}); err != nil {
+					return err
+				}
+			}
 			if err := w.apply(f, &d.event, d.event.Received.UnixMilli(), initial || d.initial); err != nil {
 				return err
 			}

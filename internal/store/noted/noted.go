@@ -15,6 +15,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
+	"rapport/internal/destination"
 	"rapport/internal/eventlog"
 	"rapport/internal/id"
 	"rapport/internal/identity"
@@ -77,6 +78,7 @@ func (t *tx) Identity() identity.Store   { return &idents{t.Tx.Identity(), t} }
 func (t *tx) Access() access.Store       { return &keys{t.Tx.Access(), t} }
 func (t *tx) Project() project.Store     { return &versions{t.Tx.Project(), t} }
 func (t *tx) Ingest() ingest.Store       { return &rejects{t.Tx.Ingest(), t} }
+func (t *tx) Destination() destination.Store { return &tellings{t.Tx.Destination(), t} }
 func (t *tx) Processor() processor.Store { return &walk{t.Tx.Processor(), t} }
 
 type permissions struct {
