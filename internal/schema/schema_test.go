@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
-	"regexp"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 

@@ -160,7 +160,7 @@ type Config struct {
 	Trail   Trail
 	// Destinations is who else is told.
 	Destinations Destinations
-	Hash    func(kind, value string) id.Hash // the workspace's keyed hash
+	Hash         func(kind, value string) id.Hash // the workspace's keyed hash
 
 	Templates func(name string) (Template, bool) // of the configuration in effect
 	Providers func(name string) bool
