@@ -51,7 +51,7 @@ func (c *clerk) publish() {
 	case c.hold.After(now):
 		l.State, l.Reason, l.Until = "waiting", reasonWait, c.hold
 	}
-	l.seq = c.seq
+	l.seq, l.Waiting = c.seq, int64(c.held)
 	if len(c.window) > 0 {
 		l.seq = c.window[0].seq - 1
 	}
@@ -92,8 +92,12 @@ func (o *Office) Lines(ctx context.Context) ([]Line, error) {
 				l = resting(&(*set)[i], standings)
 			}
 			l.Behind = max(last-l.seq, 0)
-			if l.Waiting, l.Dead, err = s.CountHeld(l.Name); err != nil {
+			waiting, dead, err := s.CountHeld(l.Name)
+			if err != nil {
 				return err
+			}
+			if l.Dead = dead; !ok { // Whoever is at work knows what is not written yet.
+				l.Waiting = waiting
 			}
 			l.Counts = map[string]int64{}
 			for k, n := range counted {
@@ -278,21 +282,31 @@ func (o *Office) Enable(ctx context.Context, name string) error {
 	})
 }
 
-// with runs fn in the clerk's own goroutine, or with nil where none works.
+// with runs fn in the clerk's own goroutine, or with nil where none works. One
+// that is about to be replaced is waited for.
 func (o *Office) with(ctx context.Context, name string, fn func(*clerk) error) error {
-	o.mu.Lock()
-	c := o.clerks[name]
-	o.mu.Unlock()
-	if c == nil {
-		return fn(nil)
+	for range busyTries {
+		o.mu.Lock()
+		c := o.clerks[name]
+		o.mu.Unlock()
+		if c == nil {
+			return fn(nil)
+		}
+		done := make(chan error, 1)
+		select {
+		case c.asks <- func(context.Context) { done <- fn(c) }:
+			return <-done
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.over:
+			o.pause(ctx, busyPause)
+		}
 	}
-	done := make(chan error, 1)
-	select {
-	case c.asks <- func(context.Context) { done <- fn(c) }:
-		return <-done
-	case <-c.over:
-		return fault.New(fault.Unavailable, "destination_busy", "the destination is about to begin or to stop; ask again")
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return fault.New(fault.Unavailable, "destination_busy", "the destination is about to begin or to stop; ask again")
 }
+
+// How long an operator's wish waits for a clerk, in machine time.
+const (
+	busyTries = 60
+	busyPause = 50 * time.Millisecond
+)

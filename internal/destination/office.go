@@ -128,6 +128,10 @@ func (o *Office) Run(ctx context.Context) error {
 	}()
 	group.Go(func() { o.feed.run(inner) })
 	for {
+		select {
+		case <-o.changed: // What changed before is about to be read.
+		default:
+		}
 		set := o.defs.Load()
 		working, rest := context.WithCancel(ctx)
 		var clerks sync.WaitGroup
