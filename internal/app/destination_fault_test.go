@@ -251,7 +251,9 @@ func TestPermissionAndFiltersAreAskedAtEveryAttempt(t *testing.T) {
 		}
 		r.answers(nil)
 		clock.Set(clock.Now().Add(6 * time.Second))
-		l.until("d", "bob's is filtered", func(x line) bool { return x.Counts["dropped.filtered"] == 1 && x.Counts["delivered"] == 3 && x.Waiting == 0 })
+		l.until("d", "bob's is filtered", func(x line) bool {
+			return x.Counts["dropped.filtered"] == 1 && x.Counts["delivered"] == 3 && x.Waiting == 0
+		})
 		if got := refs(r.wait("all", func(all []*message) bool { return len(all) == 8 })); got[len(got)-1] != "c2" {
 			t.Errorf("told %q", got)
 		}
