@@ -49,6 +49,26 @@ type receiver struct {
 	mu   sync.Mutex
 	came chan struct{}
 	all  []*message
+	took []*message // those that were answered with a success, in that order
+}
+
+// answered notes which status a message gets.
+type answered struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answered) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// taken gives the messages that were taken, in order.
+func (r *receiver) taken() []*message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.took)
 }
 
 func receiving(t *testing.T, secrets ...string) *receiver {
@@ -94,8 +114,14 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	close(r.came)
 	r.came = make(chan struct{})
 	r.mu.Unlock()
+	a := &answered{w, http.StatusOK}
 	if answer != nil {
-		answer(m, w)
+		answer(m, a)
+	}
+	if a.status < 300 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.took = append(r.took, m)
 	}
 }
 
