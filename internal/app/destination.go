@@ -74,12 +74,14 @@ func (h *House) useDestinations(ctx context.Context, c *project.Config) error {
 		}
 		defs = append(defs, def)
 	}
-	err := h.office.Use(ctx, defs)
+	if err := h.office.Use(ctx, defs); err != nil {
+		return err
+	}
 	for _, old := range h.clients {
 		old.Close()
 	}
 	h.clients, h.told = clients, c.Destinations
-	return err
+	return nil
 }
 
 func (h *House) signingSecret(ref project.Ref) (destination.Secret, error) {

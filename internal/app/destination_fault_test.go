@@ -11,6 +11,7 @@ import (
 
 	"rapport/internal/app"
 	"rapport/internal/audit"
+	"rapport/internal/destination"
 	"rapport/internal/project"
 )
 
@@ -375,6 +376,81 @@ func TestWithoutDestinationsNothingIsWritten(t *testing.T) {
 		counts := countsOf(t, where, o.Data)
 		if counts["told"]+counts["told_held"]+counts["destination"] != 0 || counts["person"] != 2 {
 			t.Errorf("%v", counts)
+		}
+	})
+}
+
+// TestWhatWaitsTooLongDies: what could not be told for four days is a dead letter,
+// and comes in order when it is driven again.
+func TestWhatWaitsTooLongDies(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		clock := handClock()
+		r := receiving(t, whsec("SECRET_ONE"))
+		r.answers(func(_ *message, w http.ResponseWriter) { w.WriteHeader(http.StatusGone) })
+		l, _ := told(t, database, clock, map[string]string{"destinations/d.yaml": hook(r, wantsEvents)})
+		l.tracks(t, "ann", "a1", "ann", "a2", "ann", "a3", "bob", "b1")
+		l.settle()
+		l.until("d", "it is disabled", func(x line) bool { return x.State == "disabled" && x.Dead == 0 && x.Behind == 4 })
+		clock.Set(clock.Now().Add(95 * time.Hour))
+		l.tracks(t, "cat", "c1")
+		l.until("d", "nothing is too old", func(x line) bool { return x.Dead == 0 && x.Behind == 5 })
+		clock.Set(clock.Now().Add(2 * time.Hour))
+		if x := l.until("d", "four are", func(x line) bool { return x.Dead == 4 && x.Behind == 1 }); x.Counts["dead.gave_up"] != 4 {
+			t.Errorf("%+v", x)
+		}
+		r.answers(nil)
+		if w := l.ask("POST", "/v1/destinations/d/redrive", `{"all":true}`); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+		if w := l.ask("POST", "/v1/destinations/d/enable", ""); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+		l.until("d", "all are told", func(x line) bool { return x.Counts["delivered"] == 5 && x.Dead == 0 && x.Behind == 0 && x.Waiting == 0 })
+		var anns []string
+		for _, ref := range refs(r.taken()) {
+			if ref[0] == 'a' {
+				anns = append(anns, ref)
+			}
+		}
+		if got := strings.Join(anns, " "); got != "a1 a2 a3" {
+			t.Errorf("ann's came as %s", got)
+		}
+	})
+}
+
+// TestErasuresAskNobody: a room that erases tells every destination, whatever it
+// wants and whatever the person said; an alert goes to who wants alerts, and
+// nobody can yet.
+func TestErasuresAskNobody(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		clock := handClock()
+		one, two := receiving(t, whsec("SECRET_ONE")), receiving(t, whsec("SECRET_ONE"))
+		l, _ := told(t, database, clock, map[string]string{"destinations/one.yaml": hook(one, wantsEvents), "destinations/two.yaml": hook(two, "segments: all\n")})
+		l.tracks(t, "ann", "a1")
+		if code := l.object("ann"); code > 299 {
+			t.Fatal(code)
+		}
+		l.settle()
+		for _, it := range []destination.Item{
+			{Kind: destination.Alert, Name: "disk", At: clock.Now(), Body: []byte(`{}`)},
+			{Kind: destination.Erasure, Person: 1, At: clock.Now(), Body: []byte(`{"identifiers":{"user_id":["ann"]}}`)},
+		} {
+			if err := app.Enqueue(t.Context(), l.house, it); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range []*receiver{one, two} {
+			all := r.wait("the erasure", func(all []*message) bool { return len(all) > 0 && all[len(all)-1].Type == "person.erased" })
+			if m := all[len(all)-1]; fmt.Sprint(m.Data) != "map[identifiers:map[user_id:[ann]]]" {
+				t.Errorf("%s", m.Raw)
+			}
+			for _, m := range all {
+				if strings.HasPrefix(m.Type, "alert.") {
+					t.Errorf("told %s", m.Type)
+				}
+			}
 		}
 	})
 }

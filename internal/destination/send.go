@@ -254,5 +254,6 @@ func (c *clerk) giveUp(now time.Time) {
 	}
 	if len(old) > 0 {
 		c.aged = time.Time{} // There may be more behind them.
+		poke(c.more)
 	}
 }

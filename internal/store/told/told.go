@@ -65,15 +65,29 @@ func (t *tx) tell(it *destination.Item, e *event.Event) error {
 	if it.Kind == destination.Event && it.Body == nil {
 		it.Body = e.Append(nil)
 	}
-	t.n++
-	_, err := t.Tx.Destination().Tell(*it)
+	_, err := t.Destination().Tell(*it)
 	return err
+}
+
+// Destination implements store.Tx.
+func (t *tx) Destination() destination.Store { return &tellings{t.Tx.Destination(), t} }
+
+// tellings counts what is told, whoever tells it, so that it leaves at once.
+type tellings struct {
+	destination.Store
+	t *tx
+}
+
+// Tell implements destination.Store.
+func (s *tellings) Tell(it destination.Item) (int64, error) {
+	s.t.n++
+	return s.Store.Tell(it)
 }
 
 // Happened implements store.Listener.
 func (t *tx) Happened(h processor.Happening) error {
 	e := h.Event
-	it := destination.Item{At: e.Time, Person: h.Who}
+	it := destination.Item{At: e.Received, Person: h.Who} // When it happened may be long ago, and says nothing of how long it waits.
 	if h.Initial {
 		it.Flags |= destination.Initial
 	}
