@@ -286,11 +286,9 @@ func (o *Office) Enable(ctx context.Context, name string) error {
 // that is about to be replaced is waited for.
 func (o *Office) with(ctx context.Context, name string, fn func(*clerk) error) error {
 	for range busyTries {
-		o.mu.Lock()
-		c := o.clerks[name]
-		o.mu.Unlock()
+		c, err := o.withNone(name, fn)
 		if c == nil {
-			return fn(nil)
+			return err
 		}
 		done := make(chan error, 1)
 		select {
@@ -303,6 +301,20 @@ func (o *Office) with(ctx context.Context, name string, fn func(*clerk) error) e
 		}
 	}
 	return fault.New(fault.Unavailable, "destination_busy", "the destination is about to begin or to stop; ask again")
+}
+
+// withNone runs fn where no clerk works, and keeps one from beginning meanwhile;
+// else it gives the clerk.
+func (o *Office) withNone(name string, fn func(*clerk) error) (*clerk, error) {
+	o.hiring.Lock()
+	defer o.hiring.Unlock()
+	o.mu.Lock()
+	c := o.clerks[name]
+	o.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	return nil, fn(nil)
 }
 
 // How long an operator's wish waits for a clerk, in machine time.

@@ -157,14 +157,14 @@ func (c *clerk) turn(ctx, sending context.Context) <-chan time.Time {
 		c.giveUp(now)
 	}
 	if c.gone != "" || c.def.Unusable != "" {
-		return c.o.After(time.Minute) // for what grows too old
+		return c.until(now.Add(time.Minute)) // for what grows too old
 	}
 	until := c.hold
 	if rests, open := c.breaker.rests(now); open && rests.After(until) {
 		until = rests
 	}
 	if until.After(now) {
-		return c.o.After(until.Sub(now))
+		return c.until(until)
 	}
 	if err := c.wakeHeld(ctx, now); err != nil && ctx.Err() == nil {
 		c.o.Logger.Warn("what a destination is to be told again cannot be read, trying again", "destination", c.def.Name, "error", err)
@@ -184,10 +184,22 @@ func (c *clerk) turn(ctx, sending context.Context) <-chan time.Time {
 		j.flying = true
 		go func() { c.ends <- result{j, c.send(sending, j.item)} }()
 	}
-	if len(c.alarms) > 0 {
-		return c.o.After(max(c.alarms[0].due.Sub(now), 0))
+	if len(c.alarms) > 0 && len(c.ready) < windowMost { // Else there is enough to do, and what ends wakes it.
+		return c.until(c.alarms[0].due)
 	}
 	return nil
+}
+
+// until waits for an instant. A clock that is moved by hand may have been moved
+// since it was last read, and would not be heard of again.
+func (c *clerk) until(at time.Time) <-chan time.Time {
+	wait := c.o.After(max(at.Sub(c.o.Now()), 0))
+	if c.o.Now().Before(at) {
+		return wait
+	}
+	now := make(chan time.Time)
+	close(now)
+	return now
 }
 
 // down tells whether nothing gets through.

@@ -34,6 +34,7 @@ type Office struct {
 	changed chan struct{}
 	counts  counts
 
+	hiring sync.Mutex // held while clerks read where they begin, and by who changes that without one
 	mu     sync.Mutex
 	clerks map[string]*clerk
 }
@@ -161,6 +162,8 @@ func (o *Office) Run(ctx context.Context) error {
 
 // begin starts a clerk for each definition.
 func (o *Office) begin(ctx context.Context, group *sync.WaitGroup, set []Definition) error {
+	o.hiring.Lock()
+	defer o.hiring.Unlock()
 	clerks := map[string]*clerk{}
 	err := o.Keeper.Read(ctx, func(s Store) error {
 		clear(clerks)
