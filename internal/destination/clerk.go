@@ -314,39 +314,3 @@ func (c *clerk) wakeHeld(ctx context.Context, now time.Time) error {
 	}
 	return err
 }
-
-// done takes an item out of its line and lets the next one go.
-func (c *clerk) done(j *job) {
-	if j.held != nil {
-		c.held--
-		c.o.ledger.change(c.def.Name, func(b *book) { b.held[j.seq] = nil })
-	}
-	c.leave(j)
-}
-
-func (c *clerk) leave(j *job) {
-	delete(c.begun, j.seq)
-	if j.slot != nil {
-		j.slot.done = true
-	}
-	j.queued, j.ended = false, true
-	l := c.lines[j.key]
-	l.remove(j)
-	if len(l.jobs) == 0 {
-		delete(c.lines, j.key)
-	} else {
-		c.next(l)
-	}
-	c.advance()
-}
-
-// next lets the first of a line go, if it is not on its way.
-func (c *clerk) next(l *lineup) {
-	switch j := l.jobs[0]; {
-	case j.queued:
-	case j.held == nil:
-		c.queue(j)
-	default:
-		c.alarms.set(j.held.Due, j)
-	}
-}
