@@ -72,6 +72,7 @@ var scenarios = []scenario{
 	{"send", "POST /v1/send → email at the sink", sends},
 	{"memory", "memory and start", memory},
 	{"segments", "50 → 1,000 segments that no event concerns", segments},
+	{"webhooks", "20 destinations at 500 events a second, one dead and one slow", webhooks},
 	{"dkim", "event → email with DKIM", dkim},
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"net"
@@ -61,6 +62,10 @@ limits: {events_per_second: 5000000, burst: 5000000, manage_per_second: 100000}
 	}
 	for name, text := range rules(sh.unrelated) {
 		files[name] = text
+	}
+	for i, address := range sh.hooks {
+		files[fmt.Sprintf("destinations/d%d.yaml", i)] = fmt.Sprintf("kind: webhook\nurl: %s\nprivate: true\npurpose: profiling\nsecrets: file:hook.secret\nevents: [%s]\n", address, hookEvent)
+		files["hook.secret"] = "whsec_" + base64.StdEncoding.EncodeToString([]byte("this-is-no-secret-but-thirty-two")) + "\n"
 	}
 	if sh.dkim != "" {
 		key, err := dkimKey(sh.dkim)

@@ -51,7 +51,8 @@ type shape struct {
 	asks      bool   // the newsletter rests on consent
 	perSecond int    // mails a second at most; 0: no limit
 
-	connections int // SMTP connections; 0: the usual number
+	hooks       []string // addresses of destinations
+	connections int      // SMTP connections; 0: the usual number
 }
 
 func (b *run) setup() string {

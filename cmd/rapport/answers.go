@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"rapport/internal/destination"
 	"rapport/internal/explain"
 	"rapport/internal/project"
 )
@@ -47,6 +48,19 @@ type journeysAnswer struct {
 type mailsAnswer struct {
 	Messages []explain.Mail `json:"messages"`
 	Cursor   string         `json:"cursor"`
+}
+
+type destinationsAnswer struct {
+	Destinations []destination.Line `json:"destinations"`
+}
+
+type deadAnswer struct {
+	Dead   []destination.Letter `json:"dead"`
+	Cursor string               `json:"cursor"`
+}
+
+type redriveAnswer struct {
+	Redriven int64 `json:"redriven"`
 }
 
 type rejectsAnswer struct {

@@ -13,7 +13,7 @@ import (
 // the name of a thing of the configuration folder, the folder is looked into. It
 // never asks a server: a shell must answer at once.
 func (c *console) completions(root *cobra.Command) {
-	folders := map[string]string{"SEGMENT": "segments", "JOURNEY": "journeys"}
+	folders := map[string]string{"SEGMENT": "segments", "JOURNEY": "journeys", "DESTINATION": "destinations"}
 	flags := map[string]string{"source": "sources", "template": "templates", "journey": "journeys", "segment": "segments", "provider": "providers"}
 	for _, cmd := range everyCommand(root) {
 		for name, folder := range flags {

@@ -23,8 +23,10 @@ import (
 	"rapport/internal/content"
 	"rapport/internal/delivery"
 	"rapport/internal/delivery/devinbox"
+	"rapport/internal/destination"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
+	"rapport/internal/fetch"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -78,6 +80,10 @@ type House struct {
 	links    *links
 	editions *editions
 	sender   sender
+	office   *destination.Office
+	clients  []*fetch.Client // of the office's destinations
+	told     []project.Destination
+	settled  chan struct{} // closed once what had arrived at the start is walked
 	doors    http.Handler
 	inbox    *devinbox.Inbox
 	hello    string
@@ -96,7 +102,7 @@ type House struct {
 // Where the folder already has a configuration, another one given here is
 // applied as Apply does once Run has begun.
 func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err error) {
-	h := &House{Options: o, clock: o.Clock, logger: o.Logger}
+	h := &House{Options: o, clock: o.Clock, logger: o.Logger, settled: make(chan struct{})}
 	if h.clock == nil {
 		h.clock = NewClock(time.Now(), 1)
 	}
@@ -196,6 +202,9 @@ func (h *House) buildWalk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.openOffice(); err != nil {
+		return err
+	}
 	h.walker, err = processor.New(processor.Config{
 		Log: h.log, Keeper: store.Walk{State: h.state}, Resolver: h.resolver, Hasher: h.hasher, Consent: h.consent, Clock: h.clock, Mono: time.Now,
 		Logger: h.logger.With("room", "processor"), Window: w.Events.DedupeWindow,
@@ -253,6 +262,9 @@ func (h *House) applied(v *processor.Version) {
 	h.declareKeys(e.config)
 	h.useTrail(e.config)
 	h.sender.configure(e)
+	if err := h.useDestinations(ctx, e.config); err != nil {
+		h.logger.Error("the destinations in effect cannot be told; those before still are", "version", v.Number, "error", err)
+	}
 }
 
 // edition gives the configuration in effect.

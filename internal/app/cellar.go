@@ -46,6 +46,7 @@ func (h *House) openCellar(ctx context.Context) error {
 	if err := h.keepTrail(); err != nil {
 		return err
 	}
+	h.listen()
 	h.editions = &editions{state: h.state, made: map[int]*edition{}}
 	return nil
 }

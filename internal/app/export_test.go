@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"rapport/internal/destination"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
@@ -56,4 +57,12 @@ func Logged(ctx context.Context, h *House, lane eventlog.Lane) (out []event.Even
 // SetAside puts a record among those that could not be walked.
 func SetAside(ctx context.Context, h *House, a processor.Aside) error {
 	return h.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return tx.Processor().SetAside(a) })
+}
+
+// Enqueue has an item told, as a room does that has no other way.
+func Enqueue(ctx context.Context, h *House, it destination.Item) error {
+	return h.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error {
+		_, err := tx.Destination().Tell(it)
+		return err
+	})
 }

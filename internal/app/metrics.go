@@ -24,6 +24,7 @@ type gauges struct {
 	fallbacks, failures, kept, version, backfilled, toBackfill, unread     *prometheus.Desc
 	again                                                                  *prometheus.Desc
 	free, floor                                                            *prometheus.Desc
+	told, toldBehind, toldHeld, toldDead, toldUp                           *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*gauges)(nil)
@@ -62,6 +63,11 @@ func newGauges(h *House) *gauges {
 		toBackfill: d("backfill_people_last", "Id of the last person to be brought there; 0 while there is no backfill."),
 		free:       d("disk_free_bytes", "What is free on the disk of the data folder."),
 		floor:      d("disk_floor_bytes", "What events leave free there: below it none are taken."),
+		told:       d("destination_items_total", "Items of destinations since the start: delivered, dropped at a gate, dead, and failed attempts, with the reason.", "destination", "outcome", "reason"),
+		toldBehind: d("destination_behind", "Items between the newest and how far a destination has come, those that others want among them.", "destination"),
+		toldHeld:   d("destination_waiting", "Items of a destination that wait to be tried again.", "destination"),
+		toldDead:   d("destination_dead_letters", "Dead letters of a destination that are kept.", "destination"),
+		toldUp:     d("destination_telling", "1 while a destination is told; 0 while it is down, disabled, unusable or asked to wait.", "destination"),
 		unread:     d("metrics_unread", "1 when the state store could not be asked for this page."),
 	}
 }
@@ -71,6 +77,7 @@ func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
 		g.mails, g.skipped, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again, g.free, g.floor,
+		g.told, g.toldBehind, g.toldHeld, g.toldDead, g.toldUp,
 	} {
 		out <- d
 	}
@@ -117,6 +124,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range skipped {
 		count(g.skipped, n, reason)
 	}
+	for c, n := range g.h.office.Counts() {
+		count(g.told, n, c.Destination, c.Outcome, c.Reason)
+	}
 	count(g.fallbacks, int64(g.h.renderer.Fallbacks()))
 	count(g.failures, int64(g.h.renderer.Failures()))
 	gauge(g.version, float64(g.h.Version()))
@@ -159,6 +169,18 @@ func (g *gauges) fromState(gauge func(*prometheus.Desc, float64, ...string)) boo
 	gauge(g.again, float64(again))
 	for code, n := range rejects {
 		gauge(g.kept, float64(n), code)
+	}
+	lines, err := g.h.office.Lines(ctx)
+	if err != nil {
+		g.h.logger.Warn("the state store could not be asked for metrics", "error", err)
+		return false
+	}
+	for i := range lines {
+		l := &lines[i]
+		gauge(g.toldBehind, float64(l.Behind), l.Name)
+		gauge(g.toldHeld, float64(l.Waiting), l.Name)
+		gauge(g.toldDead, float64(l.Dead), l.Name)
+		gauge(g.toldUp, oneIf(l.State == "telling"), l.Name)
 	}
 	return true
 }

@@ -49,6 +49,7 @@ func (h *House) Run(ctx context.Context) error {
 	start(&inner, h.trail.Run, walking)
 	start(&outer, h.ringing, sending)
 	start(&outer, h.startSending, sending)
+	start(&outer, h.startTelling, sending)
 
 	var err error
 	select {
@@ -87,6 +88,7 @@ func (h *House) startSending(ctx context.Context) error {
 		}
 	}
 	h.consent.Settled()
+	close(h.settled)
 	return h.sender.run(ctx, h)
 }
 
@@ -169,7 +171,7 @@ func (h *House) clean(ctx context.Context, now time.Time) error {
 	err = h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error {
 		return tx.Processor().DropSeen(since)
 	})
-	return errors.Join(err, h.dropUses(ctx, now.Add(-outbox.LongestWindow)))
+	return errors.Join(err, h.dropUses(ctx, now.Add(-outbox.LongestWindow)), h.office.Clean(ctx))
 }
 
 // sender owns the dispatcher and makes a new one when a configuration changes

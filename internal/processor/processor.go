@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rapport/internal/consent"
+	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/group"
@@ -51,6 +52,18 @@ type Books struct {
 	Consent  consent.Store
 	Outbox   outbox.Store
 	Walk     Store
+	// Tell is told of each event once it is walked, and of each entry into a
+	// segment and exit from one; nil: nobody listens.
+	Tell func(Happening) error
+}
+
+// Happening is one thing that was walked.
+type Happening struct {
+	Who     id.Person
+	Event   *event.Event // valid during the call only
+	Segment string       // what was entered or left, or ""
+	Entered bool
+	Initial bool // it was so already, or is imported
 }
 
 // Keeper runs functions over the books in one transaction. The roof joins it to

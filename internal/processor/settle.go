@@ -3,7 +3,9 @@ package processor
 import (
 	"fmt"
 
+	"rapport/internal/event"
 	"rapport/internal/fault"
+	"rapport/internal/journey"
 )
 
 // Bounds of what one record may set off (architecture: derived events).
@@ -54,6 +56,11 @@ func (w *Walker) settle(f *figure, parent string, initial bool) error {
 			c.sequence++
 			d.event.MessageID = fmt.Sprintf("%s/%d", c.parent, c.sequence)
 			d.event.Source = reserved
+			if d.event.Type == event.Track { // an entry or an exit; told before what it sets off
+				if err := w.outside(Happening{f.id, &d.event, d.about, d.event.Name == journey.AudienceEntered, initial || d.initial}); err != nil {
+					return err
+				}
+			}
 			if err := w.apply(f, &d.event, d.event.Received.UnixMilli(), initial || d.initial); err != nil {
 				return err
 			}

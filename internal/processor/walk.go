@@ -271,7 +271,21 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 	if err := w.apply(f, e, w.now, initial); err != nil {
 		return err
 	}
+	if err := w.outside(Happening{Who: f.id, Event: e, Initial: initial}); err != nil {
+		return err
+	}
 	return w.settle(f, e.MessageID, initial)
+}
+
+// outside lets whoever listens know what was walked, in the same transaction.
+func (w *Walker) outside(h Happening) error {
+	if w.p.books.Tell == nil {
+		return nil
+	}
+	if err := w.p.books.Tell(h); err != nil {
+		return fmt.Errorf("tell what was walked: %w", err)
+	}
+	return nil
 }
 
 // instantOf is when a record holds: the commit of its frame; for bulk, whose

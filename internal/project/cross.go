@@ -19,6 +19,7 @@ func (l *loader) cross() {
 	l.crossSources()
 	l.crossSegments()
 	l.crossJourneys()
+	l.crossDestinations()
 	l.crossPostal()
 	l.eventNames()
 	if Errors(l.report.problems) == 0 {

@@ -34,9 +34,11 @@ type Config struct {
 	Segments  []segment.Definition  // by name
 	Journeys  []*journey.Definition // by name
 	Templates map[string]*content.Template
-	Providers []Provider        // by name
-	Files     map[string][]byte // what Digest and Version are about: path → content
-	Digest    string
+	Providers []Provider // by name
+	// Destinations are who else is told what happens, by name.
+	Destinations []Destination
+	Files        map[string][]byte // what Digest and Version are about: path → content
+	Digest       string
 }
 
 // Provider finds a provider by name.
@@ -103,7 +105,7 @@ type loader struct {
 }
 
 // The folders that hold one thing a file.
-var folders = []string{"sources", "segments", "journeys", "providers"}
+var folders = []string{"sources", "segments", "journeys", "providers", "destinations"}
 
 // find reads every file that belongs to the configuration. What does not
 // belong there and looks as if it should is reported; the rest (a README, keys,
@@ -232,6 +234,9 @@ func (l *loader) read() {
 	}
 	for _, n := range l.in("providers") {
 		c.Providers = append(c.Providers, provider(n.file, n.name))
+	}
+	for _, n := range l.in("destinations") {
+		c.Destinations = append(c.Destinations, destination(n.file, n.name))
 	}
 	for _, n := range l.in("segments") {
 		d, problems := segment.Parse(n.name, n.file.root)

@@ -92,6 +92,11 @@ func (c *Config) refs() []located {
 			all = append(all, located{"providers/" + p.Name + ".yaml", d.Key})
 		}
 	}
+	for _, d := range c.Destinations {
+		for _, s := range d.Secrets {
+			all = append(all, located{"destinations/" + d.Name + ".yaml", s})
+		}
+	}
 	return all
 }
 

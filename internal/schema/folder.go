@@ -175,3 +175,22 @@ var provider = keys(
 		must(key("key", text, "file:PATH of a PEM file, ed25519 or RSA")),
 	)), "signatures"),
 )
+
+var told = keys(
+	key("title", text, "its name for readers"),
+	must(key("kind", word("webhook"), "webhook: signed requests after Standard Webhooks")),
+	must(key("url", text, "where requests go; https, or http on this machine with private")),
+	must(key("secrets", oneOrMore(text), "env:NAME or file:PATH of the signing secret, whsec_ and base64; two while one takes the other's place")),
+	must(key("purpose", text, "why the data leaves; permission for it is asked at every attempt")),
+	otherwise("events", oneOrMore(text), "none", "all, or names of track events, and identify, page, screen, group, alias"),
+	key("where", oneOrMore(where), "only events whose properties compare so; for identify and group their traits"),
+	otherwise("segments", oneOrMore(text), "none", "all, or segments whose entries and exits are told"),
+	otherwise("messages", oneOrMore(text), "none", "all, or what becomes of mails: accepted, deferred, failed, skipped, unknown, resolved, opened, clicked"),
+	otherwise("consent", oneOrMore(text), "none", "all, or purposes of which it hears what people say"),
+	otherwise("include_existing", truth, "false", "also events of imports, and entries by a backfill"),
+	otherwise("identifiers", oneOrMore(text), "user_id and anonymous_id", "kinds of identifiers by which it is told who somebody is"),
+	otherwise("integration", text, "the file's name", "its name in the integrations of an event, whose sender may forbid it"),
+	otherwise("private", truth, "false", "it may be on this machine or in a private network"),
+	otherwise("timeout", duration, "15s", "for one request, at most 30s"),
+	otherwise("connections", integer, "8", "requests at a time"),
+)

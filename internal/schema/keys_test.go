@@ -94,6 +94,7 @@ func places() []place {
 		{"event", "", event, mappedEvent, nil},
 		{"consent", "", rows + "consent: [{KEY: x}]\n", mappedConsent, nil},
 		{"provider", "providers/inbox.yaml", "KEY: x\n", provider, nil},
+		{"destination", "destinations/d.yaml", "KEY: x\n", told, nil},
 		{"auth", "providers/inbox.yaml", "kind: smtp\nhost: h.example\nauth: {KEY: x}\n", at(provider, "auth"), nil},
 		{"pacing", "providers/inbox.yaml", "kind: devinbox\npacing: {KEY: x}\n", at(provider, "pacing"), nil},
 		{"dkim", "providers/inbox.yaml", "kind: devinbox\ndkim: [{KEY: x}]\n", at(provider, "dkim"), nil},

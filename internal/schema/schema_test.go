@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -116,6 +117,13 @@ func TestExamplesFollowTheSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("customers.yaml", "mapping", b)
+	manual, err := os.ReadFile("../../docs/destinations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?ms)^```yaml\n(# destinations/\\S+\\.yaml.*?)^```").FindAllSubmatch(manual, -1) {
+		check("docs/destinations.md", "destination", m[1])
+	}
 	for _, f := range Files() {
 		if seen[f.Name] == 0 {
 			t.Errorf("no example of %s was looked at", f.Name)

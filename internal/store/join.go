@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"rapport/internal/consent"
+	"rapport/internal/destination"
 	"rapport/internal/processor"
 )
 
@@ -26,8 +27,18 @@ func (w Walk) Read(ctx context.Context, fn func(processor.Books) error) error {
 	return w.State.Read(ctx, func(tx Tx) error { return fn(books(tx)) })
 }
 
+// Listener is what a Tx may be too: it is told what is walked.
+type Listener interface {
+	Happened(h processor.Happening) error
+}
+
 func books(tx Tx) processor.Books {
+	var tell func(processor.Happening) error
+	if x, ok := tx.(Listener); ok {
+		tell = x.Happened
+	}
 	return processor.Books{
+		Tell:    tell,
 		Persons: tx.Persons(), Identity: tx.Identity(), History: tx.Profile(), Segment: tx.Segment(), Group: tx.Group(), Timer: tx.Timer(),
 		Consent: tx.Consent(), Outbox: tx.Outbox(), Walk: tx.Processor(),
 	}
@@ -47,4 +58,20 @@ func (p Permission) Write(ctx context.Context, fn func(consent.Store) error) err
 // Read implements consent.Keeper.
 func (p Permission) Read(ctx context.Context, fn func(consent.Store) error) error {
 	return p.State.Read(ctx, func(tx Tx) error { return fn(tx.Consent()) })
+}
+
+// Destinations joins a State to the room that tells other systems: it implements
+// destination.Keeper.
+type Destinations struct{ State State }
+
+var _ destination.Keeper = Destinations{}
+
+// Write implements destination.Keeper.
+func (d Destinations) Write(ctx context.Context, durable bool, fn func(destination.Store) error) error {
+	return d.State.Write(ctx, WriteOptions{Priority: Normal, Durable: durable}, func(tx Tx) error { return fn(tx.Destination()) })
+}
+
+// Read implements destination.Keeper.
+func (d Destinations) Read(ctx context.Context, fn func(destination.Store) error) error {
+	return d.State.Read(ctx, func(tx Tx) error { return fn(tx.Destination()) })
 }

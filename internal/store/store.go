@@ -9,6 +9,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
+	"rapport/internal/destination"
 	"rapport/internal/group"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -37,6 +38,7 @@ type Tx interface {
 	Ingest() ingest.Store
 	Project() project.Store
 	Audit() audit.Store
+	Destination() destination.Store
 }
 
 // Priority orders writers that wait for the one writing connection.

@@ -158,7 +158,9 @@ type Config struct {
 	Asides  Asides
 	Consent Consent
 	Trail   Trail
-	Hash    func(kind, value string) id.Hash // the workspace's keyed hash
+	// Destinations is who else is told.
+	Destinations Destinations
+	Hash         func(kind, value string) id.Hash // the workspace's keyed hash
 
 	Templates func(name string) (Template, bool) // of the configuration in effect
 	Providers func(name string) bool
@@ -202,8 +204,8 @@ type Handler struct {
 // New checks the configuration and makes a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Hash == nil:
-		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail and Hash are required")
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Hash == nil || c.Destinations == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Hash and Destinations are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
 	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil:
@@ -264,6 +266,12 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/audit/checkpoint":                   {http.MethodGet: h.getCheckpoint, http.MethodPost: h.postCheckpoint},
 		"/v1/audit/bundle":                       {http.MethodGet: h.getBundle},
 		"/v1/audit/rows/{n}/proof":               {http.MethodGet: h.getProof},
+		"/v1/destinations":                       {http.MethodGet: h.getDestinations},
+		"/v1/destinations/{name}":                {http.MethodGet: h.getDestination},
+		"/v1/destinations/{name}/test":           {http.MethodPost: h.testDestination},
+		"/v1/destinations/{name}/enable":         {http.MethodPost: h.enableDestination},
+		"/v1/destinations/{name}/dead":           {http.MethodGet: h.getDead},
+		"/v1/destinations/{name}/redrive":        {http.MethodPost: h.postRedrive},
 		"/v1/status":                             {http.MethodGet: h.getStatus},
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
+	"rapport/internal/destination"
 	"rapport/internal/eventlog"
 	"rapport/internal/id"
 	"rapport/internal/identity"
@@ -71,13 +72,14 @@ const (
 	operator = "house/operator" // a management key or the command line; the row of the request names the key
 )
 
-func (t *tx) Consent() consent.Store     { return &permissions{t.Tx.Consent(), t} }
-func (t *tx) Outbox() outbox.Store       { return &mails{t.Tx.Outbox(), t} }
-func (t *tx) Identity() identity.Store   { return &idents{t.Tx.Identity(), t} }
-func (t *tx) Access() access.Store       { return &keys{t.Tx.Access(), t} }
-func (t *tx) Project() project.Store     { return &versions{t.Tx.Project(), t} }
-func (t *tx) Ingest() ingest.Store       { return &rejects{t.Tx.Ingest(), t} }
-func (t *tx) Processor() processor.Store { return &walk{t.Tx.Processor(), t} }
+func (t *tx) Consent() consent.Store         { return &permissions{t.Tx.Consent(), t} }
+func (t *tx) Outbox() outbox.Store           { return &mails{t.Tx.Outbox(), t} }
+func (t *tx) Identity() identity.Store       { return &idents{t.Tx.Identity(), t} }
+func (t *tx) Access() access.Store           { return &keys{t.Tx.Access(), t} }
+func (t *tx) Project() project.Store         { return &versions{t.Tx.Project(), t} }
+func (t *tx) Ingest() ingest.Store           { return &rejects{t.Tx.Ingest(), t} }
+func (t *tx) Destination() destination.Store { return &tellings{t.Tx.Destination(), t} }
+func (t *tx) Processor() processor.Store     { return &walk{t.Tx.Processor(), t} }
 
 type permissions struct {
 	consent.Store

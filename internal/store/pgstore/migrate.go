@@ -102,6 +102,13 @@ CREATE INDEX trail_subject ON trail(subject, n) WHERE subject IS NOT NULL;
 CREATE TABLE trail_hash(i bigint PRIMARY KEY, h bytea NOT NULL);
 CREATE TABLE checkpoint(size bigint PRIMARY KEY, at bigint NOT NULL, note text NOT NULL);
 CREATE TABLE checkpoint_left(place text PRIMARY KEY, size bigint NOT NULL);
+`, `
+CREATE TABLE told(seq bigint PRIMARY KEY, kind int NOT NULL, flags int NOT NULL, name text NOT NULL, at bigint NOT NULL,
+	person bigint NOT NULL, subject uuid, body bytea NOT NULL);
+CREATE TABLE destination(name text PRIMARY KEY, seq bigint NOT NULL, disabled text NOT NULL, since bigint);
+CREATE TABLE told_held(seq bigint NOT NULL, destination text NOT NULL, attempts int NOT NULL, due bigint NOT NULL, dead boolean NOT NULL,
+	reason text NOT NULL, status int NOT NULL, PRIMARY KEY(seq, destination));
+CREATE INDEX told_held_destination ON told_held(destination, dead, seq);
 `,
 }
 

@@ -32,6 +32,7 @@ type pending struct {
 	parts      map[int64][]byte
 	relay      numbered
 	trail      trailRows
+	told       toldRows
 	others     []statement
 }
 
@@ -65,6 +66,15 @@ type trailRows struct {
 	leaf, opening [][]byte
 }
 
+// toldRows are new rows of what is to be told, column by column.
+type toldRows struct {
+	seq, at, person []int64
+	kind, flags     []int32
+	name            []string
+	subject         []pgtype.UUID
+	body            [][]byte
+}
+
 // steps are new rows of the stories, column by column.
 type steps struct {
 	seq, mail, prev, n []int64
@@ -76,7 +86,7 @@ type steps struct {
 
 func (p *pending) empty() bool {
 	return len(p.newPersons)+len(p.persons)+len(p.packs.ids)+len(p.idents)+len(p.alarms)+len(p.newMails)+
-		len(p.mails)+len(p.steps.seq)+len(p.parts)+len(p.relay.ids)+len(p.trail.n)+len(p.others) == 0
+		len(p.mails)+len(p.steps.seq)+len(p.parts)+len(p.relay.ids)+len(p.trail.n)+len(p.told.seq)+len(p.others) == 0
 }
 
 // count adds the transaction's differences of the counters, in order.
@@ -107,6 +117,10 @@ func (p *pending) flush(b *pgx.Batch) {
 	if t := &p.trail; len(t.n) > 0 {
 		add("INSERT INTO trail SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::uuid[], $6::bytea[], $7::bytea[])",
 			t.n, t.at, t.actor, t.act, t.subject, t.leaf, t.opening)
+	}
+	if t := &p.told; len(t.seq) > 0 {
+		add("INSERT INTO told SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::bigint[], $6::bigint[], $7::uuid[], $8::bytea[])",
+			t.seq, t.kind, t.flags, t.name, t.at, t.person, t.subject, t.body)
 	}
 	for _, s := range p.others {
 		add(s.sql, s.args...)

@@ -40,7 +40,7 @@ type State struct {
 
 // numbers are the highest that were given; the next row gets one more.
 type numbers struct {
-	person, pack, relay, mail, step, ledger, merge, seen, reject, trail int64
+	person, pack, relay, mail, step, ledger, merge, seen, reject, trail, told int64
 
 	walked [2]int64 // position of each lane
 }
@@ -90,8 +90,9 @@ func (s *State) take(ctx context.Context, tx pgx.Tx) error {
 		(SELECT coalesce(max(seq), 0) FROM intent), (SELECT coalesce(max(seq), 0) FROM step), (SELECT coalesce(max(seq), 0) FROM ledger),
 		(SELECT coalesce(max(seq), 0) FROM merge), (SELECT coalesce(max(seq), 0) FROM seen), (SELECT coalesce(max(id), 0) FROM reject),
 		(SELECT coalesce(max(n) + 1, 0) FROM trail),
+		greatest((SELECT coalesce(max(seq), 0) FROM told), (SELECT coalesce(max(seq), 0) FROM destination)),
 		coalesce((SELECT pos FROM position WHERE lane = 0), 0), coalesce((SELECT pos FROM position WHERE lane = 1), 0)`).
-		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.trail, &n.walked[0], &n.walked[1])
+		Scan(&n.person, &n.pack, &n.relay, &n.mail, &n.step, &n.ledger, &n.merge, &n.seen, &n.reject, &n.trail, &n.told, &n.walked[0], &n.walked[1])
 }
 
 // Write runs fn in the one transaction that may write.

@@ -13,6 +13,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
+	"rapport/internal/destination"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/group"
@@ -239,6 +240,8 @@ func (t *tx) Access() access.Store       { return (*keys)(t) }
 func (t *tx) Ingest() ingest.Store       { return (*rejects)(t) }
 func (t *tx) Project() project.Store     { return (*versions)(t) }
 func (t *tx) Audit() audit.Store         { return (*trail)(t) }
+
+func (t *tx) Destination() destination.Store { return (*tellings)(t) }
 
 // send sends what is gathered at once, and gives the last answer.
 func (t *tx) send() (last pgconn.CommandTag, err error) {

@@ -107,6 +107,15 @@ CREATE INDEX trail_subject ON trail(subject, n) WHERE subject IS NOT NULL;
 CREATE TABLE trail_hash(i INTEGER PRIMARY KEY, h BLOB NOT NULL);
 CREATE TABLE checkpoint(size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
 CREATE TABLE checkpoint_left(place TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+`, `
+-- destination: what is to be told, once for all who want it; how far each destination is, and under '' the highest number ever
+-- given; what of it waits for a destination to be tried again, or was given up.
+CREATE TABLE told(seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, flags INTEGER NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL,
+	person INTEGER NOT NULL, subject BLOB, body BLOB NOT NULL);
+CREATE TABLE destination(name TEXT PRIMARY KEY, seq INTEGER NOT NULL, disabled TEXT NOT NULL, since INTEGER) WITHOUT ROWID;
+CREATE TABLE told_held(seq INTEGER NOT NULL, destination TEXT NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL, dead INTEGER NOT NULL,
+	reason TEXT NOT NULL, status INTEGER NOT NULL, PRIMARY KEY(seq, destination)) WITHOUT ROWID;
+CREATE INDEX told_held_destination ON told_held(destination, dead, seq);
 `,
 }
 

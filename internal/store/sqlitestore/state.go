@@ -45,6 +45,7 @@ type State struct {
 	mailSeq  int64
 	stepSeq  int64
 	trail    int64 // rows
+	toldSeq  int64
 	hot      rows.Hot
 
 	walPages atomic.Int64 // pages in the WAL after the last commit
@@ -128,6 +129,9 @@ func (s *State) prepare() error {
 	if err := s.w.queryInt("SELECT coalesce(max(n) + 1, 0) FROM trail", &s.trail); err != nil {
 		return err
 	}
+	if err := s.w.queryInt("SELECT max(coalesce((SELECT max(seq) FROM told), 0), coalesce((SELECT max(seq) FROM destination), 0))", &s.toldSeq); err != nil {
+		return err
+	}
 	var pages int64
 	if err := s.w.queryInt("PRAGMA page_count", &pages); err != nil {
 		return err
@@ -158,7 +162,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 	if err := s.w.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	relay, mail, step, trail := s.relaySeq, s.mailSeq, s.stepSeq, s.trail
+	relay, mail, step, trail, told := s.relaySeq, s.mailSeq, s.stepSeq, s.trail, s.toldSeq
 	s.w.inTx = true
 	committed := false
 	defer func() {
@@ -167,7 +171,7 @@ func (s *State) write(durable bool, fn func(store.Tx) error) (err error) {
 		if committed {
 			return
 		}
-		s.relaySeq, s.mailSeq, s.stepSeq, s.trail = relay, mail, step, trail
+		s.relaySeq, s.mailSeq, s.stepSeq, s.trail, s.toldSeq = relay, mail, step, trail, told
 		s.hot.Clear()
 		if rollErr := s.w.rollback(); rollErr != nil {
 			err = errors.Join(err, fmt.Errorf("roll back: %w", rollErr))

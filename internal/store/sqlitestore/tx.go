@@ -4,6 +4,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
+	"rapport/internal/destination"
 	"rapport/internal/group"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -78,3 +79,5 @@ func (t *tx) Access() access.Store       { return (*keys)(t) }
 func (t *tx) Ingest() ingest.Store       { return (*rejects)(t) }
 func (t *tx) Project() project.Store     { return (*versions)(t) }
 func (t *tx) Audit() audit.Store         { return (*trail)(t) }
+
+func (t *tx) Destination() destination.Store { return (*tellings)(t) }

@@ -1,0 +1,80 @@
+package destination
+
+import (
+	"rapport/internal/event"
+	"rapport/internal/rule"
+)
+
+// NameOf is how an event is called in Definition.Events: a track event by its own
+// name, any other by its type.
+func NameOf(e *event.Event) string {
+	if e.Type == event.Track {
+		return e.Name
+	}
+	return e.Type.String()
+}
+
+// Wants tells whether any destination wants an item at all, before it is written.
+// e is the event of an item of kind Event.
+func (o *Office) Wants(it *Item, e *event.Event) bool {
+	set := o.defs.Load()
+	if set == nil {
+		return false
+	}
+	for i := range *set {
+		if ok, _ := (*set)[i].wants(it, e); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// wants holds an item against the filters. options are those that the event's
+// sender gave for this destination, a JSON object or nil.
+func (d *Definition) wants(it *Item, e *event.Event) (ok bool, options []byte) {
+	if it.Flags&Initial != 0 && !d.Existing {
+		return false, nil
+	}
+	switch it.Kind {
+	case Event:
+		if !d.Events.Has(it.Name) || !d.where(e) {
+			return false, nil
+		}
+		return e.Integrations.Allows(d.Integration)
+	case Segment:
+		return d.Segments.Has(it.Name), nil
+	case Message:
+		return d.Messages.Has(it.Name), nil
+	case Consent:
+		return d.Consent.Has(it.Name), nil
+	case Alert:
+		return d.Alerts, nil
+	case Erasure, trial:
+		return true, nil
+	}
+	return false, nil
+}
+
+// where holds an event's properties, or the traits that it brings, against the
+// comparisons.
+func (d *Definition) where(e *event.Event) bool {
+	if d.Where == nil {
+		return true
+	}
+	raw := e.Properties
+	if e.Type == event.Identify || e.Type == event.Group {
+		raw = e.Traits
+	}
+	var o rule.Object
+	o.Reset(raw)
+	return d.Where.Match(&o)
+}
+
+// asks tells whether permission is asked for an item. A narrowing and an erasure
+// are told in any case: keeping them back would keep the data in use.
+func (it *Item) asks() bool {
+	return it.Kind != Erasure && it.Kind != Alert && it.Kind != trial && it.Flags&Narrows == 0
+}
+
+// about tells whether an item is about somebody who must be found.
+func (it *Item) about() bool { return it.Kind != Erasure && it.Kind != Alert && it.Kind != trial }
