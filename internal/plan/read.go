@@ -139,8 +139,8 @@ func (r *reader) duration(n *yaml.Node, key string) time.Duration {
 	return 0
 }
 
-// span writes a duration as duration reads it.
-func span(d time.Duration) string {
+// Span writes a duration as a plan has it: 730d.
+func Span(d time.Duration) string {
 	for _, u := range []struct {
 		size time.Duration
 		sign string
