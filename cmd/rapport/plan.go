@@ -125,7 +125,7 @@ over is told on the standard error.`,
 			}
 			d, notes, err := plan.Import(name, b)
 			for _, n := range notes {
-				fmt.Fprintf(c.err, "note: %s\n", clean(n)) // Nobody is left to tell if this fails.
+				_, _ = fmt.Fprintf(c.err, "note: %s\n", clean(n)) // Nobody is left to tell if this fails.
 			}
 			if err != nil {
 				return fmt.Errorf("import %s: %w", args[0], err)

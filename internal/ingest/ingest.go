@@ -364,6 +364,7 @@ func (in *Ingest) admit(w *work, r *Receipt) {
 			if w.setApart(i) {
 				continue
 			}
+			w.unname(i)
 			r.Accepted++
 		} else {
 			r.Denied++

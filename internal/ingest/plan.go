@@ -35,7 +35,7 @@ func (in *Ingest) planned(w *work, index int, e *event.Event, prefs []Preference
 	raw := w.treatedItem(index, e)
 	w.withdraw(index, problem{v.Code, v.Detail})
 	last := len(w.rejected) - 1
-	w.rejected[last].Pointer = "/" + strings.ReplaceAll(v.Violations[0].Field, ".", "/")
+	w.rejected[last].Pointer = "/" + strings.ReplaceAll(v.Field, ".", "/")
 	w.payloads[last] = payload{raw: raw, treated: true, refused: v.Effect == plan.Refuse}
 	w.judged = w.judged[:len(w.judged)-1] // The caller hears of it.
 	return false
@@ -69,6 +69,14 @@ func (w *work) setApart(event int) bool {
 	w.payloads[len(w.payloads)-1] = payload{raw: raw, treated: true, refused: j.verdict.Effect == plan.Refuse}
 	w.unspec(event)
 	return true
+}
+
+// unname takes away an address that the plan has stripped from the traits. What
+// the event says on permission has been asked and written down for it by now.
+func (w *work) unname(event int) {
+	if j := w.judgement(event); j != nil && j.verdict.Unnamed {
+		w.events[event].Email = ""
+	}
 }
 
 // refused gives the answer to a single event that the plan turns away: unlike one

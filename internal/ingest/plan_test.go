@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -295,4 +296,44 @@ func FuzzPlanned(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAStrippedAddressNamesNobody: where nobody planned the trait, its address is
+// no identifier in the log, and yet permission was asked about it.
+func TestAStrippedAddressNamesNobody(t *testing.T) {
+	t.Parallel()
+	p := follows(t, "unplanned_fields: strip\nviolations: count\ntraits: {plan: string}\n")
+	for name, call := range map[string]ingest.Call{
+		"identify":    single(event.Identify, `{"userId":"u","traits":{"email":"ann@shop.example","plan":"free"}}`),
+		"any context": single(event.Track, `{"event":"Bought","userId":"u","context":{"traits":{"email":"ann@shop.example","plan":"free"}}}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := ""
+			b := setup(t)
+			in, err := ingest.New(ingest.Config{
+				Log: b.log, Keeper: b.keeper, Now: func() time.Time { return now }, Machine: func() time.Time { return now },
+				Permit: asks(func(s ingest.Statement) { asked = s.Event.Email }),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := in.Take(t.Context(), planned(p, call)); err != nil || r.Accepted != 1 {
+				t.Fatal(r, err)
+			}
+			e := b.log.events(t)[0]
+			if asked != "ann@shop.example" || e.Email != "" || string(e.Traits) != `{"plan":"free"}` || strings.Contains(string(e.Context), "ann@") {
+				t.Errorf("permission was asked for %q, and the log holds %+v", asked, e)
+			}
+		})
+	}
+}
+
+// asks permits everything and tells of what it is asked.
+type asks func(ingest.Statement)
+
+func (asks) Narrow(context.Context, []ingest.Statement) error { return nil }
+func (a asks) Admit(_ *ingest.Source, s ingest.Statement) ingest.Verdict {
+	a(s)
+	return ingest.Verdict{Allow: true}
 }

@@ -41,7 +41,11 @@ type Verdict struct {
 	Effect     Effect // Allow, Quarantine or Refuse
 	Code       string // why, for what is not allowed
 	Detail     string // the same in words, without values
+	Field      string // and where
 	Violations []Violation
+	// Unnamed says that the trait with the person's address was stripped, so that
+	// it must not stay an identifier either, once permission has been asked.
+	Unnamed bool
 }
 
 // Hash makes a keyed digest of personal data, in hexadecimal digits.
@@ -62,10 +66,10 @@ func (p *Plan) Judge(e *event.Event, hash Hash) (v Verdict) {
 	return v
 }
 
-// verdict gathers what is found until the effect is known.
+// finding gathers why an event is not taken until the effect is known.
 type finding struct {
-	unplanned, broken, common bool
-	effect                    Effect
+	unplanned, broken bool
+	effect            Effect
 }
 
 func (p *Plan) judge(e *event.Event, v *Verdict) {
@@ -77,22 +81,31 @@ func (p *Plan) judge(e *event.Event, v *Verdict) {
 		rules = is.of.Rules.over(rules)
 		p.fields(e, is.version(versionOf(e.Context)), rules, v, &f)
 	case p.plans(e.Type):
-		f.unplanned = true
+		f.unplanned = rules.UnplannedEvents > Strip
 		f.effect = max(f.effect, rules.UnplannedEvents)
 		v.Violations = append(v.Violations, Violation{UnplannedEvent, CodeUnplanned, "event", "the " + e.Type.String() + " " + strconv.Quote(safeName(e.Name)) + " is not in the plan"})
 	}
-	if p.identify != nil && e.Type != event.Identify && e.Type != event.Group && rules.UnplannedFields == Strip {
-		p.strayTraits(e)
+	if p.identify != nil && e.Type != event.Group && rules.UnplannedFields == Strip {
+		p.strayTraits(e, v)
 	}
 	if p.context != nil && !p.context.valid(e.Context, "context", CodeCommonSchema, v) {
-		f.common = true
 		f.effect = max(f.effect, rules.OnViolation)
 	}
 	if f.effect > Strip {
 		v.Effect = f.effect
 		v.Code = f.code()
-		v.Detail = v.Violations[0].Description
+		v.reason()
 	}
+}
+
+// reason tells the first violation because of which the event is not taken.
+func (v *Verdict) reason() {
+	code := v.Code
+	if code == CodeUnplannedSchema {
+		code = CodeSchema
+	}
+	at := max(slices.IndexFunc(v.Violations, func(x Violation) bool { return x.Code == code }), 0)
+	v.Detail, v.Field = v.Violations[at].Description, v.Violations[at].Field
 }
 
 func (f *finding) code() string {
@@ -119,44 +132,44 @@ func (p *Plan) fields(e *event.Event, is *form, rules Rules, v *Verdict, f *find
 		*at = stripped
 	}
 	if len(u.found) > 0 {
-		f.unplanned = true
+		f.unplanned = rules.UnplannedFields > Strip
 		f.effect = max(f.effect, rules.UnplannedFields)
-		for i := range u.found {
-			u.found[i].Code = CodeUnplanned
-		}
-		v.Violations = append(v.Violations, u.found...)
-	}
-	if where == "traits" && e.Type == event.Identify && u.strip {
-		p.strayTraits(e)
+		p.unplannedFields(&u, v)
 	}
 	if !is.valid(*at, where, CodeSchema, v) {
-		f.broken = true
+		f.broken = rules.OnViolation > Strip
 		f.effect = max(f.effect, rules.OnViolation)
 	}
 }
 
 // strayTraits strips the traits that an event brings in its context, which is
-// where everything but identify has them. An address that goes with them is not
-// kept as an identifier either.
-func (p *Plan) strayTraits(e *event.Event) {
-	if p.identify == nil {
+// where everything but identify has them.
+func (p *Plan) strayTraits(e *event.Event, v *Verdict) {
+	t := p.identify.version(0).tree
+	own, ok := scan.Find(e.Context, "traits")
+	if !ok {
 		return
 	}
-	t := p.identify.version(0).tree
-	u := unplanned{strip: true, most: mostViolations}
-	if e.Type != event.Identify {
-		if out, changed := u.walk(e.Traits, t); changed {
-			e.Traits = out
-		}
+	u := unplanned{strip: true, most: mostViolations, path: []byte("context.traits")}
+	out, changed := u.walk(own, t)
+	if !changed {
+		return
 	}
-	if own, ok := scan.Find(e.Context, "traits"); ok {
-		if out, changed := u.walk(own, t); changed {
-			e.Context = replaced(e.Context, "traits", out)
-		}
+	if e.Type != event.Identify && same(e.Traits, own) {
+		e.Traits = out
 	}
-	if _, planned := t.fields["email"]; !planned && !t.open {
-		e.Email = ""
+	e.Context = replaced(e.Context, "traits", out)
+	p.unplannedFields(&u, v)
+}
+
+// unplannedFields adds what a walk has found, and notes when the address of the
+// person was among it.
+func (p *Plan) unplannedFields(u *unplanned, v *Verdict) {
+	for _, x := range u.found {
+		x.Code = CodeUnplanned
+		v.Violations = append(v.Violations, x)
 	}
+	v.Unnamed = v.Unnamed || u.strip && u.unnamed
 }
 
 // replaced gives an object with another value for one member.

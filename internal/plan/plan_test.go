@@ -130,7 +130,7 @@ func TestJudge(t *testing.T) {
 		"a version that is not":   {e: event.Event{Type: event.Track, Name: "Signed Up", Properties: []byte(`{"plan":"x"}`), Context: []byte(`{"protocols":{"event_version":3.2}}`)}},
 		"any page":                {e: event.Event{Type: event.Page, Name: "Home", Properties: []byte(`{"url":1}`)}, effect: plan.Quarantine, code: "schema_violation", fields: "Invalid Type properties.url"},
 		"screens are not planned": {e: event.Event{Type: event.Screen, Name: "Home", Properties: []byte(`{"url":1}`)}},
-		"traits":                  {e: event.Event{Type: event.Identify, Traits: []byte(`{"plan":"gold","x":1}`)}, effect: plan.Quarantine, code: "unplanned_and_schema_violation", fields: "Unplanned Property traits.x, Invalid Value traits.plan", traits: `{"plan":"gold"}`},
+		"traits":                  {e: event.Event{Type: event.Identify, Traits: []byte(`{"plan":"gold","x":1}`)}, effect: plan.Quarantine, code: "schema_violation", fields: "Unplanned Property traits.x, Invalid Value traits.plan", traits: `{"plan":"gold"}`},
 		"the context":             {e: event.Event{Type: event.Track, Name: "Signed Up", Context: []byte(`{"app":{}}`)}, effect: plan.Quarantine, code: "common_schema_violation", fields: "Required context.app.version"},
 		"what tells of violations": {
 			source: "app", e: event.Event{Type: event.Track, Name: plan.Generated, Properties: []byte(`{"x":1}`)},
