@@ -9,6 +9,7 @@ import (
 // it takes for one is narrower than RFC 5322: quoted names are rare, and words
 // beside an @ are not.
 func addresses(dst []Match, text string) []Match {
+	floor := 0 // where the address before ended: "a@b.example@c.example" is one and a rest
 	for i := 0; i < len(text); i++ {
 		width := 0
 		switch {
@@ -20,7 +21,7 @@ func addresses(dst []Match, text string) []Match {
 			continue
 		}
 		from := i
-		for from > 0 && ofLocal(text[from-1]) {
+		for from > floor && ofLocal(text[from-1]) {
 			from--
 		}
 		for from < i && (text[from] == '.' || text[from] == '\'' || text[from] == '-') {
@@ -39,7 +40,7 @@ func addresses(dst []Match, text string) []Match {
 		}
 		if from < i && i-from <= 64 && dot > i+width && to-dot > 2 && !digit(text[dot+1]) && !files[text[dot+1:to]] {
 			dst = append(dst, Match{Email, from, to})
-			i = to - 1
+			i, floor = to-1, to
 		}
 	}
 	return dst

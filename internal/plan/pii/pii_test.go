@@ -27,6 +27,7 @@ func TestFind(t *testing.T) {
 		"two addresses":                 {"Ann <a.b+c@x.example>, bob@y.co.test", []string{"email a.b+c@x.example", "email bob@y.co.test"}},
 		"an address in a URL":           {"https://shop.example/?e=ann%40shop.example&x=1", []string{"email ann%40shop.example"}},
 		"an address in Unicode":         {"jörg@bücher.example", []string{"email jörg@bücher.example"}},
+		"an address in an address":      {"ann@shop.example@mail.example", []string{"email ann@shop.example"}},
 		"a handle":                      {"@ann and ann@home", nil},
 		"a retina image":                {"logo@2x.png", nil},
 		"a Visa card":                   {"4111 1111 1111 1111", []string{"card 4111 1111 1111 1111"}},
