@@ -42,6 +42,7 @@ func (h *House) buildDoors(ctx context.Context) error {
 	h.ingest, err = ingest.New(ingest.Config{
 		Log: h.log, Room: h.space.room, Permit: &permit{consent: h.consent, resolver: h.resolver, logger: h.logger},
 		Keeper: ingestKeeper{h.state}, Sources: h.source, Now: h.clock.Now, Machine: time.Now,
+		Hash:    func(kind, value string) string { return h.hasher.Sum("personal."+kind, value).String() },
 		Metrics: ingest.NewMetrics(h.Metrics), Logger: h.logger.With("room", "ingest"),
 		Limits: ingest.Limits{
 			EventBytes: limits.EventBytes, BatchBytes: limits.BatchBytes, BatchItems: limits.BatchEvents, Keys: limits.JSONKeys, KeptRejects: limits.RejectsKept,
@@ -110,6 +111,7 @@ func (h *House) source(name string) (ingest.Source, bool) {
 		return ingest.Source{}, false
 	}
 	out := ingest.Source{Name: s.Name, Purpose: s.Purpose, Basis: s.Basis, Browser: s.Kind == project.BrowserSource, PerSecond: s.PerSec}
+	out.Plan = h.edition().config.Plans.For(name)
 	if !s.UserHash.IsZero() {
 		if secret, err := h.Secrets.Resolve(s.UserHash); err == nil {
 			out.UserHash = []byte(secret)

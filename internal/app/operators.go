@@ -44,6 +44,9 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 		Apply: func(ctx context.Context, files map[string][]byte, expect int) (any, error) {
 			return h.Apply(ctx, files, expect)
 		},
+		Survey: func(ctx context.Context, source string, since time.Time, most int64) (any, error) {
+			return h.survey(ctx, source, since, most)
+		},
 		Import: h.importBatch, ImportConsent: h.importConsent,
 		Duplicates: func(ctx context.Context) (n int64, err error) {
 			err = h.state.Read(ctx, func(tx store.Tx) error {

@@ -65,3 +65,32 @@ func BenchmarkTake(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPlanned is BenchmarkTake with a hundred events under a plan.
+func BenchmarkPlanned(b *testing.B) {
+	in, err := ingest.New(ingest.Config{Log: nowhere{}, Permit: openDoor{}, Keeper: newKeeper(), Now: time.Now, Machine: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const fields = "events: {Product Added: {properties: {cart_id: string, product_id: {type: string, required: true}, sku: string, category: string, name: string, brand: string, variant: string, price: {type: number, minimum: 0}, quantity: integer, coupon: string, position: integer}}}\n"
+	const n = 100
+	for _, row := range []struct{ name, text string }{
+		{"none", ""}, {"fields", fields}, {"strip", "unplanned_fields: strip\n" + fields},
+		{"personal", "personal_data: {default: mask, client_ip: truncate, user_agent: reduce}\n"},
+		{"both", fields + "personal_data: {default: mask, client_ip: truncate, user_agent: reduce}\n"},
+	} {
+		call := ingest.Call{Source: ingest.Source{Name: "web"}, Body: batchOf(n)}
+		if row.text != "" {
+			call.Source.Plan = follows(b, row.text)
+		}
+		b.Run(row.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, err := in.Take(b.Context(), call); err != nil || r.Accepted != n {
+					b.Fatal(r, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/event")
+		})
+	}
+}

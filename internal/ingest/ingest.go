@@ -21,6 +21,7 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/plan"
 	"rapport/internal/purpose"
 	"rapport/internal/ratelimit"
 )
@@ -80,6 +81,7 @@ type Source struct {
 	Browser   bool            // its keys are public
 	PerSecond float64         // events that each of its keys may bring a second; zero: as all keys
 	UserHash  []byte          // the secret under which user ids are signed; nil: none are
+	Plan      *plan.Plan      // the tracking plan that it follows; nil: none
 }
 
 // Limits bound what one call may bring. A zero means the default.
@@ -130,6 +132,7 @@ type Config struct {
 	Rand    io.Reader                        // makes message ids; crypto/rand when nil
 	Limits  Limits
 	Room    func() error // says why no events may be taken for now; nil: they always may
+	Hash    plan.Hash    // makes digests of personal data that a plan wants hashed; nil: it is masked
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -183,6 +186,7 @@ type Ingest struct {
 	now     func() time.Time
 	machine func() time.Time
 	room    func() error
+	hash    plan.Hash
 	limits  Limits
 	metrics *Metrics
 	logger  *slog.Logger
@@ -205,7 +209,7 @@ func New(c Config) (*Ingest, error) {
 	}
 	in := &Ingest{
 		log: c.Log, permit: c.Permit, keeper: c.Keeper, sources: c.Sources, now: c.Now, machine: c.Machine,
-		limits: c.Limits.withDefaults(), metrics: c.Metrics, logger: c.Logger,
+		hash: c.Hash, limits: c.Limits.withDefaults(), metrics: c.Metrics, logger: c.Logger,
 	}
 	if in.sources == nil {
 		in.sources = func(string) (Source, bool) { return Source{}, false }
@@ -341,7 +345,7 @@ func (in *Ingest) commit(ctx context.Context, w *work) (Receipt, error) {
 	}
 	in.note(ctx, w)
 	in.metrics.taken(w.call.Source.Name, r.Accepted, r.Denied)
-	return r, nil
+	return r, w.refused()
 }
 
 // admit asks permission for each event and encodes what may be kept.
@@ -357,6 +361,10 @@ func (in *Ingest) admit(w *work, r *Receipt) {
 		s.At = w.received
 		v := in.permit.Admit(&w.call.Source, s)
 		if v.Allow {
+			if w.setApart(i) {
+				continue
+			}
+			w.unname(i)
 			r.Accepted++
 		} else {
 			r.Denied++
@@ -367,6 +375,9 @@ func (in *Ingest) admit(w *work, r *Receipt) {
 		}
 		w.encoded = e.Append(w.encoded)
 		w.ends = append(w.ends, len(w.encoded))
+	}
+	if len(w.judged) > 0 && !w.call.dry {
+		in.tell(w)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"rapport/internal/event"
 	"rapport/internal/fault"
+	"rapport/internal/plan"
 	"rapport/internal/scan"
 )
 
@@ -51,6 +52,13 @@ func (in *Ingest) TakeKept(ctx context.Context, k Kept) (Receipt, error) {
 	// will weigh it by when it came. Said once more at the door it would take back
 	// what the person has granted since.
 	w.events = append(w.events, *k.Event)
+	if src.Plan != nil {
+		v := src.Plan.Judge(&w.events[0], in.hash)
+		if v.Effect > plan.Strip {
+			return Receipt{}, fault.New(fault.Invalid, v.Code, "%s", v.Detail)
+		}
+		w.judged = append(w.judged, judged{item: -1, verdict: v})
+	}
 	if c.dry {
 		var r Receipt
 		in.admit(w, &r)

@@ -7,8 +7,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type Metrics struct {
 	Events  *prometheus.CounterVec // by source and outcome: accepted, denied
 	Rejects *prometheus.CounterVec // by source and code
-	// Violations counts what was taken although it is not as the spec has it, by
-	// source, reserved event and code.
+	// Violations counts what is not as the spec or the tracking plan has it, by
+	// source, event and code; an event that nobody planned is "(unplanned)".
 	Violations *prometheus.CounterVec
 	Unkept     prometheus.Counter // rejects that were counted but not kept
 	Mended     prometheus.Counter // events in which unreadable text was replaced
@@ -30,7 +30,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Events:       vec("events_total", "Events that were well-formed, by source and what became of them.", "source", "outcome"),
 		Rejects:      vec("rejects_total", "Events and bodies refused as malformed, by source and code.", "source", "code"),
-		Violations:   vec("violations_total", "Findings on events that were taken although they are not as the spec has them, by source, reserved event and code.", "source", "event", "code"),
+		Violations:   vec("violations_total", "Findings on events that are not as the spec or the tracking plan has them, by source, event and code.", "source", "event", "code"),
 		Unkept:       counter("rejects_unkept_total", "Rejects beyond the rate at which they are kept."),
 		Mended:       counter("mended_total", "Events in which invalid UTF-8, lone surrogates or NUL were replaced."),
 		BadSentAt:    counter("bad_sent_at_total", "Events whose sentAt could not be read."),

@@ -32,6 +32,9 @@ func (in *Ingest) keep(ctx context.Context, w *work) error {
 		var last int64
 		for i := range w.rejected {
 			r := &w.rejected[i]
+			if w.payloads[i].refused {
+				continue
+			}
 			id, err := st.AppendReject(Reject{
 				At: w.received, Source: source, Path: w.call.Path, Code: r.Code, Detail: r.Detail,
 				Payload: in.payload(w, r.Index, w.payloads[i]),
@@ -41,7 +44,7 @@ func (in *Ingest) keep(ctx context.Context, w *work) error {
 			}
 			r.ID, last = id, id
 		}
-		if first := last - int64(len(w.rejected)); last/dropEvery != first/dropEvery {
+		if first := last - int64(len(w.rejected)); last > 0 && last/dropEvery != first/dropEvery {
 			return st.DropRejects(in.limits.KeptRejects)
 		}
 		return nil
@@ -58,7 +61,11 @@ const dropEvery = 256
 // payload gives what is kept of a rejected item: a body for the same path. An
 // item of a batch takes along what the batch said for all of its items. What is
 // too large is cut, and then cannot be sent again as it is.
-func (in *Ingest) payload(w *work, index int, raw []byte) []byte {
+func (in *Ingest) payload(w *work, index int, p payload) []byte {
+	raw := p.raw
+	if p.treated && w.call.Type != event.Unknown {
+		return raw
+	}
 	if len(raw) > in.limits.EventBytes {
 		raw = raw[:in.limits.EventBytes]
 	} else if index >= 0 && w.call.Type == event.Unknown {
@@ -66,7 +73,7 @@ func (in *Ingest) payload(w *work, index int, raw []byte) []byte {
 		if w.sentAt != nil {
 			b = append(append(append(b, `"sentAt":`...), w.sentAt...), ',')
 		}
-		if w.context != nil {
+		if w.context != nil && !p.treated {
 			b = append(append(append(b, `"context":`...), w.context...), ',')
 		}
 		if w.allowed != nil {

@@ -44,6 +44,14 @@ func (w *work) properties(it *item, e *event.Event) []byte {
 
 // forget leaves no trace of what was found on an event that permission forbids.
 func (w *work) forget(event int) {
+	w.unspec(event)
+	if j := w.judgement(event); j != nil {
+		j.silent = true
+	}
+}
+
+// unspec takes back what the spec says of an event that is not in the log.
+func (w *work) unspec(event int) {
 	i, ok := slices.BinarySearchFunc(w.noted, event, func(n noted, event int) int { return n.event - event })
 	if ok {
 		w.noted[i].to = w.noted[i].from

@@ -29,6 +29,12 @@ func text(raw []byte) (s string, ok bool) {
 	return string(plain), err == nil
 }
 
+// quoted writes a text that is UTF-8 as JSON.
+func quoted(s string) []byte {
+	b, _ := jsontext.AppendQuote(nil, s)
+	return b
+}
+
 // mend writes a JSON text anew in which bytes of strings that are no UTF-8,
 // surrogates without their other half and the escape of NUL have become U+FFFD.
 // It repairs nothing else.

@@ -8,25 +8,21 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"rapport/internal/spec"
 )
 
-// kind is what violations are counted by. All of it comes from the
-// configuration and the spec, so that there can be only so many.
+// kind is what violations are counted by. What comes from the configuration and
+// the spec there can be only so much of; of what senders name, mostNamed.
 type kind struct {
-	source         string
-	event          *spec.Event
-	list, property string
-	code           spec.Code
+	source, event, list, property, code string
 }
 
 // tally is what was counted since it was written down last.
 type tally struct {
-	finding     spec.Finding
-	count       int64
-	first, last time.Time
-	metric      prometheus.Counter
+	property, detail string
+	count            int64
+	first, last      time.Time
+	metric           prometheus.Counter
+	told             time.Time // when an event told of it last, in machine time
 }
 
 // ledger counts violations in memory and has them written down together, now
@@ -45,7 +41,7 @@ const writeEvery = 10 * time.Second
 
 // note counts what was found on the events of a call that were taken.
 func (in *Ingest) note(ctx context.Context, w *work) {
-	if len(w.noted) == 0 {
+	if len(w.noted) == 0 && len(w.judged) == 0 {
 		return
 	}
 	if !in.count(w) {
@@ -63,13 +59,17 @@ func (in *Ingest) count(w *work) (due bool) {
 	defer l.mu.Unlock()
 	for _, n := range w.noted {
 		for _, f := range w.spec.Found[n.from:n.to] {
-			t := l.tally(kind{w.call.Source.Name, f.Event, f.List, f.Property, f.Code}, f, in.metrics)
-			if t.count == 0 {
-				t.first = w.received
+			k := kind{w.call.Source.Name, f.Event.Name, f.List, f.Property, string(f.Code)}
+			t := l.counts[k]
+			if t == nil {
+				t = l.begin(k, f.Path(), f.Detail(), f.Event.Name, in.metrics)
 			}
-			t.count++
-			t.last = w.received
-			t.metric.Inc()
+			t.add(w.received)
+		}
+	}
+	for i := range w.judged {
+		for _, t := range w.judged[i].tallies {
+			t.add(w.received)
 		}
 	}
 	now := in.machine()
@@ -79,15 +79,23 @@ func (in *Ingest) count(w *work) (due bool) {
 	return due
 }
 
-func (l *ledger) tally(k kind, f spec.Finding, m *Metrics) *tally {
-	t := l.counts[k]
-	if t == nil {
-		if l.counts == nil {
-			l.counts = map[kind]*tally{}
-		}
-		t = &tally{finding: f, metric: m.Violations.WithLabelValues(k.source, f.Event.Name, string(f.Code))}
-		l.counts[k] = t
+func (t *tally) add(at time.Time) {
+	if t.count == 0 {
+		t.first = at
 	}
+	t.count++
+	t.last = at
+	t.metric.Inc()
+}
+
+// begin begins to count something. label is the event for the metric, whose
+// labels must not come from senders.
+func (l *ledger) begin(k kind, property, detail, label string, m *Metrics) *tally {
+	if l.counts == nil {
+		l.counts = map[kind]*tally{}
+	}
+	t := &tally{property: property, detail: detail, metric: m.Violations.WithLabelValues(k.source, label, k.code)}
+	l.counts[k] = t
 	return t
 }
 
@@ -98,7 +106,7 @@ func (l *ledger) take() (out []Violation) {
 	for k, t := range l.counts {
 		if t.count > 0 {
 			out = append(out, Violation{
-				Source: k.source, Event: k.event.Name, Property: t.finding.Path(), Code: string(k.code), Detail: t.finding.Detail(),
+				Source: k.source, Event: k.event, Property: t.property, Code: k.code, Detail: t.detail,
 				Count: t.count, First: t.first, Last: t.last,
 			})
 			t.count = 0

@@ -32,12 +32,20 @@ type work struct {
 	external []event.ExternalID
 	arena    []byte // contexts that were written anew
 	spec     spec.Check
-	noted    []noted // which of its findings are on which event
+	noted    []noted  // which of its findings are on which event
+	judged   []judged // what the plan has found, in order of events
 	encoded  []byte
 	ends     []int
 	records  [][]byte
 	rejected []Rejection // handed out: made anew for each call
-	payloads [][]byte
+	payloads []payload
+}
+
+// payload is what is kept of a reject.
+type payload struct {
+	raw     []byte
+	treated bool // personal data was treated, and what the batch said is in it
+	refused bool // nothing of it is kept
 }
 
 func (w *work) begin(in *Ingest, c *Call) {
@@ -69,10 +77,11 @@ func (in *Ingest) release(w *work) {
 	clear(w.events)
 	clear(w.said)
 	clear(w.records)
+	clear(w.judged)
 	clear(w.payloads)
 	w.spec.Reset()
 	*w = work{
-		spec: w.spec, noted: w.noted[:0],
+		spec: w.spec, noted: w.noted[:0], judged: w.judged[:0],
 		check: checker{keys: w.check.keys[:0], props: w.check.props[:0]}, items: w.items[:0], events: w.events[:0], said: w.said[:0], prefs: w.prefs[:0], external: w.external[:0],
 		arena: w.arena[:0], encoded: w.encoded[:0], ends: w.ends[:0], records: w.records[:0], payloads: w.payloads[:0],
 	}
@@ -88,9 +97,9 @@ func (w *work) slices() [][]byte {
 	return w.records
 }
 
-func (w *work) reject(index int, p problem, payload []byte) {
+func (w *work) reject(index int, p problem, raw []byte) {
 	w.rejected = append(w.rejected, Rejection{Index: index, Code: p.code, Detail: p.detail})
-	w.payloads = append(w.payloads, payload)
+	w.payloads = append(w.payloads, payload{raw: raw})
 }
 
 // split finds the items of the call, without reading them.
@@ -270,7 +279,11 @@ func (in *Ingest) parseAll(w *work) error {
 		if e.Type == event.Track && !in.reserved(w, i, e) {
 			continue
 		}
-		if mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]; len(mine) > 0 || consent.Speaks(e) {
+		mine := w.prefs[prefs:len(w.prefs):len(w.prefs)]
+		if w.call.Source.Plan != nil && !in.planned(w, i, e, mine) {
+			continue
+		}
+		if len(mine) > 0 || consent.Speaks(e) {
 			w.said = append(w.said, Statement{Event: e, Preferences: mine, GPC: w.call.GPC})
 		}
 	}

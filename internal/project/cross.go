@@ -17,6 +17,7 @@ import (
 func (l *loader) cross() {
 	l.crossSending()
 	l.crossSources()
+	l.crossPlans()
 	l.crossSegments()
 	l.crossJourneys()
 	l.crossDestinations()

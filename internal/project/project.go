@@ -22,6 +22,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/content"
 	"rapport/internal/journey"
+	"rapport/internal/plan"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
 )
@@ -31,6 +32,7 @@ type Config struct {
 	Workspace Workspace
 	Policy    *consent.Policy
 	Sources   []Source              // by name
+	Plans     *plan.Set             // the tracking plans; nil: there are none
 	Segments  []segment.Definition  // by name
 	Journeys  []*journey.Definition // by name
 	Templates map[string]*content.Template
@@ -101,11 +103,12 @@ type loader struct {
 	files  map[string][]byte
 	parsed map[string]*file        // the YAML files that could be read
 	refs   map[string]journey.Refs // of each journey, also of those with mistakes
+	plans  []*plan.Document
 	config Config
 }
 
 // The folders that hold one thing a file.
-var folders = []string{"sources", "segments", "journeys", "providers", "destinations"}
+var folders = []string{"sources", "plan", "segments", "journeys", "providers", "destinations"}
 
 // find reads every file that belongs to the configuration. What does not
 // belong there and looks as if it should is reported; the rest (a README, keys,
@@ -232,6 +235,7 @@ func (l *loader) read() {
 	for _, n := range l.in("sources") {
 		c.Sources = append(c.Sources, readSource(n.file, n.name))
 	}
+	l.readPlans()
 	for _, n := range l.in("providers") {
 		c.Providers = append(c.Providers, provider(n.file, n.name))
 	}

@@ -49,3 +49,39 @@ const (
 	Email Channel = "email"
 	Web   Channel = "web"
 )
+
+// Class says how much harm a value does in the wrong hands. The order counts:
+// what is made of several values is of the highest of their classes.
+type Class uint8
+
+// The classes. Personal is what GDPR Article 4(1) calls personal data, Sensitive
+// the special categories of Article 9 and what opens an account or a purse.
+const (
+	Unclassified Class = iota // nobody has said
+	Public                    // anybody may know it
+	Internal                  // the business's own, about nobody
+	Personal                  // says something about a person
+	Sensitive                 // says what harms them
+)
+
+var classNames = []string{"", "public", "internal", "personal", "sensitive"}
+
+// String gives the word that stands in a tracking plan; "" where nothing is said.
+func (c Class) String() string {
+	if int(c) < len(classNames) {
+		return classNames[c]
+	}
+	return ""
+}
+
+// ParseClass reads what String gives; "" is no class that somebody can write.
+func ParseClass(s string) (Class, bool) {
+	i := slices.Index(classNames, s)
+	if i <= 0 {
+		return Unclassified, false
+	}
+	return Class(i), true
+}
+
+// Classes lists the words that may be written, from the most harmless.
+func Classes() []string { return slices.Clone(classNames[1:]) }

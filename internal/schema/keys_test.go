@@ -90,6 +90,12 @@ func places() []place {
 		{"purposes", "purposes.yaml", "KEY: x\n", purposes, nil},
 		{"a purpose", "purposes.yaml", "purposes: {service: {KEY: x}}\n", at(purposes, "purposes"), nil},
 		{"source", "sources/site.yaml", "KEY: x\n", source, nil},
+		{"plan", "plan/p.yaml", "KEY: x\n", plan, nil},
+		{"a source of a plan", "plan/p.yaml", "sources: {site: {KEY: x}}\n", planSource, nil},
+		{"a planned event", "plan/p.yaml", "events: {A: {KEY: x}}\n", plannedEvent, nil},
+		{"a version", "plan/p.yaml", "events: {A: {versions: {1: {KEY: x}}}}\n", plannedVersion, []string{"properties"}},
+		{"a field", "plan/p.yaml", "traits: {a: {KEY: x}}\n", field, nil},
+		{"personal data", "plan/p.yaml", "personal_data: {KEY: x}\n", personalData, nil},
 		{"file", "", "KEY: x\n", mapping, nil},
 		{"event", "", event, mappedEvent, nil},
 		{"consent", "", rows + "consent: [{KEY: x}]\n", mappedConsent, nil},
@@ -223,7 +229,7 @@ func wordsOfParsers(t *testing.T) []string {
 	t.Helper()
 	form := regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 	seen := map[string]bool{}
-	for _, room := range []string{"project", "source", "consent", "segment", "rule", "journey", "content"} {
+	for _, room := range []string{"project", "source", "consent", "plan", "segment", "rule", "journey", "content"} {
 		files, err := filepath.Glob("../" + room + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no sources of %s: %v", room, err)

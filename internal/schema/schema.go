@@ -71,6 +71,7 @@ func Files() []File {
 		{"rapport", "rapport.yaml", "The workspace: what holds for everything else", workspace},
 		{"purposes", "purposes.yaml", "Why personal data is used", purposes},
 		{"source", "sources/NAME.yaml", "A place that events come from", source},
+		{"plan", "plan/NAME.yaml", "Which events may come, with which fields, and what becomes of others", plan},
 		{"segment", "segments/NAME.yaml", "A group of people", segment},
 		{"journey", "journeys/NAME.yaml", "What follows when something happens to one person", journey},
 		{"template", "templates/NAME/template.yaml", "A mail", template},

@@ -249,6 +249,9 @@ func (h *house) configure() {
 		Plan: func(_ context.Context, files map[string][]byte) (any, error) {
 			return map[string]any{"version": 1, "dry_run": true, "files": len(files)}, nil
 		},
+		Survey: func(_ context.Context, source string, _ time.Time, most int64) (any, error) {
+			return []map[string]any{{"source": source, "events": most}}, nil
+		},
 		Apply: func(_ context.Context, files map[string][]byte, expect int) (any, error) {
 			if expect != 0 && expect != 1 {
 				return nil, fault.New(fault.Conflict, "version_moved", "version 1 is in effect by now")

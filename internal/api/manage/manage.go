@@ -175,6 +175,9 @@ type Config struct {
 	// has seen, 0 for any.
 	Apply func(ctx context.Context, files map[string][]byte, expect int) (any, error)
 
+	// Survey tells what the log holds of a source, or of all; its answer is encoded as it is.
+	Survey func(ctx context.Context, source string, since time.Time, most int64) (any, error)
+
 	// Import takes a batch of events into the bulk lane; nil: none are taken.
 	Import Importer
 	// ImportConsent takes permission that was given elsewhere; nil: none is taken.
@@ -208,8 +211,8 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Hash and Destinations are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
-	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil:
-		return nil, errors.New("manage: Config.House, Configuration, Plan and Apply are required")
+	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil || c.Survey == nil:
+		return nil, errors.New("manage: Config.House, Configuration, Plan, Apply and Survey are required")
 	case c.Now == nil || c.Machine == nil || c.Rand == nil:
 		return nil, errors.New("manage: Config.Now, Machine and Rand are required")
 	}
@@ -252,6 +255,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/rejected/{id}":                      {http.MethodGet: h.getReject, http.MethodDelete: h.dropReject},
 		"/v1/rejected/{id}/resend":               {http.MethodPost: h.resend},
 		"/v1/violations":                         {http.MethodGet: h.getViolations},
+		"/v1/sources/report":                     {http.MethodGet: h.getSources},
 		"/v1/set-aside":                          {http.MethodGet: h.getAsides},
 		"/v1/set-aside/{lane}/{position}":        {http.MethodGet: h.getAside, http.MethodDelete: h.dropAside},
 		"/v1/set-aside/{lane}/{position}/resend": {http.MethodPost: h.resendAside},
