@@ -102,6 +102,15 @@ CREATE INDEX trail_subject ON trail(subject, n) WHERE subject IS NOT NULL;
 CREATE TABLE trail_hash(i bigint PRIMARY KEY, h bytea NOT NULL);
 CREATE TABLE checkpoint(size bigint PRIMARY KEY, at bigint NOT NULL, note text NOT NULL);
 CREATE TABLE checkpoint_left(place text PRIMARY KEY, size bigint NOT NULL);
+`, `
+ALTER TABLE ledger ADD COLUMN facts bytea, ADD COLUMN expires bigint;
+ALTER TABLE held ADD COLUMN expires bigint, ADD COLUMN notice text NOT NULL DEFAULT '';
+CREATE TABLE notice(id text NOT NULL, language text NOT NULL, version text NOT NULL, digest text NOT NULL, body text NOT NULL, at bigint,
+	PRIMARY KEY(id, language, version));
+CREATE TABLE opt_in(id uuid PRIMARY KEY, address uuid NOT NULL, network text NOT NULL, at bigint NOT NULL, expires bigint NOT NULL,
+	confirmed bigint, body bytea NOT NULL);
+CREATE INDEX opt_in_address ON opt_in(address, at);
+CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
 `,
 }
 

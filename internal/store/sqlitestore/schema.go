@@ -107,6 +107,18 @@ CREATE INDEX trail_subject ON trail(subject, n) WHERE subject IS NOT NULL;
 CREATE TABLE trail_hash(i INTEGER PRIMARY KEY, h BLOB NOT NULL);
 CREATE TABLE checkpoint(size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
 CREATE TABLE checkpoint_left(place TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+`, `
+-- consent: what a statement rests on and until when it holds, the texts that were shown, and what addresses are to confirm.
+ALTER TABLE ledger ADD COLUMN facts BLOB;
+ALTER TABLE ledger ADD COLUMN expires INTEGER;
+ALTER TABLE held ADD COLUMN expires INTEGER;
+ALTER TABLE held ADD COLUMN notice TEXT NOT NULL DEFAULT '';
+CREATE TABLE notice(id TEXT NOT NULL, language TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL, body TEXT NOT NULL, at INTEGER,
+	PRIMARY KEY(id, language, version)) WITHOUT ROWID;
+CREATE TABLE opt_in(id BLOB PRIMARY KEY, address BLOB NOT NULL, network TEXT NOT NULL, at INTEGER NOT NULL, expires INTEGER NOT NULL,
+	confirmed INTEGER, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX opt_in_address ON opt_in(address, at);
+CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
 `,
 }
 
