@@ -32,8 +32,8 @@ const (
 // Definition is one purpose as the workspace declares it.
 type Definition struct {
 	Name        purpose.Purpose
-	Title       string // for the preference page
-	Description string // for the preference page
+	Title       string            // for the preference page
+	Description string            // for the preference page
 	titles      map[string]string // by language, where the file gives several
 	abouts      map[string]string // descriptions by language
 	Basis       purpose.Basis
@@ -98,8 +98,8 @@ type Policy struct {
 
 	list    []*Definition
 	notices []Notice
-	named map[purpose.Purpose]int
-	byCat map[string][]*Definition
+	named   map[purpose.Purpose]int
+	byCat   map[string][]*Definition
 }
 
 // Purposes lists the definitions in the order of the file.
@@ -474,6 +474,8 @@ purposes:
     description: Our newsletter, recommendations and offers by email.
     basis: consent
     categories: [marketing]
+    # notice: newsletter                 # notices/newsletter.en.md and .de.md
+    # double_opt_in: true                # a yes counts once the address confirmed it
 
   profiling:
     title: Personalisation

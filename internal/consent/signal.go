@@ -108,8 +108,8 @@ type usSection struct{ sale, sharing, targeted int }
 // usSections are the US sections that are read, by their id. Those of states that
 // came later have the form of Virginia's or are not read.
 var usSections = map[int]usSection{
-	7: {18, 20, 22}, // national
-	8: {12, 14, 0},  // California
+	7: {18, 20, 22},                                  // national
+	8: {12, 14, 0},                                   // California
 	9: {12, 0, 14}, 10: {12, 0, 14}, 12: {12, 0, 14}, // Virginia, Colorado, Connecticut
 	11: {14, 0, 16}, // Utah
 }

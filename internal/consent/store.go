@@ -31,7 +31,7 @@ type Entry struct {
 	At       time.Time // when it arrived, business time
 	Method   string    // "event", "api", "link", "preferences", "gpc", "import", "complaint"
 	Source   string
-	Evidence []byte // JSON object, or nil; no addresses
+	Evidence []byte    // JSON object, or nil; no addresses
 	Facts    []byte    // Facts as JSON: what the statement rests on; nil for rows of before there were any
 	Expires  time.Time // when a yes ends by its own words; zero: only as the purpose's valid_for says
 }

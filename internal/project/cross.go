@@ -20,6 +20,7 @@ func (l *loader) cross() {
 	l.crossSegments()
 	l.crossJourneys()
 	l.crossPostal()
+	l.crossConsent()
 	l.eventNames()
 	if Errors(l.report.problems) == 0 {
 		l.compile()
