@@ -25,6 +25,7 @@ import (
 	"rapport/internal/delivery/devinbox"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
+	"rapport/internal/feedback"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -76,6 +77,7 @@ type House struct {
 	figures  *figures
 	renderer *content.Renderer
 	links    *links
+	desk     *feedback.Desk
 	editions *editions
 	sender   sender
 	doors    http.Handler
@@ -172,7 +174,13 @@ func (h *House) firstEdition(ctx context.Context, first *project.Config) error {
 }
 
 func (h *House) storeVersion(ctx context.Context, v project.Version) error {
+	config, _ := project.Load(project.Files(v.Files))
 	err := h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
+		if config != nil {
+			if err := consent.KeepNotices(tx.Consent(), config.Notices, v.Applied); err != nil {
+				return err
+			}
+		}
 		return tx.Project().InsertVersion(v)
 	})
 	if err != nil {

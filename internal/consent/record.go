@@ -2,8 +2,6 @@ package consent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -105,7 +103,7 @@ func eventType(e *Entry, f *Facts) string {
 	return e.State.String()
 }
 
-// JSON gives the bytes that a record's digest is of.
+// JSON gives a record's bytes.
 func (r *Record) JSON() []byte {
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -114,10 +112,13 @@ func (r *Record) JSON() []byte {
 	return b
 }
 
-// DigestOf names the content of a record.
-func DigestOf(record []byte) string {
-	sum := sha256.Sum256(record)
-	return hex.EncodeToString(sum[:])
+// Bytes gives the bytes of records, in their order.
+func Bytes(list []*Record) [][]byte {
+	out := make([][]byte, len(list))
+	for i, r := range list {
+		out[i] = r.JSON()
+	}
+	return out
 }
 
 // History is what one or more identifiers of a person have said.

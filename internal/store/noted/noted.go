@@ -92,7 +92,7 @@ func (p *permissions) Append(e consent.Entry) (int64, bool, error) {
 	e.Seq = seq
 	return seq, true, p.t.note(audit.Act{
 		Actor: "source/" + e.Source, What: consent.ChangedAct, Object: string(e.Purpose), Subject: e.Subject, Outcome: e.State.String(),
-	}, map[string]string{"record": e.Record, "method": e.Method, "kind": e.Kind, "sha256": consent.DigestOf(consent.Describe(&e).JSON())})
+	}, map[string]string{"record": e.Record, "method": e.Method, "kind": e.Kind, "sha256": audit.Digest(consent.Describe(&e).JSON())})
 }
 
 func (p *permissions) PutNotice(n consent.Notice) (bool, error) {
