@@ -37,8 +37,8 @@ type OptInLimits struct {
 
 // Codes of what AskOptIn refuses.
 const (
-	TooManyForAddress = "opt_ins_for_address"
-	TooManyForNetwork = "opt_ins_from_network"
+	TooManyForAddress = "too_many_for_address"
+	TooManyForNetwork = "too_many_from_network"
 	Unwanted          = "address_suppressed"
 )
 
@@ -91,7 +91,7 @@ func (a *Authority) FindOptIn(ctx context.Context, m id.Message) (o OptIn, found
 // stand in the log before the link is used, under a record that counts once: a
 // crash in between leaves a link that may be used again and changes nothing more.
 func (a *Authority) ConfirmOptIn(ctx context.Context, o *OptIn, source string, entries []Entry) error {
-	if err := a.Submit(ctx, "opt-in/"+o.ID.String(), source, entries); err != nil {
+	if err := a.Submit(ctx, "confirmed/"+o.ID.String(), source, entries); err != nil {
 		return err
 	}
 	return a.keeper.Write(ctx, func(st Store) error {
