@@ -65,7 +65,7 @@ func (t *Theme) CSS() string {
 		}
 		b.WriteString(end)
 	}
-	block(t.Light, ":root { ", "}\n")
+	block(t.Light, "@media not (prefers-color-scheme: dark) { :root { ", "} }\n") // It must not reach into the dark.
 	block(t.Dark, "@media (prefers-color-scheme: dark) { :root { ", "} }\n")
 	if t.Font != "" {
 		fmt.Fprintf(&b, "body { font-family: %s; }\n", t.Font)
