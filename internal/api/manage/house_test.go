@@ -158,6 +158,10 @@ func (h *house) must(err error) {
 // trailKeeper joins the state store to the trail.
 type trailKeeper struct{ state store.State }
 
+func (k trailKeeper) Hurry(ctx context.Context, fn func(audit.Store) error) error {
+	return k.Write(ctx, false, fn)
+}
+
 func (k trailKeeper) Write(ctx context.Context, durable bool, fn func(audit.Store) error) error {
 	return k.state.Write(ctx, store.WriteOptions{Durable: durable}, func(tx store.Tx) error { return fn(tx.Audit()) })
 }
