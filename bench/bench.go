@@ -70,6 +70,7 @@ var scenarios = []scenario{
 	{"import-csv", "rapport import of a CSV file, durable and walked", importCSV},
 	{"email", "event → email at the sink", emails},
 	{"send", "POST /v1/send → email at the sink", sends},
+	{"withdrawal", "withdrawal → 2xx while mails to everybody leave", withdrawal},
 	{"memory", "memory and start", memory},
 	{"segments", "50 → 1,000 segments that no event concerns", segments},
 	{"webhooks", "20 destinations at 500 events a second, one dead and one slow", webhooks},

@@ -178,7 +178,7 @@ func auditVerify(c *console) *cobra.Command {
 	var checkpoints []string
 	cmd := &cobra.Command{
 		Use:   "verify BUNDLE",
-		Short: "Check a bundle, or a proof, offline",
+		Short: "Check a bundle, a proof, or receipts, offline",
 		Long: `Verify asks no server: it needs the bundle, the public key, and, to see what whoever
 holds the signing key may have rewritten, checkpoints that were kept elsewhere. It
 says what does not hold, and what no check of this bundle can see. The exit code is
@@ -229,7 +229,7 @@ func (c *console) parcels(files []string) (older []audit.Parcel, err error) {
 func (c *console) verify(in io.Reader, key string, older []audit.Parcel) error {
 	const head = `{"bundle"`
 	whole := bufio.NewReader(in)
-	if is, _ := whole.Peek(len(head)); string(is) != head { // What is shorter is neither.
+	if is, _ := whole.Peek(len(head)); string(is) != head { // What is shorter is none.
 		return c.verifyProof(whole, key)
 	}
 	r, err := audit.Verify(whole, key, older)
@@ -266,10 +266,18 @@ func (c *console) trailReport(r *audit.Report) {
 	}
 }
 
+// verifyProof checks the proof of one row, or receipts.
 func (c *console) verifyProof(in io.Reader, key string) error {
+	raw, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read the proof: %w", err)
+	}
+	if receipts, err := audit.ReadReceipts(raw); err == nil {
+		return c.verifyReceipts(receipts, key)
+	}
 	var p audit.Proof
-	if err := json.NewDecoder(in).Decode(&p); err != nil || p.Checkpoint == "" {
-		return usagef("this is neither a bundle nor a proof of the trail")
+	if err := json.Unmarshal(raw, &p); err != nil || p.Checkpoint == "" {
+		return usagef("this is neither a bundle nor a proof of the trail, nor receipts")
 	}
 	t, at, err := p.Check(key)
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"rapport/internal/destination"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
+	"rapport/internal/feedback"
 	"rapport/internal/fetch"
 	"rapport/internal/id"
 	"rapport/internal/identity"
@@ -78,6 +79,7 @@ type House struct {
 	figures  *figures
 	renderer *content.Renderer
 	links    *links
+	desk     *feedback.Desk
 	editions *editions
 	sender   sender
 	office   *destination.Office
@@ -178,7 +180,13 @@ func (h *House) firstEdition(ctx context.Context, first *project.Config) error {
 }
 
 func (h *House) storeVersion(ctx context.Context, v project.Version) error {
+	config, _ := project.Load(project.Files(v.Files))
 	err := h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
+		if config != nil {
+			if err := consent.KeepNotices(tx.Consent(), config.Notices, v.Applied); err != nil {
+				return err
+			}
+		}
 		return tx.Project().InsertVersion(v)
 	})
 	if err != nil {

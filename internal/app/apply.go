@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
@@ -61,9 +62,20 @@ func (h *House) compare(files map[string][]byte) (*edition, *Plan, error) {
 	if missing := config.CheckSecrets(h.Secrets); project.Errors(missing) > 0 {
 		return nil, nil, badConfiguration("secrets of the configuration cannot be read by the server", missing)
 	}
+	if err := h.checkNotices(config); err != nil {
+		return nil, nil, err
+	}
 	changes := project.Diff(now.config, config)
 	problems = append(problems, atNextStart(now.config, config)...)
 	return next, &Plan{Version: now.number, Digest: config.Digest, Changes: changes, Moves: map[string]Moved{}, Problems: problems}, nil
+}
+
+// checkNotices refuses a text that changed under a version people may have agreed to.
+func (h *House) checkNotices(config *project.Config) error {
+	if len(config.Notices) == 0 {
+		return nil
+	}
+	return h.state.Read(context.Background(), func(tx store.Tx) error { return consent.CheckNotices(tx.Consent(), config.Notices) })
 }
 
 // badConfiguration names every mistake with its place.

@@ -20,6 +20,7 @@ import (
 	"rapport/internal/rule"
 	"rapport/internal/segment"
 	"rapport/internal/store"
+	"rapport/internal/wording"
 )
 
 // edition is one configuration version, ready for every room.
@@ -29,6 +30,7 @@ type edition struct {
 	config  *project.Config
 	walk    *processor.Version
 	content *content.Set
+	book    *wording.Book
 }
 
 // editions compiles configuration versions from the state store and keeps what
@@ -195,6 +197,7 @@ func build(number int, config *project.Config) (*edition, error) {
 		number: number, config: config,
 		walk:    &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys},
 		content: config.Content(number),
+		book:    config.Book(),
 	}, nil
 }
 

@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"rapport/internal/api/public"
+	"rapport/internal/audit"
+	"rapport/internal/consent"
 	"rapport/internal/content"
 	"rapport/internal/fault"
 	"rapport/internal/feedback"
@@ -15,6 +18,7 @@ import (
 	"rapport/internal/project"
 	"rapport/internal/purpose"
 	"rapport/internal/store"
+	"rapport/internal/wording"
 )
 
 // links makes the links in mails, under the address that the configuration in
@@ -126,18 +130,37 @@ func (h *House) readersDoor(mux *http.ServeMux) error {
 	}
 	desk, err := feedback.New(feedback.Config{
 		Signer: signer, Permission: h.consent, Mails: mails{h.state}, Log: (*journal)(h), Now: h.clock.Now,
+		Links: h.links.made.Load, Asking: h.asking, Hash: h.hasher.Sum, Rand: rand.Reader, Prove: h.prove,
 	})
 	if err != nil {
 		return err
 	}
+	h.desk = desk
 	door, err := public.New(public.Config{
 		Desk: desk, Name: func() string { return h.edition().config.Workspace.Title }, Logger: h.logger.With("room", "public"),
+		Book: func() *wording.Book { return h.edition().book }, Since: func() time.Time { return h.edition().applied },
 	})
 	if err != nil {
 		return err
 	}
 	door.Register(mux)
 	return nil
+}
+
+// asking tells how addresses are asked to confirm.
+func (h *House) asking() feedback.Asking {
+	e := h.edition()
+	c := e.config.Workspace.Consent
+	t, ok := e.content.Templates[c.ConfirmWith]
+	if !ok {
+		return feedback.Asking{}
+	}
+	return feedback.Asking{Template: t.Name, Purpose: t.Purpose, Limits: c.Limits}
+}
+
+// prove gives signed receipts of records of permission.
+func (h *House) prove(ctx context.Context, subjects []id.Hash, records [][]byte) (*audit.Receipts, error) {
+	return h.trail.Receipts(ctx, consent.ChangedAct, subjects, records)
 }
 
 // base is the address under which readers reach this house.

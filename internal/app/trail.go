@@ -39,6 +39,10 @@ func (k trailKeeper) Write(ctx context.Context, durable bool, fn func(audit.Stor
 	return k.state.Write(ctx, store.WriteOptions{Priority: store.Idle, Durable: durable}, func(tx store.Tx) error { return fn(tx.Audit()) })
 }
 
+func (k trailKeeper) Hurry(ctx context.Context, fn func(audit.Store) error) error {
+	return k.state.Write(ctx, store.WriteOptions{Priority: store.Urgent}, func(tx store.Tx) error { return fn(tx.Audit()) })
+}
+
 func (k trailKeeper) Read(ctx context.Context, fn func(audit.Store) error) error {
 	return k.state.Read(ctx, func(tx store.Tx) error { return fn(tx.Audit()) })
 }

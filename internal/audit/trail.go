@@ -22,6 +22,8 @@ type Keeper interface {
 	// Write commits what fn did, or nothing. A durable commit outlives a power
 	// loss, and with it all that was committed before.
 	Write(ctx context.Context, durable bool, fn func(Store) error) error
+	// Hurry commits as Write does what somebody waits for, before what nobody does.
+	Hurry(ctx context.Context, fn func(Store) error) error
 	Read(ctx context.Context, fn func(Store) error) error
 }
 
@@ -126,7 +128,7 @@ func (t *Trail) salt() ([]byte, error) {
 // Record writes an act down that is a transaction of its own: somebody asked for
 // something.
 func (t *Trail) Record(ctx context.Context, a Act) error {
-	return t.keeper.Write(ctx, false, func(st Store) error { return t.Note(st, a) })
+	return t.keeper.Hurry(ctx, func(st Store) error { return t.Note(st, a) })
 }
 
 // Sizes of the work of the one who sequences.

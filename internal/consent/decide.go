@@ -35,7 +35,27 @@ type Question struct {
 	Channel   purpose.Channel
 	Basis     purpose.Basis // of a source that declares its own; "" means the policy's
 	Granted   bool          // the event itself carries the grant (Collect only)
+	Class     Class         // of the data it is about; Sensitive needs a yes whatever the basis
 	At        time.Time
+}
+
+// Class is how delicate data are. What a tracking plan says of an attribute is
+// handed to Decide.
+type Class string
+
+// Sensitive are special categories of personal data (GDPR, Art. 9): no basis but
+// an explicit yes permits their use.
+const Sensitive Class = "sensitive"
+
+// basis gives what the purpose rests on for these data.
+func (q *Question) basis(def *Definition) purpose.Basis {
+	switch {
+	case q.Class == Sensitive:
+		return purpose.Consent
+	case q.Basis != "":
+		return q.Basis
+	}
+	return def.Basis
 }
 
 // Effect is what the gate must do.
@@ -101,10 +121,7 @@ func (a *Authority) Quick(q *Question) (d Decision, complete bool) {
 	if !ok {
 		return deny(q.Operation, UnknownPurpose), true
 	}
-	basis := q.Basis
-	if basis == "" {
-		basis = v.policy.list[i].Basis
-	}
+	basis := q.basis(v.policy.list[i])
 	worst, against := v.ask(q, i)
 	switch {
 	case q.mails() && against>>i&1 != 0:
@@ -261,10 +278,7 @@ func (a *Authority) DecideIn(st Store, q Question) Decision {
 	if err != nil {
 		d = deny(q.Operation, Unreadable)
 	}
-	d.Basis = def.Basis
-	if q.Basis != "" {
-		d.Basis = q.Basis
-	}
+	d.Basis = q.basis(def)
 	if d.Version, err = st.Version(); err != nil {
 		return deny(q.Operation, Unreadable)
 	}
@@ -272,10 +286,7 @@ func (a *Authority) DecideIn(st Store, q Question) Decision {
 }
 
 func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
-	basis := def.Basis
-	if q.Basis != "" {
-		basis = q.Basis
-	}
+	basis := q.basis(def)
 	subjects := q.Subjects
 	if q.Address != (id.Hash{}) && !slices.Contains(subjects, q.Address) {
 		subjects = append(slices.Clone(subjects), q.Address)
@@ -321,7 +332,7 @@ func judge(def *Definition, basis purpose.Basis, q *Question, subjects int, said
 		d.Effect, d.Reason = Allow, ByEvent
 	case subjects == 0:
 		d = deny(q.Operation, NobodyAsked)
-	case said.State == Granted && def.ValidFor > 0 && !q.At.Before(said.At.Add(def.ValidFor)):
+	case said.State == Granted && ended(def, said, q.At):
 		d = deny(q.Operation, Expired)
 		d.Record = said.Record
 	case said.State == Granted:
@@ -330,6 +341,22 @@ func judge(def *Definition, basis purpose.Basis, q *Question, subjects int, said
 		d = deny(q.Operation, NoConsent)
 	}
 	return d
+}
+
+// ended tells whether a yes has run out, by the purpose's rule or its own words.
+func ended(def *Definition, said Held, at time.Time) bool {
+	until := until(def, said.At, said.Expires)
+	return !until.IsZero() && !at.Before(until)
+}
+
+// until gives when a yes ends, zero for never.
+func until(def *Definition, given, expires time.Time) time.Time {
+	if def.ValidFor > 0 {
+		if end := given.Add(def.ValidFor); expires.IsZero() || end.Before(expires) {
+			return end
+		}
+	}
+	return expires
 }
 
 // merged finds what holds for a purpose over all identifiers of one person:

@@ -225,11 +225,11 @@ func (a *Authority) narrow(st Store, e Entry, cur Held, door bool) (bool, error)
 		a.leaveUnsaid(&e)
 		return a.against(st, e)
 	}
-	_, added, err := st.Append(e)
+	_, added, err := a.append(st, e)
 	if err == nil && !added && door && cur.State == Granted && cur.Record == e.Record {
 		// A sender uses an id twice, for a yes and then for a no. The no must hold.
 		e.Record += "/again"
-		_, added, err = st.Append(e)
+		_, added, err = a.append(st, e)
 	}
 	if err != nil {
 		return false, err
@@ -242,9 +242,17 @@ func (a *Authority) narrow(st Store, e Entry, cur Held, door bool) (bool, error)
 	return true, err
 }
 
+// append writes a row with all that it rests on.
+func (a *Authority) append(st Store, e Entry) (seq int64, added bool, err error) {
+	if err := a.Policy().complete(&e); err != nil {
+		return 0, false, err
+	}
+	return st.Append(e)
+}
+
 // note writes down a "no" that a later word has overtaken, and restates that word.
 func (a *Authority) note(st Store, e Entry, cur Held) error {
-	_, added, err := st.Append(e)
+	_, added, err := a.append(st, e)
 	if err != nil || !added {
 		return err
 	}
@@ -295,7 +303,7 @@ func (a *Authority) grant(st Store, e Entry, cur Held) (bool, error) {
 	if e.Method == ByImport && e.Said.Before(e.At) {
 		e.At = arrival(e.Said) // What somebody said long ago is not fresh because a file says it today: it expires when it would have.
 	}
-	_, added, err := st.Append(e)
+	_, added, err := a.append(st, e)
 	if err != nil || !added {
 		return false, err
 	}
@@ -303,14 +311,21 @@ func (a *Authority) grant(st Store, e Entry, cur Held) (bool, error) {
 }
 
 // renews tells whether a grant on a grant is worth a row: only where grants
-// expire, and half of the time has passed.
+// expire and half of the time has passed, where it ends later by its own words, or
+// where it was given under another notice.
 func (a *Authority) renews(e *Entry, cur Held) bool {
 	d, ok := a.Policy().Purpose(e.Purpose)
 	at := e.At
 	if e.Method == ByImport && e.Said.Before(at) {
 		at = e.Said
 	}
-	return ok && d.ValidFor > 0 && at.After(cur.At.Add(d.ValidFor/2))
+	switch name := noticeOf(e.Facts); {
+	case !ok:
+		return false
+	case e.Method == ByOptIn, name != "" && name != cur.Notice:
+		return true // A yes that is proven better, or under another text, is a word of its own.
+	}
+	return d.ValidFor > 0 && at.After(cur.At.Add(d.ValidFor/2)) || !cur.Expires.IsZero() && (e.Expires.IsZero() || e.Expires.After(cur.Expires))
 }
 
 // restate makes sure that the word which holds is the one the store shows, after
@@ -327,7 +342,7 @@ func (a *Authority) restate(st Store, lost Entry, cur Held) error {
 	if cur.At.After(lost.At) {
 		lost.At = cur.At
 	}
-	_, _, err = st.Append(lost)
+	_, _, err = a.append(st, lost)
 	return err
 }
 
@@ -335,7 +350,7 @@ func (a *Authority) restate(st Store, lost Entry, cur Held) error {
 // server vouching for her says yes again, later, for the very address. It lifts
 // no complaint, no bounce, and nothing for any other purpose.
 func (a *Authority) lift(st Store, e Entry) error {
-	if e.Kind != "email" || e.Method != ByPreferences && e.Method != ByAPI && e.Method != ByServer {
+	if e.Kind != "email" || e.Method != ByPreferences && e.Method != ByAPI && e.Method != ByServer && e.Method != ByOptIn {
 		return nil
 	}
 	list, err := st.Suppressions(e.Subject)

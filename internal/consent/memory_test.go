@@ -31,6 +31,8 @@ type rows struct {
 	ledger  []consent.Entry
 	held    map[id.Hash]map[purpose.Purpose]consent.Held
 	against []consent.Suppression
+	notices []consent.Notice
+	optIns  []consent.OptIn
 }
 
 func newMemory() *memory {
@@ -43,7 +45,7 @@ func (m *memory) Write(_ context.Context, fn func(consent.Store) error) error {
 	if m.broke != nil {
 		return m.broke
 	}
-	saved := rows{ledger: slices.Clone(m.ledger), held: map[id.Hash]map[purpose.Purpose]consent.Held{}, against: slices.Clone(m.against)}
+	saved := rows{ledger: slices.Clone(m.ledger), held: map[id.Hash]map[purpose.Purpose]consent.Held{}, against: slices.Clone(m.against), notices: slices.Clone(m.notices), optIns: slices.Clone(m.optIns)}
 	for k, v := range m.held {
 		saved.held[k] = maps.Clone(v)
 	}
@@ -74,7 +76,7 @@ func (m *memory) Append(e consent.Entry) (int64, bool, error) {
 	if m.held[e.Subject] == nil {
 		m.held[e.Subject] = map[purpose.Purpose]consent.Held{}
 	}
-	m.held[e.Subject][e.Purpose] = consent.Held{Purpose: e.Purpose, State: e.State, Seq: e.Seq, Record: e.Record, At: e.At}
+	m.held[e.Subject][e.Purpose] = consent.Held{Purpose: e.Purpose, State: e.State, Seq: e.Seq, Record: e.Record, At: e.At, Expires: e.Expires, Notice: e.Notice()}
 	return e.Seq, true, nil
 }
 
@@ -147,6 +149,63 @@ func (m *memory) EachSuppression(fn func(consent.Suppression) error) error {
 		}
 	}
 	return nil
+}
+
+func (m *memory) PutNotice(n consent.Notice) (bool, error) {
+	for _, k := range m.notices {
+		if k.Ref().Name() == n.Ref().Name() {
+			return false, nil
+		}
+	}
+	m.notices = append(m.notices, n)
+	return true, nil
+}
+
+func (m *memory) Notices() ([]consent.Notice, error) { return m.notices, nil }
+
+func (m *memory) PutOptIn(o consent.OptIn) error {
+	m.optIns = append(m.optIns, o)
+	return nil
+}
+
+func (m *memory) OptIn(x id.Message) (consent.OptIn, bool, error) {
+	for _, o := range m.optIns {
+		if o.ID == x {
+			return o, true, nil
+		}
+	}
+	return consent.OptIn{}, false, nil
+}
+
+func (m *memory) OptIns(a id.Hash) (out []consent.OptIn, err error) {
+	for _, o := range m.optIns {
+		if o.Address == a {
+			out = append(out, o)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) CountOptIns(a id.Hash, network string, since time.Time) (byAddress, byNetwork int, err error) {
+	for _, o := range m.optIns {
+		if o.At.After(since) && o.Address == a {
+			byAddress++
+		}
+		if o.At.After(since) && o.Network == network && network != "" {
+			byNetwork++
+		}
+	}
+	return byAddress, byNetwork, nil
+}
+
+func (m *memory) ConfirmOptIn(x id.Message, at time.Time) (bool, error) {
+	for i := range m.optIns {
+		if m.optIns[i].ID == x && m.optIns[i].Confirmed.IsZero() {
+			m.optIns[i].Confirmed = at
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 var _ interface {

@@ -32,14 +32,23 @@ const (
 // Definition is one purpose as the workspace declares it.
 type Definition struct {
 	Name        purpose.Purpose
-	Title       string // for the preference page
-	Description string // for the preference page
+	Title       string            // for the preference page
+	Description string            // for the preference page
+	titles      map[string]string // by language, where the file gives several
+	abouts      map[string]string // descriptions by language
 	Basis       purpose.Basis
 	Scope       Scope
 	Categories  []string      // consent categories of the wire that mean it; all must be true to grant
 	GPC         bool          // a GPC signal narrows it
 	ValidFor    time.Duration // how long a grant holds; zero means until it is taken back
 	Hidden      bool          // not on the preference page
+	Notice      string        // the notice that is shown with it (notices/NOTICE.LANGUAGE.md), "" for none
+	OptIn       bool          // a yes counts only once the address has confirmed it
+	Data        []string      // which personal data it uses
+	Recipients  []string      // third parties who get them
+	Retention   string        // how long they are kept
+	TCF         []int         // purposes of IAB Europe's framework that mean it; all must be consented to
+	USOptOut    []string      // opt-outs of the US sections of a GPP string that say no to it
 	Line        int           // where it stands in the file
 	paths       []string      // of its categories in an event's context
 }
@@ -63,11 +72,34 @@ func (d *Definition) No() State {
 	return Refused
 }
 
+// In gives the purpose's title and description in a language, or those that
+// hold where nothing is written in it.
+func (d *Definition) In(language string) (title, description string) {
+	title, description = d.Title, d.Description
+	if t, ok := d.titles[language]; ok {
+		title = t
+	}
+	if t, ok := d.abouts[language]; ok {
+		description = t
+	}
+	return title, description
+}
+
+// About is what every record of the workspace says of who is responsible.
+type About struct {
+	Tenant       string // the workspace
+	Controller   string // who is responsible, for readers
+	Jurisdiction string // whose law holds where a statement names none, "" for not said
+}
+
 // Policy is the parsed purposes file. It does not change once it is made.
 type Policy struct {
-	list  []*Definition
-	named map[purpose.Purpose]int
-	byCat map[string][]*Definition
+	About About // given by whoever reads the rest of the configuration
+
+	list    []*Definition
+	notices []Notice
+	named   map[purpose.Purpose]int
+	byCat   map[string][]*Definition
 }
 
 // Purposes lists the definitions in the order of the file.
@@ -192,7 +224,10 @@ func (ps *policyParser) whole(body *yaml.Node) {
 	}
 }
 
-var policyKeys = []string{"title", "description", "basis", "scope", "categories", "gpc", "valid_for", "hidden"}
+var policyKeys = []string{
+	"title", "description", "basis", "scope", "categories", "gpc", "valid_for", "hidden",
+	"notice", "double_opt_in", "data", "recipients", "retention", "tcf", "us_opt_out",
+}
 
 func (ps *policyParser) purpose(key, body *yaml.Node) {
 	d := &Definition{Name: purpose.Purpose(key.Value), Title: key.Value, Scope: AddressScope, Line: key.Line}
@@ -238,6 +273,12 @@ func (ps *policyParser) sense(d *Definition, key *yaml.Node) {
 	if !d.Objectable() && d.GPC {
 		ps.errorf(key, "remove gpc", "nobody can say no to %q (basis %s): a GPC signal cannot narrow it", d.Name, d.Basis)
 	}
+	if d.OptIn && (d.Basis != purpose.Consent || d.Scope != AddressScope) {
+		ps.errorf(key, "remove double_opt_in", "%q is no mail that rests on consent: there is nothing to confirm", d.Name)
+	}
+	if !d.Objectable() && (len(d.TCF) > 0 || len(d.USOptOut) > 0) {
+		ps.errorf(key, "remove tcf and us_opt_out", "nobody can say no to %q (basis %s): no signal can mean it", d.Name, d.Basis)
+	}
 	if d.ValidFor > 0 && d.Basis != purpose.Consent {
 		ps.errorf(key, "remove valid_for, or use basis consent", "%q does not rest on consent: no grant can expire", d.Name)
 	}
@@ -249,9 +290,9 @@ func (ps *policyParser) sense(d *Definition, key *yaml.Node) {
 func (ps *policyParser) field(d *Definition, key, v *yaml.Node) {
 	switch key.Value {
 	case "title":
-		d.Title = ps.text(v)
+		d.Title, d.titles = ps.inLanguages(v)
 	case "description":
-		d.Description = ps.text(v)
+		d.Description, d.abouts = ps.inLanguages(v)
 	case "basis":
 		d.Basis = purpose.Basis(v.Value)
 		if !d.Basis.Valid() {
@@ -272,6 +313,35 @@ func (ps *policyParser) field(d *Definition, key, v *yaml.Node) {
 	case "valid_for":
 		d.ValidFor = ps.duration(v)
 	default:
+		ps.recorded(d, key, v)
+	}
+}
+
+// recorded reads what stands in the records of a purpose (ISO/IEC TS 27560), and
+// which foreign signals mean it.
+func (ps *policyParser) recorded(d *Definition, key, v *yaml.Node) {
+	switch key.Value {
+	case "notice":
+		d.Notice = ps.text(v)
+	case "double_opt_in":
+		d.OptIn = ps.truth(v)
+	case "data":
+		d.Data = ps.words(v)
+	case "recipients":
+		d.Recipients = ps.words(v)
+	case "retention":
+		d.Retention = ps.text(v)
+	case "tcf":
+		d.TCF = ps.numbers(v, tcfPurposes)
+	case "us_opt_out":
+		for _, w := range ps.words(v) {
+			if !slices.Contains(usOptOuts, w) {
+				ps.errorf(v, "use some of: "+strings.Join(usOptOuts, ", "), "%q is no opt-out of the US sections", w)
+				continue
+			}
+			d.USOptOut = append(d.USOptOut, w)
+		}
+	default:
 		ps.errorf(key, "use one of: "+strings.Join(policyKeys, ", "), "unknown key %q", key.Value)
 	}
 }
@@ -282,6 +352,42 @@ func (ps *policyParser) text(v *yaml.Node) string {
 		return ""
 	}
 	return strings.TrimSpace(v.Value)
+}
+
+// inLanguages reads a text, or one for each language; the first one stands where
+// nothing is written in a reader's own.
+func (ps *policyParser) inLanguages(v *yaml.Node) (string, map[string]string) {
+	if v.Kind != yaml.MappingNode {
+		return ps.text(v), nil
+	}
+	first, all := "", map[string]string{}
+	for i := 0; i+1 < len(v.Content); i += 2 {
+		language := v.Content[i]
+		if !Language(language.Value) {
+			ps.errorf(language, "write a language such as en or de, and the text behind it", "%q is no language", language.Value)
+			continue
+		}
+		all[language.Value] = ps.text(v.Content[i+1])
+		if first == "" {
+			first = all[language.Value]
+		}
+	}
+	return first, all
+}
+
+func (ps *policyParser) numbers(v *yaml.Node, most int) (out []int) {
+	for _, c := range v.Content {
+		n, err := strconv.Atoi(c.Value)
+		if err != nil || n < 1 || n > most || slices.Contains(out, n) {
+			ps.errorf(c, fmt.Sprintf("write each number from 1 to %d once", most), "%q is no number of a purpose", c.Value)
+			continue
+		}
+		out = append(out, n)
+	}
+	if v.Kind != yaml.SequenceNode || len(v.Content) == 0 {
+		ps.errorf(v, "write a list: [1, 7]", "a list of numbers is missing here")
+	}
+	return out
 }
 
 func (ps *policyParser) words(v *yaml.Node) []string {
@@ -368,6 +474,8 @@ purposes:
     description: Our newsletter, recommendations and offers by email.
     basis: consent
     categories: [marketing]
+    # notice: newsletter                 # notices/newsletter.en.md and .de.md
+    # double_opt_in: true                # a yes counts once the address confirmed it
 
   profiling:
     title: Personalisation

@@ -36,6 +36,7 @@ const (
 	ByPreferences = "preferences" // the preference page
 	ByGPC         = "gpc"         // a Global Privacy Control signal
 	ByComplaint   = "complaint"   // the mail was marked as spam
+	ByOptIn       = "opt_in"      // the link of a confirmation mail, and the button behind it
 )
 
 // RecordOf names the record that an event is in the ledger, at the door and in
@@ -148,6 +149,7 @@ func (a *Authority) read(p *Policy, ev *event.Event, gpc bool, keep func(*Entry)
 		o, _ := objects.Get().(*rule.Object) // The pool holds nothing else.
 		o.Reset(ev.Context)
 		p.categories(&said, o)
+		gpc = p.signals(&said, o) || gpc
 		raw, ok := o.Get("consent.globalPrivacyControl")
 		gpc = gpc || ok && string(raw) == "true"
 		o.Reset(nil)
@@ -257,6 +259,8 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said *words, keep func(*
 	var room [8]name
 	names := a.identifiers(ev, room[:0])
 	record := ""
+	var facts []byte
+	var expires time.Time
 	var out []Entry
 	for i, d := range p.list {
 		w := said.of[i]
@@ -267,8 +271,8 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said *words, keep func(*
 			if ev.Email != "" && n.kind != "email" && (w.method == ByLink || w.method == ByComplaint) {
 				continue // It holds for the address, not for the person's other ones.
 			}
-			if w.yes && weak && (d.Scope == AddressScope || n.kind != "anonymous_id") {
-				a.counts[GrantsRefused].Add(1) // A public key speaks for its own device at most.
+			if w.yes && (d.OptIn && method != ByImport || weak && (d.Scope == AddressScope || n.kind != "anonymous_id")) {
+				a.counts[GrantsRefused].Add(1) // A public key speaks for its own device at most, and no event confirms an address.
 				continue
 			}
 			e := Entry{
@@ -290,8 +294,12 @@ func (a *Authority) entries(p *Policy, ev *event.Event, said *words, keep func(*
 			}
 			if record == "" {
 				record = RecordOf(ev)
+				facts, expires = a.told(ev)
 			}
-			e.Record = record
+			e.Record, e.Facts = record, facts
+			if e.State == Granted {
+				e.Expires = expires
+			}
 			out = append(out, e)
 		}
 	}
@@ -339,6 +347,8 @@ type Statement struct {
 	Said     time.Time       `json:"said"`
 	Method   string          `json:"method"`
 	Evidence json.RawMessage `json:"evidence,omitempty"`
+	Facts    json.RawMessage `json:"facts,omitempty"`
+	Expires  time.Time       `json:"expires,omitzero"`
 }
 
 var stateNames = map[State]string{Granted: "granted", Refused: "refused", Withdrawn: "withdrawn", Objected: "objected"}
@@ -362,7 +372,7 @@ func ChangeEvent(record, source string, at time.Time, entries []Entry) (*event.E
 	for _, e := range entries {
 		c.Entries = append(c.Entries, Statement{
 			Subject: e.Subject.String(), Kind: e.Kind, Purpose: e.Purpose, State: e.State.String(),
-			Said: e.Said.UTC(), Method: e.Method, Evidence: e.Evidence,
+			Said: e.Said.UTC(), Method: e.Method, Evidence: e.Evidence, Facts: e.Facts, Expires: e.Expires,
 		})
 	}
 	body, err := json.Marshal(c)
@@ -390,6 +400,7 @@ func (a *Authority) change(ev *event.Event) []Entry {
 		out = append(out, Entry{
 			Record: RecordOf(ev), Subject: subject, Kind: s.Kind, Purpose: s.Purpose, State: state,
 			Said: s.Said, At: arrival(ev.Received), Method: s.Method, Source: ev.Source, Evidence: s.Evidence,
+			Facts: s.Facts, Expires: s.Expires,
 		})
 	}
 	return out

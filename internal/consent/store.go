@@ -31,7 +31,9 @@ type Entry struct {
 	At       time.Time // when it arrived, business time
 	Method   string    // "event", "api", "link", "preferences", "gpc", "import", "complaint"
 	Source   string
-	Evidence []byte // JSON object, or nil; no addresses
+	Evidence []byte    // JSON object, or nil; no addresses
+	Facts    []byte    // Facts as JSON: what the statement rests on; nil for rows of before there were any
+	Expires  time.Time // when a yes ends by its own words; zero: only as the purpose's valid_for says
 }
 
 // Reason says why an address is suppressed.
@@ -62,6 +64,19 @@ type Held struct {
 	Seq     int64
 	Record  string
 	At      time.Time
+	Expires time.Time // of a yes that ends by its own words
+	Notice  string    // the notice that it was given under, as NoticeRef.Name has it
+}
+
+// OptIn is a yes that an address must confirm. It is no permission.
+type OptIn struct {
+	ID        id.Message // names it, and the link in the mail
+	Address   id.Hash
+	Network   string // that asked for it, "203.0.113.0/24"; "" where that is not known
+	At        time.Time
+	Expires   time.Time
+	Confirmed time.Time // zero while it is awaited
+	Body      []byte    // Asked as JSON
 }
 
 // Store keeps the ledger and the suppression list. It is one accessor of a
@@ -91,4 +106,20 @@ type Store interface {
 	Suppressions(address id.Hash) ([]Suppression, error)
 	// EachSuppression calls fn for every row.
 	EachSuppression(fn func(Suppression) error) error
+
+	// PutNotice keeps the text of a notice for ever. The same version again changes
+	// nothing and gives false.
+	PutNotice(n Notice) (added bool, err error)
+	// Notices lists every notice that was ever in effect, by id, language and age.
+	Notices() ([]Notice, error)
+	// PutOptIn keeps a yes that is to be confirmed.
+	PutOptIn(o OptIn) error
+	// OptIn finds one.
+	OptIn(m id.Message) (o OptIn, found bool, err error)
+	// OptIns lists those of an address, oldest first.
+	OptIns(address id.Hash) ([]OptIn, error)
+	// CountOptIns counts those since an instant: of an address, and of a network.
+	CountOptIns(address id.Hash, network string, since time.Time) (byAddress, byNetwork int, err error)
+	// ConfirmOptIn marks one as confirmed, once: a second time gives false.
+	ConfirmOptIn(m id.Message, at time.Time) (bool, error)
 }

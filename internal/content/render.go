@@ -124,7 +124,7 @@ func (r *Renderer) permitted(ctx context.Context, set *Set, t *Template, in mess
 		return nil, fault.New(fault.Denied, d[0].Reason, "purpose %s does not permit the mail", in.Purpose)
 	}
 	m := &making{r: r, set: set, t: t, in: in, who: who, address: address, now: now, links: r.links}
-	m.opens, m.clicks = d[1].Effect == consent.Allow, d[2].Effect == consent.Allow
+	m.opens, m.clicks = t.Tracking && d[1].Effect == consent.Allow, t.Tracking && d[2].Effect == consent.Allow
 	_, declared := policy.Purpose(purpose.Profiling)
 	if declared && leavable(policy, in.Purpose) {
 		m.named = d[3].Effect != consent.Allow

@@ -25,6 +25,7 @@ type Template struct {
 	Class     message.Class // for mails that are asked for by the API; journeys say their own
 	From      message.Address
 	ReplyTo   string
+	Tracking  bool          // opens and clicks may be noticed, where the person permits it
 	Reads     []liquid.Read // what it reads, over all parts, in order of part and place
 	subject   *part
 	preheader *part
@@ -32,6 +33,11 @@ type Template struct {
 	text      *part // nil: made from the HTML part
 	blocks    map[string]*block
 	guarded   map[string]bool
+}
+
+// ReadsPath tells whether any of the template's parts reads a value.
+func (t *Template) ReadsPath(path string) bool {
+	return slices.ContainsFunc(t.Reads, func(r liquid.Read) bool { return r.Path == path })
 }
 
 // part is one text of a template.
@@ -80,7 +86,7 @@ type Problem struct {
 // template.yaml, files are all its files by their path below the folder. All
 // problems are named at once; with one that is no warning there is no template.
 func ParseTemplate(name string, root *yaml.Node, files map[string][]byte, policy *consent.Policy) (*Template, []Problem) {
-	p := &parser{t: &Template{Name: name, blocks: map[string]*block{}, guarded: map[string]bool{}}, files: files, policy: policy}
+	p := &parser{t: &Template{Name: name, Tracking: true, blocks: map[string]*block{}, guarded: map[string]bool{}}, files: files, policy: policy}
 	p.partials()
 	p.yaml(root)
 	p.body()
@@ -135,7 +141,7 @@ func (p *parser) partials() {
 	}
 }
 
-var sheetKeys = []string{"subject", "preheader", "from", "reply_to", "purpose", "class", "blocks"}
+var sheetKeys = []string{"subject", "preheader", "from", "reply_to", "purpose", "class", "tracking", "blocks"}
 
 func (p *parser) yaml(root *yaml.Node) {
 	if root != nil && root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
@@ -213,6 +219,11 @@ func (p *parser) field(key, v *yaml.Node) {
 		if t.Class = classes[v.Value]; t.Class == 0 {
 			p.errorf(sheet, v, "use transactional, triggered or broadcast", "%q is no class", v.Value)
 		}
+	case "tracking":
+		if v.Value != "true" && v.Value != "false" {
+			p.errorf(sheet, v, "write true or false", "%q is neither true nor false", v.Value)
+		}
+		p.t.Tracking = v.Value == "true"
 	case "blocks":
 		p.blocks(v)
 	default:

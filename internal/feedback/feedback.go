@@ -10,11 +10,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/id"
@@ -63,13 +65,19 @@ type Log interface {
 	AppendEvent(ctx context.Context, ev *event.Event) error
 }
 
-// Config is what a Desk is made of. All of it is required.
+// Config is what a Desk is made of. All of it is required but what says so.
 type Config struct {
 	Signer     *Signer
 	Permission *consent.Authority
 	Mails      Mails
 	Log        Log
 	Now        func() time.Time // business time
+
+	Links  func() *Signer                                                      // makes links under the address of now; nil: Signer does
+	Asking func() Asking                                                       // how addresses are asked to confirm; nil: none is
+	Hash   func(kind, value string) id.Hash                                    // the workspace's keyed hash; for Asking
+	Rand   io.Reader                                                           // names opt-ins; for Asking
+	Prove  func(context.Context, []id.Hash, [][]byte) (*audit.Receipts, error) // receipts of records; nil: there are none
 }
 
 // Desk answers readers. It is safe for concurrent use.
@@ -83,7 +91,18 @@ func New(c Config) (*Desk, error) {
 	if c.Signer == nil || c.Permission == nil || c.Mails == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("feedback: Config needs Signer, Permission, Mails, Log and Now")
 	}
+	if c.Asking != nil && (c.Hash == nil || c.Rand == nil) {
+		return nil, errors.New("feedback: Config.Asking needs Hash and Rand")
+	}
 	return &Desk{Config: c}, nil
+}
+
+// signer makes links under the address at which the house is reached now.
+func (d *Desk) signer() *Signer {
+	if d.Links != nil {
+		return d.Links()
+	}
+	return d.Signer
 }
 
 // Open notes that a mail was opened, if that may be noticed. stored tells
@@ -114,7 +133,7 @@ func (d *Desk) notice(ctx context.Context, t Token, v Visit, name string, why pu
 	}
 	now := d.Now()
 	if v.GPC {
-		if err := d.signal(ctx, t, m.Names, now); err != nil {
+		if err := d.signal(ctx, t, m.Names, v, now); err != nil {
 			return false, err
 		}
 	}

@@ -1,6 +1,7 @@
 package feedback
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -14,11 +15,16 @@ type Visit struct {
 	Agent    string // User-Agent
 	Prefetch bool   // the request says itself that nobody looks yet
 	GPC      bool   // Sec-GPC: 1
+	IP       string // whole; only its network is ever kept
+	Language string // in which the page is shown
 }
 
 // VisitOf reads a request.
 func VisitOf(r *http.Request) Visit {
 	v := Visit{Method: r.Method, Agent: r.UserAgent(), GPC: r.Header.Get("Sec-GPC") == "1"}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		v.IP = host
+	}
 	for _, name := range []string{"Purpose", "Sec-Purpose", "X-Purpose", "X-Moz"} {
 		switch s := strings.ToLower(r.Header.Get(name)); {
 		case strings.Contains(s, "prefetch"), strings.Contains(s, "prerender"), strings.Contains(s, "preview"):

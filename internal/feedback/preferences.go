@@ -2,152 +2,26 @@ package feedback
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rapport/internal/consent"
-	"rapport/internal/event"
-	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/purpose"
 )
 
-// Leaving is what an unsubscribe link is about.
-type Leaving struct {
-	Title       string // of the purpose, as the policy has it now
-	Description string
-	Possible    bool   // false for what nobody can leave: what a person asked for
-	Preferences string // token of the preference page
-}
-
-// Leaving reads an unsubscribe link without doing anything.
-func (d *Desk) Leaving(token string) (Leaving, error) {
-	t, err := d.Signer.Verify(UnsubscribeKind, token, "")
-	if err != nil {
-		return Leaving{}, err
+// shownWith tells on which page a choice was made, and what was shown with it.
+func (d *Desk) shownWith(t Token, def *consent.Definition, v Visit) *consent.Facts {
+	f := &consent.Facts{Form: "preferences", Served: t.Mail.String(), IP: consent.Network(v.IP), Agent: cut(v.Agent)}
+	if t.Kind == UnsubscribeKind {
+		f.Form = "unsubscribe"
 	}
-	out := Leaving{Title: "All news and offers", Possible: true}
-	if def, ok := d.Permission.Policy().Purpose(t.Purpose); ok {
-		out.Title, out.Description, out.Possible = def.Title, def.Description, def.Objectable()
+	if n := d.Permission.Policy().Shown(def, v.Language); n != nil {
+		f.Notice = n.Ref()
 	}
-	t.Kind = PreferencesKind
-	out.Preferences = d.Signer.Sign(t, "")
-	return out, nil
-}
-
-// Unsubscribe withdraws the permission for the purpose of a mail, for the
-// address it went to. It holds when it returns; doing it again changes nothing.
-func (d *Desk) Unsubscribe(ctx context.Context, token string, v Visit) error {
-	t, err := d.Signer.Verify(UnsubscribeKind, token, "")
-	if err != nil {
-		return err
-	}
-	m, err := d.mail(ctx, t)
-	if err != nil {
-		return err
-	}
-	return d.leave(ctx, t, &m, d.meant(t.Purpose), consent.ByLink, v)
-}
-
-// mail finds what is known of a token's mail; a mail that is not kept any more
-// is an empty one, for the right to withdraw outlives it.
-func (d *Desk) mail(ctx context.Context, t Token) (Mail, error) {
-	m, err := d.Mails.Mail(ctx, t.Mail)
-	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return Mail{}, fmt.Errorf("find %s: %w", t.Mail, err)
-	}
-	if err != nil {
-		m = Mail{Purpose: t.Purpose}
-	}
-	return m, nil
-}
-
-// meant gives the purposes that leaving one means: itself, or all mail one can
-// leave where it is not declared any more.
-func (d *Desk) meant(p purpose.Purpose) []*consent.Definition {
-	policy := d.Permission.Policy()
-	if def, ok := policy.Purpose(p); ok {
-		if !def.Objectable() {
-			return nil
-		}
-		return []*consent.Definition{def}
-	}
-	return d.everyMail()
-}
-
-func (d *Desk) everyMail() []*consent.Definition {
-	return slices.DeleteFunc(d.Permission.Policy().Purposes(), func(def *consent.Definition) bool {
-		return def.Scope != consent.AddressScope || !def.Objectable()
-	})
-}
-
-// leave says no to purposes of mail, for the address, and tells the log.
-func (d *Desk) leave(ctx context.Context, t Token, m *Mail, from []*consent.Definition, method string, v Visit) error {
-	now := d.Now()
-	var entries []consent.Entry
-	for _, def := range from {
-		entries = append(entries, consent.Entry{
-			Subject: t.Address, Kind: "email", Purpose: def.Name, State: def.No(), Said: now, Method: method, Evidence: evidence(t, v),
-		})
-	}
-	if len(entries) == 0 {
-		return nil
-	}
-	// The first no has a record of its own. A repeated one is the same record for
-	// an hour, so that a retry after a failure is complete and a flood is one row.
-	record := fmt.Sprintf("unsubscribe/%s/%d", t.Mail, now.UnixMilli())
-	if !slices.ContainsFunc(from, func(def *consent.Definition) bool { return !d.Permission.Stands(t.Address, def.Name) }) {
-		record = fmt.Sprintf("unsubscribe/%s/again/%d", t.Mail, now.Unix()/3600)
-	}
-	if d.seen.has(record) {
-		return nil
-	}
-	if err := d.Permission.Submit(ctx, record, Source, entries); err != nil {
-		return err
-	}
-	for _, def := range from {
-		if err := d.tellLeft(ctx, t, m, def, now); err != nil {
-			return err
-		}
-	}
-	d.seen.add(record)
-	return nil
-}
-
-// tellLeft writes the Unsubscribed event of a person who is known. The change of
-// permission has its own record: this one is for rules and readers.
-func (d *Desk) tellLeft(ctx context.Context, t Token, m *Mail, def *consent.Definition, now time.Time) error {
-	if m.Person == 0 {
-		return nil
-	}
-	p := about(t, m)
-	p.ListID, p.ListName = def.Name, def.Title
-	var err error
-	if p.Subject, err = d.Mails.Subject(ctx, t.Mail); err != nil {
-		return fmt.Errorf("find the subject of %s: %w", t.Mail, err)
-	}
-	props, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", Left, err)
-	}
-	ev := &event.Event{
-		Type: event.Outcome, Source: Source, Name: Left, Person: int64(m.Person), Time: now, Original: now, Received: now,
-		MessageID: fmt.Sprintf("unsubscribed/%s/%s/%d", t.Mail, def.Name, now.Unix()/60), Properties: props,
-	}
-	if err := d.Log.AppendEvent(ctx, ev); err != nil {
-		return fmt.Errorf("log %s: %w", Left, err)
-	}
-	return nil
-}
-
-func evidence(t Token, v Visit) []byte {
-	b, err := json.Marshal(map[string]string{"message_id": t.Mail.String(), "user_agent": cut(v.Agent)})
-	if err != nil {
-		return nil // Strings always marshal.
-	}
-	return b
+	return f
 }
 
 // Choice is one line of the preference page.
@@ -160,6 +34,8 @@ type Choice struct {
 	Since       time.Time // of the word that decided, zero for none
 	GPC         bool      // it is off because a Global Privacy Control signal is honoured
 	Mail        bool      // it is about mail
+	Topic       bool      // it is a part of the choice before it
+	Notice      *consent.Notice
 }
 
 // Preferences reads how each purpose stands for the address of a link and for
@@ -170,11 +46,11 @@ func (d *Desk) Preferences(ctx context.Context, token string, v Visit) ([]Choice
 		return nil, err
 	}
 	if v.GPC {
-		if err := d.signal(ctx, t, m.Names, d.Now()); err != nil {
+		if err := d.signal(ctx, t, m.Names, v, d.Now()); err != nil {
 			return nil, err
 		}
 	}
-	return d.choices(ctx, t, &m)
+	return d.choices(ctx, t, &m, v.Language)
 }
 
 func (d *Desk) preferences(ctx context.Context, token string) (Token, Mail, error) {
@@ -186,7 +62,7 @@ func (d *Desk) preferences(ctx context.Context, token string) (Token, Mail, erro
 	return t, m, err
 }
 
-func (d *Desk) choices(ctx context.Context, t Token, m *Mail) ([]Choice, error) {
+func (d *Desk) choices(ctx context.Context, t Token, m *Mail, language string) ([]Choice, error) {
 	shown, err := d.Permission.Show(ctx, hashes(m.Names), t.Address)
 	if err != nil {
 		return nil, err
@@ -194,12 +70,37 @@ func (d *Desk) choices(ctx context.Context, t Token, m *Mail) ([]Choice, error) 
 	var out []Choice
 	for _, s := range shown {
 		def := s.Definition
+		title, description := def.In(language)
 		out = append(out, Choice{
-			Purpose: def.Name, Title: def.Title, Description: def.Description, On: s.Decision.Effect == consent.Allow,
+			Purpose: def.Name, Title: title, Description: description, Notice: d.Permission.Policy().Shown(def, language), On: s.Decision.Effect == consent.Allow,
 			Fixed: !def.Objectable(), Since: s.Since, GPC: s.Method == consent.ByGPC, Mail: def.Scope == consent.AddressScope,
 		})
 	}
-	return out, nil
+	return topics(out), nil
+}
+
+// topics puts each choice behind the one it is a part of: marketing.newsletter.books
+// is a topic of marketing.newsletter.
+func topics(list []Choice) []Choice {
+	var out []Choice
+	under := func(c *Choice, family purpose.Purpose) bool {
+		return strings.HasPrefix(string(c.Purpose), string(family)+".")
+	}
+	for i := range list {
+		if slices.ContainsFunc(list, func(o Choice) bool {
+			return under(&list[i], o.Purpose) && o.Mail == list[i].Mail && o.Fixed == list[i].Fixed
+		}) {
+			continue
+		}
+		out = append(out, list[i])
+		for _, c := range list {
+			if under(&c, list[i].Purpose) && c.Mail == list[i].Mail && c.Fixed == list[i].Fixed {
+				c.Topic = true
+				out = append(out, c)
+			}
+		}
+	}
+	return out
 }
 
 // Save takes what a person chose on the preference page: was is what the page
@@ -233,11 +134,18 @@ func (d *Desk) Save(ctx context.Context, token string, was, want map[purpose.Pur
 			return nil, err
 		}
 	}
-	out, err := d.choices(ctx, t, &m)
+	out, err := d.choices(ctx, t, &m, v.Language)
 	for i := range out {
-		if w, shown := want[out[i].Purpose]; shown && !out[i].Fixed {
-			out[i].On = w
+		w, shown := want[out[i].Purpose]
+		if !shown || out[i].Fixed {
+			continue
 		}
+		for family, on := range want { // Who leaves a subject leaves its topics: the narrower of two words holds.
+			if w && !on && was[family] && strings.HasPrefix(string(out[i].Purpose), string(family)+".") {
+				w = false
+			}
+		}
+		out[i].On = w
 	}
 	return out, err
 }
@@ -251,7 +159,7 @@ func (d *Desk) LeaveAll(ctx context.Context, token string, v Visit) ([]Choice, e
 	if err := d.leave(ctx, t, &m, d.everyMail(), consent.ByPreferences, v); err != nil {
 		return nil, err
 	}
-	return d.choices(ctx, t, &m)
+	return d.choices(ctx, t, &m, v.Language)
 }
 
 // said makes the statements of one choice. A yes to mail is said of the address,
@@ -260,12 +168,20 @@ func (d *Desk) LeaveAll(ctx context.Context, token string, v Visit) ([]Choice, e
 func (d *Desk) said(t Token, m *Mail, def *consent.Definition, yes bool, v Visit) []consent.Entry {
 	now := d.Now()
 	e := consent.Entry{Subject: t.Address, Kind: "email", Purpose: def.Name, State: def.No(), Said: now, Method: consent.ByPreferences, Evidence: evidence(t, v)}
+	e.Facts = d.shownWith(t, def, v).JSON()
 	if yes {
 		e.State = consent.Granted
 	}
+	return d.ofEach(t.Address, m, def, e)
+}
+
+// ofEach says a word of an address, and of those names of the person of which it
+// must be said too.
+func (d *Desk) ofEach(address id.Hash, m *Mail, def *consent.Definition, e consent.Entry) []consent.Entry {
+	e.Subject = address
 	out := []consent.Entry{e}
 	for _, n := range m.Names {
-		if n.Hash == t.Address || def.Scope == consent.AddressScope && !d.Permission.Narrows(n.Hash, def.Name) {
+		if n.Hash == address || def.Scope == consent.AddressScope && !d.Permission.Narrows(n.Hash, def.Name) {
 			continue
 		}
 		e.Subject, e.Kind = n.Hash, n.Kind
@@ -276,7 +192,8 @@ func (d *Desk) said(t Token, m *Mail, def *consent.Definition, yes bool, v Visit
 
 // signal writes down a Global Privacy Control signal that came with a request,
 // where it changes anything.
-func (d *Desk) signal(ctx context.Context, t Token, names []Name, now time.Time) error {
+func (d *Desk) signal(ctx context.Context, t Token, names []Name, v Visit, now time.Time) error {
+	facts := &consent.Facts{IP: consent.Network(v.IP), Agent: cut(v.Agent)}
 	if t.Address != (id.Hash{}) && !slices.ContainsFunc(names, func(n Name) bool { return n.Hash == t.Address }) {
 		names = append(slices.Clone(names), Name{Kind: "email", Hash: t.Address})
 	}
@@ -288,7 +205,7 @@ func (d *Desk) signal(ctx context.Context, t Token, names []Name, now time.Time)
 		for _, n := range names {
 			if !d.Permission.Stands(n.Hash, def.Name) {
 				entries = append(entries, consent.Entry{
-					Subject: n.Hash, Kind: n.Kind, Purpose: def.Name, State: def.No(), Said: now, Method: consent.ByGPC,
+					Subject: n.Hash, Kind: n.Kind, Purpose: def.Name, State: def.No(), Said: now, Method: consent.ByGPC, Facts: facts.JSON(),
 				})
 			}
 		}

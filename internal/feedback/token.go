@@ -26,15 +26,16 @@ const (
 	PreferencesKind Kind = 'p'
 	OpenKind        Kind = 'o'
 	ClickKind       Kind = 'c'
+	ConfirmKind     Kind = 's' // of a confirmation mail; Mail names the opt-in, which knows when it ends
 )
 
 // Token is what a link in a mail says: nothing personal, only the mail's id, the
 // keyed hash of the address it went to, and its purpose. It never expires, for
-// the right to withdraw does not.
+// the right to withdraw does not; that of a confirmation does, in the store.
 type Token struct {
 	Kind    Kind
 	Mail    id.Message
-	Address id.Hash         // for unsubscribe and preferences
+	Address id.Hash         // for unsubscribe, preferences and confirmations
 	Purpose purpose.Purpose // for unsubscribe and preferences
 	Link    int             // for clicks: the link's number in the mail
 }
@@ -106,7 +107,7 @@ func (s *Signer) Sign(t Token, url string) string {
 	raw = append(raw, tokenVersion, byte(t.Kind), k.id)
 	raw = append(raw, t.Mail[:]...)
 	switch t.Kind {
-	case UnsubscribeKind, PreferencesKind:
+	case UnsubscribeKind, PreferencesKind, ConfirmKind:
 		raw = append(raw, t.Address[:]...)
 		raw = append(raw, t.Purpose...)
 	case ClickKind:
@@ -158,7 +159,7 @@ func read(kind Kind, b []byte) (Token, error) {
 	t := Token{Kind: kind}
 	b = b[copy(t.Mail[:], b):]
 	switch kind {
-	case UnsubscribeKind, PreferencesKind:
+	case UnsubscribeKind, PreferencesKind, ConfirmKind:
 		if len(b) < len(t.Address) {
 			return Token{}, ErrToken
 		}
@@ -185,6 +186,11 @@ func (s *Signer) Unsubscribe(m id.Message, address id.Hash, why purpose.Purpose)
 // Preferences implements content.Links.
 func (s *Signer) Preferences(m id.Message, address id.Hash, why purpose.Purpose) string {
 	return s.base + "/p/" + s.Sign(Token{Kind: PreferencesKind, Mail: m, Address: address, Purpose: why}, "")
+}
+
+// Confirm gives the link of a confirmation mail.
+func (s *Signer) Confirm(optIn id.Message, address id.Hash) string {
+	return s.base + "/s/" + s.Sign(Token{Kind: ConfirmKind, Mail: optIn, Address: address}, "")
 }
 
 // Open implements content.Links.

@@ -22,6 +22,7 @@ func (l *loader) cross() {
 	l.crossJourneys()
 	l.crossDestinations()
 	l.crossPostal()
+	l.crossConsent()
 	l.eventNames()
 	if Errors(l.report.problems) == 0 {
 		l.compile()

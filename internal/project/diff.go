@@ -12,7 +12,7 @@ import (
 
 // Change is one difference between two versions of a folder.
 type Change struct {
-	Kind   string `json:"kind"` // "workspace", "purposes", "source", "plan", "segment", "journey", "template", "provider", "destination"
+	Kind   string `json:"kind"` // "workspace", "purposes", "source", "plan", "segment", "journey", "template", "provider", "destination", "notice", "page", "theme"
 	Name   string `json:"name,omitempty"`
 	Action string `json:"action"` // "added", "changed", "removed" or "reworded"
 	Detail string `json:"detail,omitempty"`
@@ -123,7 +123,7 @@ func changedFiles(was, is map[string][]byte) string {
 	return strings.Join(names, ", ")
 }
 
-var kinds = []string{"workspace", "purposes", "source", "plan", "segment", "journey", "template", "provider", "destination"}
+var kinds = []string{"workspace", "purposes", "source", "plan", "segment", "journey", "template", "provider", "destination", "notice", "page", "theme"}
 
 func kindOfThing(t string) string { kind, _, _ := strings.Cut(t, "/"); return kind }
 
@@ -150,6 +150,8 @@ func thing(p string) string {
 		return "workspace"
 	case "purposes.yaml":
 		return "purposes"
+	case "theme.yaml":
+		return "theme"
 	}
 	dir, rest, _ := strings.Cut(p, "/")
 	name, _, _ := strings.Cut(rest, "/")

@@ -25,6 +25,7 @@ import (
 	"rapport/internal/plan"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
+	"rapport/internal/wording"
 )
 
 // Config is one folder that holds together.
@@ -36,7 +37,10 @@ type Config struct {
 	Segments  []segment.Definition  // by name
 	Journeys  []*journey.Definition // by name
 	Templates map[string]*content.Template
-	Providers []Provider // by name
+	Providers []Provider               // by name
+	Notices   []consent.Notice         // texts that are shown with choices, by file
+	Pages     map[string]wording.Texts // what pages say, by language, where a folder says it
+	Theme     wording.Theme
 	// Destinations are who else is told what happens, by name.
 	Destinations []Destination
 	Files        map[string][]byte // what Digest and Version are about: path → content
@@ -108,7 +112,7 @@ type loader struct {
 }
 
 // The folders that hold one thing a file.
-var folders = []string{"sources", "plan", "segments", "journeys", "providers", "destinations"}
+var folders = []string{"sources", "plan", "segments", "journeys", "providers", "destinations", "pages"}
 
 // find reads every file that belongs to the configuration. What does not
 // belong there and looks as if it should is reported; the rest (a README, keys,
@@ -119,7 +123,7 @@ func (l *loader) find() {
 		l.report.add(Problem{File: ".", Severity: Error, Message: "the folder cannot be read", Hint: "make one with `rapport init DIR`"})
 		return
 	}
-	known := append([]string{"templates"}, folders...)
+	known := append([]string{"templates", "notices"}, folders...)
 	for _, e := range entries {
 		name := e.Name()
 		switch {
@@ -130,10 +134,10 @@ func (l *loader) find() {
 			if near, ok := nearest(name, known); ok {
 				l.report.add(Problem{File: name, Severity: Error, Message: "this folder is not read", Hint: fmt.Sprintf("did you mean %q?", near)})
 			}
-		case name == "rapport.yaml" || name == "purposes.yaml":
+		case name == "rapport.yaml" || name == "purposes.yaml" || name == "theme.yaml":
 			l.take(name)
 		case isYAML(name):
-			l.report.add(Problem{File: name, Severity: Error, Message: "this file is not read", Hint: didYouMean(name, []string{"rapport.yaml", "purposes.yaml"})})
+			l.report.add(Problem{File: name, Severity: Error, Message: "this file is not read", Hint: didYouMean(name, []string{"rapport.yaml", "purposes.yaml", "theme.yaml"})})
 		}
 	}
 	for _, must := range []struct{ name, hint string }{
@@ -162,8 +166,10 @@ func (l *loader) findIn(dir string) {
 			l.report.add(Problem{File: p, Severity: Error, Message: "this folder is not read", Hint: fmt.Sprintf("put the files into %s/ itself", dir)})
 			return fs.SkipDir
 		case d.IsDir():
-		case dir == "templates":
+		case dir == "templates", dir == "notices" && strings.HasSuffix(base, ".md"):
 			l.take(p)
+		case dir == "notices":
+			l.report.add(Problem{File: p, Severity: Error, Message: "this file is not read", Hint: "a notice is NAME.LANGUAGE.md"})
 		case strings.HasSuffix(base, ".yaml"):
 			if name := strings.TrimSuffix(base, ".yaml"); !isName(name) {
 				l.report.add(Problem{File: p, Severity: Error, Message: fmt.Sprintf("%q cannot be a name", name), Hint: "use lower-case letters, digits, - and _, beginning with a letter"})
@@ -251,6 +257,8 @@ func (l *loader) read() {
 	}
 	l.readJourneys()
 	l.readTemplates()
+	l.readNotices()
+	l.readPages()
 }
 
 func (l *loader) readPurposes(f *file) {

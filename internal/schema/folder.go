@@ -1,5 +1,7 @@
 package schema
 
+import "rapport/internal/wording"
+
 var workspace = keys(
 	must(key("workspace", text, "its name for machines: small letters, digits, - and _")),
 	otherwise("title", text, "the name", "its name for readers"),
@@ -32,6 +34,14 @@ var workspace = keys(
 		key("file", text, "checkpoints are put at the end of this file; best on another machine"),
 		key("webhook", text, "checkpoints are sent to this address, one POST each"),
 	), "how the trail of what was done is signed, and where its checkpoints go"),
+	key("consent", keys(
+		otherwise("controller", text, "the title", "who is responsible, in records and receipts"),
+		key("jurisdiction", text, "whose law holds where a statement names none: DE, US-CA"),
+		key("confirm_with", text, "the template of confirmation mails; without it nobody can subscribe by a form"),
+		otherwise("confirm_within", duration, "7d", "how long the link of a confirmation mail works"),
+		otherwise("asks_per_address", integer, "3", "confirmation mails to one address in a day"),
+		otherwise("asks_per_network", integer, "30", "confirmation mails that one network (/24, /48) asks for in an hour"),
+	), "who asks for permission, and how an address confirms it"),
 	key("limits", keys(
 		otherwise("events_per_second", number, "100000", "events a second, for each key"),
 		otherwise("burst", integer, "200000", "events at once, for each key"),
@@ -50,14 +60,21 @@ var bases = word("consent", "contract", "legal_obligation", "vital", "public_tas
 
 var purposes = keys(
 	must(key("purposes", named(keys(
-		key("title", text, "its name on the preference page"),
-		key("description", text, "what it means, on the preference page"),
+		key("title", oneOf(text, named(text)), "its name on the preference page, in one language or by language: {en: News, de: Neuigkeiten}"),
+		key("description", oneOf(text, named(text)), "what it means, on the preference page, in one language or by language"),
 		must(key("basis", bases, "the legal basis")),
 		otherwise("scope", word("address", "device"), "address", "address (mail) or device (tracking)"),
 		key("categories", list(text), "consent categories of your banner or SDK that mean this purpose; where several are listed, all must be true"),
 		otherwise("gpc", truth, "false", "a Global Privacy Control signal is a no"),
 		otherwise("valid_for", duration, "for ever", "how long a yes holds"),
 		otherwise("hidden", truth, "false", "not on the preference page"),
+		key("notice", text, "the notice that is shown with it: notices/NOTICE.LANGUAGE.md"),
+		otherwise("double_opt_in", truth, "false", "a yes counts only once the address has confirmed it"),
+		key("data", list(text), "the personal data it uses, in records and receipts"),
+		key("recipients", list(text), "third parties who get them, in records and receipts"),
+		key("retention", text, "how long they are kept, in records and receipts"),
+		key("tcf", list(integer), "numbers of IAB TCF purposes that mean it; all must be consented to"),
+		key("us_opt_out", list(word("sale", "sharing", "targeted_advertising")), "opt-outs of a GPP string's US sections that say no to it"),
 	)), "each purpose by its name; a dot makes a family")),
 )
 
@@ -136,6 +153,7 @@ var template = keys(
 	otherwise("from", text, "the workspace's", "Name <address>"),
 	otherwise("reply_to", text, "the workspace's", "address for answers"),
 	key("class", classes, "for mails that the API asks for; without it triggered where people may say no to the purpose, else transactional"),
+	otherwise("tracking", truth, "true", "false: no pixel and no counted links, whatever the reader permits"),
 	key("blocks", named(keys(
 		must(key("html", text, "the file with the block")),
 		key("fallback", text, "the file that stands in when it fails; \"\" for nothing"),
@@ -194,3 +212,31 @@ var told = keys(
 	otherwise("timeout", duration, "15s", "for one request, at most 30s"),
 	otherwise("connections", integer, "8", "requests at a time"),
 )
+
+var colours = func() *Type {
+	docs := map[string]string{
+		"text": "what is read", "quiet": "what stands beside it", "card": "behind the text", "page": "around the card", "line": "between choices",
+		"accent": "buttons, links and switches that are on", "on_accent": "text on buttons", "note": "behind notes", "off": "switches that are off",
+	}
+	var all []Key
+	for _, name := range wording.Colours() {
+		all = append(all, key(name, text, docs[name]))
+	}
+	return keys(all...)
+}()
+
+var theme = keys(
+	key("light", colours, "colours, as \"#1f5f4a\"; what cannot be read well enough (WCAG 2.2 AA) is refused"),
+	key("dark", colours, "colours for readers whose system is dark"),
+	key("font", text, "font families that readers have: Georgia, serif"),
+	key("corner", integer, "radius of corners in pixels"),
+)
+
+var page = func() *Type {
+	english := wording.New(nil, "", wording.Theme{}).Texts(wording.First)
+	var all []Key
+	for _, name := range wording.Keys() {
+		all = append(all, key(name, text, english[name]))
+	}
+	return keys(all...)
+}()

@@ -86,6 +86,10 @@ func places() []place {
 		{"quiet_hours", "rapport.yaml", head + "sending: {from: a@shop.example, quiet_hours: {KEY: x}}\n", at(workspace, "sending", "quiet_hours"), nil},
 		{"caps", "rapport.yaml", head + "sending: {from: a@shop.example, caps: [{KEY: x}]}\n", at(workspace, "sending", "caps"), nil},
 		{"events", "rapport.yaml", head + "events: {KEY: x}\n", at(workspace, "events"), nil},
+		{"rapport consent", "rapport.yaml", head + "sending: {from: a@shop.example}\nconsent: {KEY: x}\n", at(workspace, "consent"), nil},
+		{"theme", "theme.yaml", "KEY: x\n", theme, nil},
+		{"light", "theme.yaml", "light: {KEY: x}\n", at(theme, "light"), nil},
+		{"page", "pages/fr.yaml", "KEY: x\n", page, nil},
 		{"limits", "rapport.yaml", head + "limits: {KEY: x}\n", at(workspace, "limits"), nil},
 		{"purposes", "purposes.yaml", "KEY: x\n", purposes, nil},
 		{"a purpose", "purposes.yaml", "purposes: {service: {KEY: x}}\n", at(purposes, "purposes"), nil},
@@ -229,7 +233,7 @@ func wordsOfParsers(t *testing.T) []string {
 	t.Helper()
 	form := regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 	seen := map[string]bool{}
-	for _, room := range []string{"project", "source", "consent", "plan", "segment", "rule", "journey", "content"} {
+	for _, room := range []string{"project", "source", "consent", "plan", "segment", "rule", "journey", "content", "wording"} {
 		files, err := filepath.Glob("../" + room + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no sources of %s: %v", room, err)

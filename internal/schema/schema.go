@@ -77,6 +77,8 @@ func Files() []File {
 		{"template", "templates/NAME/template.yaml", "A mail", template},
 		{"provider", "providers/NAME.yaml", "A way out for mails", provider},
 		{"destination", "destinations/NAME.yaml", "Another system that is told what happens", told},
+		{"theme", "theme.yaml", "How the pages for readers look", theme},
+		{"page", "pages/LANGUAGE.yaml", "What the pages for readers say in a language; what is left out stays as it is shipped", page},
 		{"test", "tests/NAME.yaml", "What happens in a test of journeys, and which mails must leave", script},
 		{"mapping", "a file of its own, for rapport import --map", "How the lines of a file become events", mapping},
 	}

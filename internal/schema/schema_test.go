@@ -40,6 +40,8 @@ func kindOf(p string) string {
 		return "rapport"
 	case p == "purposes.yaml":
 		return "purposes"
+	case p == "theme.yaml":
+		return "theme"
 	case path.Base(p) == "template.yaml":
 		return "template"
 	}

@@ -26,6 +26,7 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/fault"
+	"rapport/internal/feedback"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -157,6 +158,10 @@ func (h *house) must(err error) {
 // trailKeeper joins the state store to the trail.
 type trailKeeper struct{ state store.State }
 
+func (k trailKeeper) Hurry(ctx context.Context, fn func(audit.Store) error) error {
+	return k.Write(ctx, false, fn)
+}
+
 func (k trailKeeper) Write(ctx context.Context, durable bool, fn func(audit.Store) error) error {
 	return k.state.Write(ctx, store.WriteOptions{Durable: durable}, func(tx store.Tx) error { return fn(tx.Audit()) })
 }
@@ -172,6 +177,35 @@ func (h *house) trail() *audit.Trail {
 	t, err := audit.New(audit.Config{Keeper: trailKeeper{h.state}, Key: secret, Now: h.clock.Now, Rand: rand.Reader}, public)
 	h.must(err)
 	return t
+}
+
+// desk asks addresses to confirm; nothing here answers a mail.
+func (h *house) desk() *feedback.Desk {
+	signer, err := feedback.NewSigner(feedback.SignerConfig{Base: "https://mail.shop.example", Keys: [][]byte{make([]byte, 32)}})
+	h.must(err)
+	d, err := feedback.New(feedback.Config{
+		Signer: signer, Permission: h.consent, Mails: noMails{}, Log: liveLog{h.log}, Now: h.clock.Now, Hash: h.hasher.Sum, Rand: &chance{},
+		Asking: func() feedback.Asking {
+			return feedback.Asking{Template: "receipt", Purpose: purpose.Service, Limits: consent.OptInLimits{PerAddress: 2, PerNetwork: 10, ValidFor: time.Hour}}
+		},
+	})
+	h.must(err)
+	return d
+}
+
+type noMails struct{}
+
+func (noMails) Mail(context.Context, id.Message) (feedback.Mail, error) {
+	return feedback.Mail{}, fault.New(fault.NotFound, "no_such_message", "there is none")
+}
+
+func (noMails) Subject(context.Context, id.Message) (string, error) { return "", nil }
+
+type liveLog struct{ log *eventlog.Log }
+
+func (l liveLog) AppendEvent(ctx context.Context, ev *event.Event) error {
+	_, _, err := l.log.Append(ctx, eventlog.Live, [][]byte{ev.Append(nil)})
+	return err
 }
 
 func (h *house) open() {
@@ -232,7 +266,7 @@ func (h *house) configure() {
 	limits, err := ratelimit.NewKeyed(ratelimit.Config{PerSecond: 100, Burst: 10_000, Now: h.clock.Now})
 	h.must(err)
 	h.config = manage.Config{
-		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Consent: h.consent, Trail: h.trail(), Hash: h.hasher.Sum,
+		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Consent: h.consent, Trail: h.trail(), Desk: h.desk(), Hash: h.hasher.Sum,
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := map[string]manage.Template{
 				"receipt": {Purpose: purpose.Service, Class: message.Transactional},

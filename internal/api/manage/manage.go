@@ -112,6 +112,7 @@ type Trail interface {
 	Parcel(ctx context.Context) (p *audit.Parcel, ok bool, err error)
 	CatchUp(ctx context.Context, ask bool) error
 	Export(ctx context.Context, w io.Writer, from int64, details bool) error
+	Receipts(ctx context.Context, what string, subjects []id.Hash, records [][]byte) (*audit.Receipts, error)
 	Key() string
 }
 
@@ -121,6 +122,9 @@ type Consent interface {
 	Submit(ctx context.Context, record, source string, entries []consent.Entry) error
 	Suppress(ctx context.Context, s consent.Suppression) error
 	Lift(ctx context.Context, address id.Hash, reason consent.Reason) error
+	Notice(r consent.NoticeRef) (*consent.NoticeRef, bool)
+	AllNotices(ctx context.Context) ([]consent.Notice, error)
+	Records(ctx context.Context, subjects ...id.Hash) (*consent.History, error)
 }
 
 var (
@@ -160,6 +164,7 @@ type Config struct {
 	Trail   Trail
 	// Destinations is who else is told.
 	Destinations Destinations
+	Desk         Desk
 	Hash         func(kind, value string) id.Hash // the workspace's keyed hash
 
 	Templates func(name string) (Template, bool) // of the configuration in effect
@@ -207,8 +212,8 @@ type Handler struct {
 // New checks the configuration and makes a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Hash == nil || c.Destinations == nil:
-		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Hash and Destinations are required")
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash and Destinations are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
 	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil || c.Survey == nil:
@@ -263,7 +268,10 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/import/{source}/consent":            {http.MethodPost: h.postImportConsent},
 		"/v1/keys":                               {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
 		"/v1/keys/{id}":                          {http.MethodDelete: h.deleteKey},
-		"/v1/consent":                            {http.MethodPost: h.postConsent},
+		"/v1/consent":                            {http.MethodGet: h.getConsent, http.MethodPost: h.postConsent},
+		"/v1/consent/confirm":                    {http.MethodPost: h.postConfirm},
+		"/v1/consent/receipts":                   {http.MethodGet: h.getReceipts},
+		"/v1/notices":                            {http.MethodGet: h.getNotices},
 		"/v1/suppressions":                       {http.MethodPost: h.postSuppression, http.MethodDelete: h.deleteSuppression},
 		"/v1/audit":                              {http.MethodGet: h.getTrail},
 		"/v1/audit/key":                          {http.MethodGet: h.getTrailKey},

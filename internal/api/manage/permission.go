@@ -51,6 +51,7 @@ func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, caller acc
 		Purpose  purpose.Purpose `json:"purpose"`
 		State    string          `json:"state"`
 		Evidence jsontext.Value  `json:"evidence"`
+		circumstances
 	}
 	if err := h.decode(r, maxSmallBody, &in); err != nil {
 		return err
@@ -63,6 +64,10 @@ func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, caller acc
 		return err
 	}
 	if err := evidence(in.Evidence); err != nil {
+		return err
+	}
+	facts, expires, err := h.facts(&in.circumstances, state)
+	if err != nil {
 		return err
 	}
 	record := "consent/" + h.random.name()
@@ -79,7 +84,7 @@ func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, caller acc
 	}
 	entries := make([]consent.Entry, 0, len(subjects))
 	for _, s := range subjects {
-		e := consent.Entry{Subject: h.Hash(s.kind, s.value), Kind: s.kind, Purpose: in.Purpose, State: state, Method: consent.ByAPI}
+		e := consent.Entry{Subject: h.Hash(s.kind, s.value), Kind: s.kind, Purpose: in.Purpose, State: state, Method: consent.ByAPI, Facts: facts, Expires: expires}
 		if len(in.Evidence) > 0 {
 			e.Evidence = in.Evidence
 		}

@@ -14,17 +14,22 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"rapport/internal/api"
 	"rapport/internal/fault"
 	"rapport/internal/feedback"
 	"rapport/internal/purpose"
+	"rapport/internal/wording"
 )
 
 // Config is what a Door is made of. Desk and Logger are required.
 type Config struct {
 	Desk   *feedback.Desk
-	Name   func() string // the sender's name as of now, shown on the pages; nil shows none
+	Name   func() string        // the sender's name as of now, shown on the pages; nil shows none
+	Book   func() *wording.Book // what the pages say as of now, and how they look; nil: as they are shipped
+	Since  func() time.Time     // when the purposes in effect took effect, for gpc.json; nil: not known
 	Logger *slog.Logger
 }
 
@@ -32,6 +37,9 @@ type Config struct {
 type Door struct {
 	desk   *feedback.Desk
 	name   func() string
+	book   func() *wording.Book
+	since  func() time.Time
+	made   atomic.Pointer[look]
 	logger *slog.Logger
 }
 
@@ -40,9 +48,16 @@ func New(c Config) (*Door, error) {
 	if c.Desk == nil || c.Logger == nil {
 		return nil, errors.New("public: Config needs Desk and Logger")
 	}
-	d := &Door{desk: c.Desk, name: c.Name, logger: c.Logger}
+	d := &Door{desk: c.Desk, name: c.Name, book: c.Book, since: c.Since, logger: c.Logger}
 	if d.name == nil {
 		d.name = func() string { return "" }
+	}
+	if d.book == nil {
+		shipped := wording.New(nil, "", wording.Theme{Corner: -1})
+		d.book = func() *wording.Book { return shipped }
+	}
+	if d.since == nil {
+		d.since = func() time.Time { return time.Unix(0, 0) }
 	}
 	return d, nil
 }
@@ -53,7 +68,12 @@ func (d *Door) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/p/{token}", d.preferences)
 	mux.HandleFunc("/o/{token}", d.open)
 	mux.HandleFunc("/c/{token}", d.click)
-	mux.HandleFunc("GET /.well-known/gpc.json", gpc)
+	mux.HandleFunc("/p/{token}/receipts", d.receipts)
+	mux.HandleFunc("/s/{token}", d.confirm)
+	mux.HandleFunc("/subscribe", d.subscribe)
+	mux.HandleFunc("/notices/{id}/{version}/{language}", d.notice)
+	mux.HandleFunc("GET /privacy-signal", d.signal)
+	mux.HandleFunc("GET /.well-known/gpc.json", d.gpc)
 }
 
 // maxForm bounds the body of a form: ours have a few dozen short fields.
@@ -63,14 +83,15 @@ const maxForm = 16 << 10
 // (RFC 8058).
 func (d *Door) unsubscribe(w http.ResponseWriter, r *http.Request) {
 	token := r.PathValue("token")
-	leaving, err := d.desk.Leaving(token)
+	p := d.start(r, "")
+	leaving, err := d.desk.Leaving(token, p.Language)
 	if err != nil {
 		d.refuse(w, r, err)
 		return
 	}
-	p := page{Leaving: leaving, Title: "Unsubscribe?"}
+	p.Leaving, p.Title = leaving, p.Say("unsubscribe_title")
 	if !leaving.Possible {
-		p.Title = "These messages come when you need them"
+		p.Title = p.Say("unsubscribe_service_title")
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -78,15 +99,17 @@ func (d *Door) unsubscribe(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		f, err := form(w, r)
 		if err != nil || f.Get("List-Unsubscribe") != "One-Click" {
-			d.say(w, r, http.StatusBadRequest, "That request was not understood", "Please use the button on the page behind the link.")
+			d.say(w, r, http.StatusBadRequest, "bad_request")
 			return
 		}
-		if err := d.desk.Unsubscribe(r.Context(), token, feedback.VisitOf(r)); err != nil {
+		visit := feedback.VisitOf(r)
+		visit.Language = p.Language
+		if err := d.desk.Unsubscribe(r.Context(), token, visit); err != nil {
 			d.refuse(w, r, err)
 			return
 		}
 		if leaving.Possible {
-			p.Done, p.Title = true, "You are unsubscribed"
+			p.Done, p.Title = true, p.Say("unsubscribe_done_title")
 		}
 		d.show(w, r, http.StatusOK, "unsubscribe", p)
 	default:
@@ -96,7 +119,9 @@ func (d *Door) unsubscribe(w http.ResponseWriter, r *http.Request) {
 
 func (d *Door) preferences(w http.ResponseWriter, r *http.Request) {
 	token, visit := r.PathValue("token"), feedback.VisitOf(r)
-	p := page{Title: "Email preferences", GPC: visit.GPC}
+	p := d.start(r, "")
+	p.Title, p.GPC = p.Say("preferences_title"), visit.GPC && len(d.desk.Signalled()) > 0
+	visit.Language = p.Language
 	var err error
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -104,7 +129,7 @@ func (d *Door) preferences(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		var f url.Values
 		if f, err = form(w, r); err != nil {
-			d.say(w, r, http.StatusBadRequest, "That request was not understood", "Please use the button on the page behind the link.")
+			d.say(w, r, http.StatusBadRequest, "bad_request")
 			return
 		}
 		p.Done = true
@@ -124,11 +149,39 @@ func (d *Door) preferences(w http.ResponseWriter, r *http.Request) {
 		d.wrongMethod(w, r, "GET, HEAD, POST")
 		return
 	}
+	if err == nil {
+		err = d.more(r, token, &p)
+	}
 	if err != nil {
 		d.refuse(w, r, err)
 		return
 	}
 	d.show(w, r, http.StatusOK, "preferences", p)
+}
+
+// mostSaid bounds how much of their history a page shows; the receipts have all.
+const mostSaid = 50
+
+// more adds what a person may have of what is known of their words.
+func (d *Door) more(r *http.Request, token string, p *page) error {
+	said, err := d.desk.Said(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	for i, s := range said {
+		if i == mostSaid {
+			break
+		}
+		title := string(s.Purposes[0])
+		if def, ok := d.desk.Permission.Policy().Purpose(s.Purposes[0]); ok {
+			title, _ = def.In(p.Language)
+		}
+		p.Said = append(p.Said, line{At: day(s.Time, p.Language), What: p.Say("said_" + s.Type), Of: title})
+	}
+	if len(said) > 0 && d.desk.Prove != nil {
+		p.Receipts = "/p/" + token + "/receipts"
+	}
+	return nil
 }
 
 // open gives the picture to everybody, whatever becomes of noticing it.
@@ -215,24 +268,18 @@ func parts(m *multipart.Reader) (url.Values, error) {
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, feedback.ErrToken):
-		d.say(w, r, http.StatusNotFound, "This link does not work", "It may have been cut off on its way. Please open it again from the email, or answer the email and ask to be taken off the list.")
+		d.say(w, r, http.StatusNotFound, "bad_link")
 	case fault.Temporary(err), fault.KindOf(err) == fault.Unavailable:
 		w.Header().Set("Retry-After", "5")
-		d.say(w, r, http.StatusServiceUnavailable, "Not just now", "We could not save this at the moment. Please try again shortly.")
+		d.say(w, r, http.StatusServiceUnavailable, "later")
 	default:
 		d.logger.Error("a reader could not be served", "error", err)
 		w.Header().Set("Retry-After", "5")
-		d.say(w, r, http.StatusInternalServerError, "Something went wrong on our side", "Nothing was changed. Please try again shortly.")
+		d.say(w, r, http.StatusInternalServerError, "broken")
 	}
 }
 
 func (d *Door) wrongMethod(w http.ResponseWriter, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
-	d.say(w, r, http.StatusMethodNotAllowed, "That is not possible here", "Please open the link from the email in a browser.")
-}
-
-// gpc says that the signal is honoured.
-func gpc(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write([]byte(`{"gpc":true,"lastUpdate":"2026-11-23"}` + "\n")) // The caller has gone.
+	d.say(w, r, http.StatusMethodNotAllowed, "wrong_method")
 }

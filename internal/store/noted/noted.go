@@ -91,9 +91,37 @@ func (p *permissions) Append(e consent.Entry) (int64, bool, error) {
 	if err != nil || !added {
 		return seq, added, err
 	}
+	e.Seq = seq
 	return seq, true, p.t.note(audit.Act{
-		Actor: "source/" + e.Source, What: "permission.changed", Object: string(e.Purpose), Subject: e.Subject, Outcome: e.State.String(),
-	}, map[string]string{"record": e.Record, "method": e.Method, "kind": e.Kind})
+		Actor: "source/" + e.Source, What: consent.ChangedAct, Object: string(e.Purpose), Subject: e.Subject, Outcome: e.State.String(),
+	}, map[string]string{"record": e.Record, "method": e.Method, "kind": e.Kind, "sha256": audit.Digest(consent.Describe(&e).JSON())})
+}
+
+func (p *permissions) PutNotice(n consent.Notice) (bool, error) {
+	added, err := p.Store.PutNotice(n)
+	if err != nil || !added {
+		return added, err
+	}
+	return true, p.t.note(audit.Act{Actor: operator, What: "notice.published", Object: n.Ref().Name(), Outcome: "sha256:" + n.Digest}, nil)
+}
+
+func (p *permissions) PutOptIn(o consent.OptIn) error {
+	if err := p.Store.PutOptIn(o); err != nil {
+		return err
+	}
+	return p.t.note(audit.Act{Actor: "house/feedback", What: "confirmation.asked", Object: o.ID.String(), Subject: o.Address}, nil)
+}
+
+func (p *permissions) ConfirmOptIn(m id.Message, at time.Time) (bool, error) {
+	done, err := p.Store.ConfirmOptIn(m, at)
+	if err != nil || !done {
+		return done, err
+	}
+	o, _, err := p.Store.OptIn(m)
+	if err != nil {
+		return false, err
+	}
+	return true, p.t.note(audit.Act{Actor: "house/feedback", What: "confirmation.given", Object: m.String(), Subject: o.Address}, nil)
 }
 
 func (p *permissions) Suppress(s consent.Suppression) error {

@@ -79,14 +79,14 @@ func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error)
 	p.foreseen = foreseen{}
 	p.s.next.ledger++
 	seq = p.s.next.ledger
-	err = (*tx)(p).later("INSERT INTO ledger VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-		seq, e.Record, uuid(e.Subject), e.Kind, string(e.Purpose), int(e.State), millis(e.Said), millis(e.At), e.Method, e.Source, e.Evidence)
+	err = (*tx)(p).later("INSERT INTO ledger VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+		seq, e.Record, uuid(e.Subject), e.Kind, string(e.Purpose), int(e.State), millis(e.Said), millis(e.At), e.Method, e.Source, e.Evidence, e.Facts, millis(e.Expires))
 	if err != nil {
 		return 0, false, err
 	}
-	return seq, true, (*tx)(p).later(`INSERT INTO held VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(subject, purpose) DO UPDATE
-		SET state = excluded.state, seq = excluded.seq, record = excluded.record, at = excluded.at`,
-		uuid(e.Subject), string(e.Purpose), int(e.State), seq, e.Record, millis(e.At))
+	return seq, true, (*tx)(p).later(`INSERT INTO held VALUES($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT(subject, purpose) DO UPDATE
+		SET state = excluded.state, seq = excluded.seq, record = excluded.record, at = excluded.at, expires = excluded.expires, notice = excluded.notice`,
+		uuid(e.Subject), string(e.Purpose), int(e.State), seq, e.Record, millis(e.At), millis(e.Expires), e.Notice())
 }
 
 func (p *permissions) Standing(subject id.Hash) (out []consent.Held, err error) {
@@ -101,15 +101,15 @@ func (p *permissions) Standing(subject id.Hash) (out []consent.Held, err error) 
 	return out, err
 }
 
-const heldRows = "SELECT subject, purpose, state, seq, record, at FROM held "
+const heldRows = "SELECT subject, purpose, state, seq, record, at, expires, notice FROM held "
 
 func readHeld(r pgx.Rows) (subject id.Hash, h consent.Held, err error) {
 	var who pgtype.UUID
 	var p string
 	var state int16
-	var at pgtype.Int8
-	err = r.Scan(&who, &p, &state, &h.Seq, &h.Record, &at)
-	h.Purpose, h.State, h.At = purpose.Purpose(p), consent.State(state), instant(at)
+	var at, expires pgtype.Int8
+	err = r.Scan(&who, &p, &state, &h.Seq, &h.Record, &at, &expires, &h.Notice)
+	h.Purpose, h.State, h.At, h.Expires = purpose.Purpose(p), consent.State(state), instant(at), instant(expires)
 	return who.Bytes, h, fail(err)
 }
 
@@ -118,12 +118,12 @@ func (p *permissions) Ledger(subject id.Hash) (out []consent.Entry, err error) {
 		e := consent.Entry{Subject: subject}
 		var purp string
 		var state int16
-		var said, at pgtype.Int8
-		err := r.Scan(&e.Seq, &e.Record, &e.Kind, &purp, &state, &said, &at, &e.Method, &e.Source, &e.Evidence)
-		e.Purpose, e.State, e.Said, e.At = purpose.Purpose(purp), consent.State(state), instant(said), instant(at)
+		var said, at, expires pgtype.Int8
+		err := r.Scan(&e.Seq, &e.Record, &e.Kind, &purp, &state, &said, &at, &e.Method, &e.Source, &e.Evidence, &e.Facts, &expires)
+		e.Purpose, e.State, e.Said, e.At, e.Expires = purpose.Purpose(purp), consent.State(state), instant(said), instant(at), instant(expires)
 		out = append(out, e)
 		return fail(err)
-	}, "SELECT seq, record, kind, purpose, state, said, at, method, source, evidence FROM ledger WHERE subject = $1 ORDER BY seq", uuid(subject))
+	}, "SELECT seq, record, kind, purpose, state, said, at, method, source, evidence, facts, expires FROM ledger WHERE subject = $1 ORDER BY seq", uuid(subject))
 	return out, err
 }
 

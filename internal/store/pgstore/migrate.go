@@ -109,6 +109,15 @@ CREATE TABLE destination(name text PRIMARY KEY, seq bigint NOT NULL, disabled te
 CREATE TABLE told_held(seq bigint NOT NULL, destination text NOT NULL, attempts int NOT NULL, due bigint NOT NULL, dead boolean NOT NULL,
 	reason text NOT NULL, status int NOT NULL, PRIMARY KEY(seq, destination));
 CREATE INDEX told_held_destination ON told_held(destination, dead, seq);
+`, `
+ALTER TABLE ledger ADD COLUMN facts bytea, ADD COLUMN expires bigint;
+ALTER TABLE held ADD COLUMN expires bigint, ADD COLUMN notice text NOT NULL DEFAULT '';
+CREATE TABLE notice(id text NOT NULL, language text NOT NULL, version text NOT NULL, digest text NOT NULL, body text NOT NULL, at bigint,
+	PRIMARY KEY(id, language, version));
+CREATE TABLE opt_in(id uuid PRIMARY KEY, address uuid NOT NULL, network text NOT NULL, at bigint NOT NULL, expires bigint NOT NULL,
+	confirmed bigint, body bytea NOT NULL);
+CREATE INDEX opt_in_address ON opt_in(address, at);
+CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
 `,
 }
 

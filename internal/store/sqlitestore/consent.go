@@ -14,8 +14,8 @@ var _ consent.Store = (*permissions)(nil)
 func (p *permissions) Foresee([]id.Hash, id.Hash) error { return nil }
 
 func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error) {
-	q := p.c.query(`INSERT INTO ledger(record, subject, kind, purpose, state, said, at, method, source, evidence)
-		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
+	q := p.c.query(`INSERT INTO ledger(record, subject, kind, purpose, state, said, at, method, source, evidence, facts, expires)
+		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
 	q.text(e.Record)
 	q.blob(e.Subject[:])
 	q.text(e.Kind)
@@ -26,6 +26,8 @@ func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error)
 	q.text(e.Method)
 	q.text(e.Source)
 	q.blob(e.Evidence)
+	q.blob(e.Facts)
+	q.time(e.Expires)
 	if added, err = q.execOne(); err != nil {
 		return 0, false, err
 	}
@@ -40,19 +42,22 @@ func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error)
 		return seq, false, q.done()
 	}
 	seq = p.c.db.LastInsertRowID()
-	q = p.c.query(`INSERT INTO held(subject, purpose, state, seq, record, at) VALUES(?, ?, ?, ?, ?, ?)
-		ON CONFLICT(subject, purpose) DO UPDATE SET state = excluded.state, seq = excluded.seq, record = excluded.record, at = excluded.at`)
+	q = p.c.query(`INSERT INTO held(subject, purpose, state, seq, record, at, expires, notice) VALUES(?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT(subject, purpose) DO UPDATE SET state = excluded.state, seq = excluded.seq, record = excluded.record, at = excluded.at,
+		expires = excluded.expires, notice = excluded.notice`)
 	q.blob(e.Subject[:])
 	q.text(string(e.Purpose))
 	q.int(int64(e.State))
 	q.int(seq)
 	q.text(e.Record)
 	q.time(e.At)
+	q.time(e.Expires)
+	q.text(e.Notice())
 	return seq, true, q.exec()
 }
 
 func (p *permissions) Standing(subject id.Hash) ([]consent.Held, error) {
-	q := p.c.query("SELECT purpose, state, seq, record, at FROM held WHERE subject = ? ORDER BY purpose")
+	q := p.c.query("SELECT purpose, state, seq, record, at, expires, notice FROM held WHERE subject = ? ORDER BY purpose")
 	q.blob(subject[:])
 	var out []consent.Held
 	for q.step() {
@@ -65,11 +70,12 @@ func readHeld(q *query, i int) consent.Held {
 	return consent.Held{
 		Purpose: purpose.Purpose(q.colText(i)), State: consent.State(q.colInt(i + 1)),
 		Seq: q.colInt(i + 2), Record: q.colText(i + 3), At: q.colTime(i + 4),
+		Expires: q.colTime(i + 5), Notice: q.colText(i + 6),
 	}
 }
 
 func (p *permissions) Ledger(subject id.Hash) ([]consent.Entry, error) {
-	q := p.c.query(`SELECT seq, record, kind, purpose, state, said, at, method, source, evidence
+	q := p.c.query(`SELECT seq, record, kind, purpose, state, said, at, method, source, evidence, facts, expires
 		FROM ledger WHERE subject = ? ORDER BY seq`)
 	q.blob(subject[:])
 	var out []consent.Entry
@@ -78,6 +84,7 @@ func (p *permissions) Ledger(subject id.Hash) ([]consent.Entry, error) {
 			Seq: q.colInt(0), Record: q.colText(1), Subject: subject, Kind: q.colText(2),
 			Purpose: purpose.Purpose(q.colText(3)), State: consent.State(q.colInt(4)),
 			Said: q.colTime(5), At: q.colTime(6), Method: q.colText(7), Source: q.colText(8), Evidence: q.colBlob(9),
+			Facts: q.colBlob(10), Expires: q.colTime(11),
 		})
 	}
 	return out, q.done()
@@ -89,7 +96,7 @@ func (p *permissions) Version() (seq int64, err error) {
 }
 
 func (p *permissions) EachNarrowing(fn func(subject id.Hash, h consent.Held) error) error {
-	q := p.c.query("SELECT subject, purpose, state, seq, record, at FROM held WHERE state > 1 ORDER BY subject, purpose")
+	q := p.c.query("SELECT subject, purpose, state, seq, record, at, expires, notice FROM held WHERE state > 1 ORDER BY subject, purpose")
 	for q.step() {
 		if err := fn(q.colHash(0), readHeld(&q, 1)); err != nil {
 			_ = q.done() // fn's error is the one that counts.

@@ -116,6 +116,18 @@ CREATE TABLE destination(name TEXT PRIMARY KEY, seq INTEGER NOT NULL, disabled T
 CREATE TABLE told_held(seq INTEGER NOT NULL, destination TEXT NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL, dead INTEGER NOT NULL,
 	reason TEXT NOT NULL, status INTEGER NOT NULL, PRIMARY KEY(seq, destination)) WITHOUT ROWID;
 CREATE INDEX told_held_destination ON told_held(destination, dead, seq);
+`, `
+-- consent: what a statement rests on and until when it holds, the texts that were shown, and what addresses are to confirm.
+ALTER TABLE ledger ADD COLUMN facts BLOB;
+ALTER TABLE ledger ADD COLUMN expires INTEGER;
+ALTER TABLE held ADD COLUMN expires INTEGER;
+ALTER TABLE held ADD COLUMN notice TEXT NOT NULL DEFAULT '';
+CREATE TABLE notice(id TEXT NOT NULL, language TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL, body TEXT NOT NULL, at INTEGER,
+	PRIMARY KEY(id, language, version)) WITHOUT ROWID;
+CREATE TABLE opt_in(id BLOB PRIMARY KEY, address BLOB NOT NULL, network TEXT NOT NULL, at INTEGER NOT NULL, expires INTEGER NOT NULL,
+	confirmed INTEGER, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX opt_in_address ON opt_in(address, at);
+CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
 `,
 }
 

@@ -164,7 +164,7 @@ func testAlarms(t *testing.T, s store.State) {
 
 func testLedger(t *testing.T, s store.State) {
 	entries := []consent.Entry{
-		{Record: "r1", Subject: hash("a"), Kind: "email", Purpose: "marketing", State: consent.Granted, Said: noon, At: noon, Method: "event", Source: "site", Evidence: []byte(`{"a":1}`)},
+		{Record: "r1", Subject: hash("a"), Kind: "email", Purpose: "marketing", State: consent.Granted, Said: noon, At: noon, Method: "event", Source: "site", Evidence: []byte(`{"a":1}`), Facts: []byte(`{"v":1,"notice":{"id":"news","version":"3","language":"en"}}`), Expires: noon.Add(time.Hour)},
 		{Record: "r2", Subject: hash("a"), Kind: "email", Purpose: "marketing", State: consent.Withdrawn, At: noon.Add(time.Second), Method: "link"},
 		{Record: "r2", Subject: hash("a"), Kind: "email", Purpose: "profiling", State: consent.Refused, At: noon.Add(time.Second), Method: "link"},
 		{Record: "r2", Subject: hash("b"), Kind: "user_id", Purpose: "marketing", State: consent.Objected, At: noon.Add(time.Second), Method: "api"},
@@ -210,6 +210,109 @@ func testLedger(t *testing.T, s store.State) {
 		v, versionErr := tx.Consent().Version()
 		same(t, "version", v, 4)
 		return errors.Join(err, versionErr)
+	})
+}
+
+// A yes that ends by its own words says so, and under which notice it was given.
+func testGrantsOfTheirOwn(t *testing.T, s store.State) {
+	write(t, s, func(tx store.Tx) error {
+		_, _, err := tx.Consent().Append(consent.Entry{
+			Record: "r", Subject: hash("a"), Purpose: "p", State: consent.Granted, At: noon, Expires: noon.Add(time.Hour), Facts: []byte(`{"v":1,"notice":{"id":"news","version":"3"}}`),
+		})
+		return err
+	})
+	read(t, s, func(tx store.Tx) error {
+		held, err := tx.Consent().Standing(hash("a"))
+		same(t, "standing", held, []consent.Held{{Purpose: "p", State: consent.Granted, Seq: 1, Record: "r", At: noon, Expires: noon.Add(time.Hour), Notice: "news/3/"}})
+		return err
+	})
+}
+
+func testNotices(t *testing.T, s store.State) {
+	list := []consent.Notice{
+		{ID: "news", Language: "de", Version: "1", Digest: "d1", Text: "eins", At: noon},
+		{ID: "news", Language: "en", Version: "2", Digest: "e2", Text: "two", At: noon},
+		{ID: "news", Language: "en", Version: "1", Digest: "e1", Text: "one", At: noon.Add(time.Second)},
+	}
+	write(t, s, func(tx store.Tx) (err error) {
+		for _, n := range list {
+			added, putErr := tx.Consent().PutNotice(n)
+			if !added {
+				t.Errorf("%s was not added", n.Text)
+			}
+			err = errors.Join(err, putErr)
+		}
+		return err
+	})
+	write(t, s, func(tx store.Tx) error {
+		again := list[0]
+		again.Text, again.Digest = "zwei", "d2"
+		added, err := tx.Consent().PutNotice(again)
+		if added {
+			t.Error("a text was replaced")
+		}
+		return err
+	})
+	read(t, s, func(tx store.Tx) error {
+		got, err := tx.Consent().Notices()
+		same(t, "notices", got, list)
+		return err
+	})
+}
+
+func testOptIns(t *testing.T, s store.State) {
+	ask := func(n byte, address, network string, after time.Duration) consent.OptIn {
+		return consent.OptIn{ID: id.Message{n}, Address: hash(address), Network: network, At: noon.Add(after), Expires: noon.Add(after + time.Hour), Body: []byte("b")}
+	}
+	list := []consent.OptIn{ask(1, "a", "n1", 0), ask(2, "a", "n2", time.Minute), ask(3, "b", "n1", time.Minute), ask(4, "c", "", 0)}
+	write(t, s, func(tx store.Tx) (err error) {
+		for _, o := range list {
+			err = errors.Join(err, tx.Consent().PutOptIn(o))
+		}
+		return err
+	})
+	count := func(address, network string, since time.Duration, wantAddress, wantNetwork int) {
+		t.Helper()
+		read(t, s, func(tx store.Tx) error {
+			a, n, err := tx.Consent().CountOptIns(hash(address), network, noon.Add(since))
+			if a != wantAddress || n != wantNetwork {
+				t.Errorf("%s from %q since %s: %d and %d, want %d and %d", address, network, since, a, n, wantAddress, wantNetwork)
+			}
+			return err
+		})
+	}
+	count("a", "n1", -time.Hour, 2, 2)
+	count("a", "n1", 0, 1, 1)
+	count("c", "", -time.Hour, 1, 0)
+	write(t, s, func(tx store.Tx) error {
+		first, err := tx.Consent().ConfirmOptIn(id.Message{1}, noon.Add(time.Minute))
+		if !first {
+			t.Error("the first confirmation did not count")
+		}
+		return err
+	})
+	write(t, s, func(tx store.Tx) error {
+		again, err := tx.Consent().ConfirmOptIn(id.Message{1}, noon.Add(time.Hour))
+		nobody, nobodyErr := tx.Consent().ConfirmOptIn(id.Message{9}, noon)
+		if again || nobody {
+			t.Error("a confirmation counted that must not")
+		}
+		return errors.Join(err, nobodyErr)
+	})
+	list[0].Confirmed = noon.Add(time.Minute)
+	read(t, s, func(tx store.Tx) error {
+		got, found, err := tx.Consent().OptIn(id.Message{1})
+		if !found {
+			t.Error("it is not there")
+		}
+		same(t, "one", got, list[0])
+		_, found, missingErr := tx.Consent().OptIn(id.Message{9})
+		if found {
+			t.Error("one that is not there was found")
+		}
+		all, allErr := tx.Consent().OptIns(hash("a"))
+		same(t, "of an address", all, list[:2])
+		return errors.Join(err, missingErr, allErr)
 	})
 }
 
