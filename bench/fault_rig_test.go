@@ -173,7 +173,10 @@ func (f *faulty) start(more ...string) {
 			raw, err := lines.ReadBytes('\n')
 			var line struct{ Msg, Address, Metrics string }
 			if json.Unmarshal(raw, &line) == nil && line.Msg == "serving" {
-				ready <- [2]string{line.Address, line.Metrics}
+				select {
+				case ready <- [2]string{line.Address, line.Metrics}:
+				default: // It has opened the house again, and nobody waits to hear it.
+				}
 			}
 			if err != nil {
 				break

@@ -186,6 +186,19 @@ func show[T any](ctx context.Context, c *console, path string, query map[string]
 	return present(c, raw, tell)
 }
 
+// post asks for something to be done and shows the answer.
+func post[T any](ctx context.Context, c *console, path string, header map[string]string, body any, tell func(T)) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := cl.do(ctx, "POST", path, header, body, &raw); err != nil {
+		return err
+	}
+	return present(c, raw, tell)
+}
+
 // present prints an answer: as it came with --json, else by tell.
 func present[T any](c *console, raw json.RawMessage, tell func(T)) error {
 	if c.json {

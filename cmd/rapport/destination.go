@@ -178,15 +178,7 @@ func destinationRedrive(c *console) *cobra.Command {
 				}
 				body["seqs"] = seqs
 			}
-			cl, err := c.client()
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := cl.do(cmd.Context(), "POST", path("destinations", args[0], "redrive"), nil, body, &raw); err != nil {
-				return err
-			}
-			return present(c, raw, func(a redriveAnswer) { c.printf("%s dead letters are told again\n", thousands(a.Redriven)) })
+			return post(cmd.Context(), c, path("destinations", args[0], "redrive"), nil, body, func(a redriveAnswer) { c.printf("%s dead letters are told again\n", thousands(a.Redriven)) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every dead letter of the destination")
@@ -199,15 +191,7 @@ func destinationEnable(c *console) *cobra.Command {
 		Short: "Let one go on that is disabled or held back, from where it stopped",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := c.client()
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := cl.do(cmd.Context(), "POST", path("destinations", args[0], "enable"), nil, nil, &raw); err != nil {
-				return err
-			}
-			return present(c, raw, func(d destination.Line) { c.destinationLine(&d) })
+			return post(cmd.Context(), c, path("destinations", args[0], "enable"), nil, nil, func(d destination.Line) { c.destinationLine(&d) })
 		},
 	}
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 )
 
@@ -25,16 +23,8 @@ tells what came of it.`,
 			if once == "" {
 				once = randomKey()
 			}
-			cl, err := c.client()
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
 			body := map[string]any{"person": personRef(args[1]), "properties": fields}
-			if err := cl.do(cmd.Context(), "POST", path("journeys", args[0], "trigger"), map[string]string{"Idempotency-Key": once}, body, &raw); err != nil {
-				return err
-			}
-			return present(c, raw, func(a struct {
+			return post(cmd.Context(), c, path("journeys", args[0], "trigger"), map[string]string{"Idempotency-Key": once}, body, func(a struct {
 				Request string `json:"request"`
 			}) {
 				c.printf("%s is asked\nWhat came of it: rapport journey explain %s %s\n", c.bold(a.Request), args[0], args[1])

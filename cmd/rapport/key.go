@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -74,15 +73,7 @@ func keyCreate(c *console) *cobra.Command {
 			if expires > 0 {
 				body["expires"] = c.now().Add(expires).UTC()
 			}
-			cl, err := c.client()
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := cl.do(cmd.Context(), "POST", "/v1/keys", nil, body, &raw); err != nil {
-				return err
-			}
-			return present(c, raw, func(k keyAnswer) {
+			return post(cmd.Context(), c, "/v1/keys", nil, body, func(k keyAnswer) {
 				c.printf("%s\n\n%s\n", c.bold(k.Key), c.dim("Keep it now: it is not shown again. To revoke it: rapport key revoke "+k.ID))
 			})
 		},

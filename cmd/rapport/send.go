@@ -43,15 +43,7 @@ The same --idempotency-key never sends twice; without one, a new one is made.`,
 			if len(fields) > 0 {
 				body["data"] = fields
 			}
-			cl, err := c.client()
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := cl.do(cmd.Context(), "POST", "/v1/send", map[string]string{"Idempotency-Key": once}, body, &raw); err != nil {
-				return err
-			}
-			return present(c, raw, func(a sendAnswer) {
+			return post(cmd.Context(), c, "/v1/send", map[string]string{"Idempotency-Key": once}, body, func(a sendAnswer) {
 				if a.New != nil && !*a.New {
 					c.printf("%s was owed already under this key (%s)\n", c.bold(a.ID), a.State)
 					return

@@ -130,7 +130,7 @@ func resting(d *Definition, standings []Standing) Line {
 	return l
 }
 
-// Find gives a definition by its name.
+// find gives a definition by its name.
 func (o *Office) find(name string) (*Definition, error) {
 	if set := o.defs.Load(); set != nil {
 		for i := range *set {

@@ -110,7 +110,7 @@ type Gate interface {
 	// Whom finds whom items are about, one for each, nil where nobody is known.
 	Whom(ctx context.Context, items []*Item) ([]*Party, error)
 	// Permit asks whether a party's data may leave for a purpose. An error says
-	// that nobody can tell: then it may not, for now.
+	// that nobody can tell: the item waits and is asked about again.
 	Permit(ctx context.Context, p *Party, why purpose.Purpose) (ok bool, reason string, err error)
 }
 

@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,11 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"rapport/test/program"
 )
 
 // Secrets of the sources' keys; the configuration names them by environment.
@@ -27,25 +27,9 @@ const (
 	siteKey   = "rpb_the-pages-of-the-shop"
 )
 
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rapport-sdk-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "rapport")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/rapport")
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
+	program.Remove()
 	os.Exit(code)
 }
 
@@ -54,14 +38,12 @@ type house struct {
 	url, manage string
 }
 
-var serving = regexp.MustCompile(`serving.*?(http://127\.0\.0\.1:\d+)`)
-
 // serve runs the true binary on a folder with two server sources and a browser
 // source, and without segments and journeys, so that every event is one that an
 // SDK sent.
 func serve(t *testing.T) house {
 	t.Helper()
-	rapport, err := binary()
+	rapport, err := program.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,27 +76,13 @@ func serve(t *testing.T) house {
 	cmd.Env = append(os.Environ(), "SERVER_KEY="+serverKey, "SLOW_KEY="+slowKey, "SITE_KEY="+siteKey)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second
-	lines, err := cmd.StderrPipe()
+	h := house{}
+	url, said, err := program.Start(cmd)
 	if err != nil {
+		cancel()
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	found, said := make(chan string, 1), make(chan string, 1)
-	go func() {
-		var all strings.Builder
-		for s := bufio.NewScanner(lines); s.Scan(); {
-			fmt.Fprintln(&all, s.Text())
-			if m := serving.FindStringSubmatch(s.Text()); m != nil {
-				select {
-				case found <- m[1]:
-				default:
-				}
-			}
-		}
-		said <- all.String()
-	}()
+	h.url = url
 	t.Cleanup(func() {
 		cancel()
 		log := <-said
@@ -128,15 +96,6 @@ func serve(t *testing.T) house {
 			t.Logf("the server said:\n%s", log)
 		}
 	})
-	h := house{}
-	select {
-	case h.url = <-found:
-	case log := <-said:
-		said <- log
-		t.Fatalf("the server ended:\n%s", log)
-	case <-time.After(20 * time.Second):
-		t.Fatal("the server did not say where it listens")
-	}
 	key, err := os.ReadFile(filepath.Join(data, "manage.key"))
 	if err != nil {
 		t.Fatal(err)

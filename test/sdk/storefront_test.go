@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"rapport/test/program"
 )
 
 var (
@@ -24,7 +26,7 @@ var (
 // is half an hour of business time, so that a reminder takes some seconds.
 func demo(t *testing.T) house {
 	t.Helper()
-	rapport, err := binary()
+	rapport, err := program.Build()
 	if err != nil {
 		t.Fatal(err)
 	}

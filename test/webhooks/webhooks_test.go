@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"rapport/test/program"
 )
 
 // The secrets of the destination, while one takes the other's place.
@@ -27,25 +28,9 @@ const (
 	sourceKey = "rpk_a-server-of-the-shop"
 )
 
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rapport-webhooks-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "rapport")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/rapport")
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
+	program.Remove()
 	os.Exit(code)
 }
 
@@ -55,8 +40,6 @@ type server struct {
 	url string
 	log chan string
 }
-
-var serving = regexp.MustCompile(`serving.*?(http://127\.0\.0\.1:\d+)`)
 
 // folder writes a configuration that tells one destination everything.
 func folder(t *testing.T, hook string) string {
@@ -82,42 +65,16 @@ func folder(t *testing.T, hook string) string {
 
 func start(t *testing.T, config, data string) *server {
 	t.Helper()
-	rapport, err := binary()
+	rapport, err := program.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{cmd: exec.Command(rapport, "serve", "--config", config, "--data", data, "--listen", "127.0.0.1:0", "--admin", ""), log: make(chan string, 1)}
+	s := &server{cmd: exec.Command(rapport, "serve", "--config", config, "--data", data, "--listen", "127.0.0.1:0", "--admin", "")}
 	s.cmd.Env = append(os.Environ(), "SHOP_KEY="+sourceKey, "OLD_SECRET="+oldSecret, "NEW_SECRET="+newSecret)
-	lines, err := s.cmd.StderrPipe()
-	if err != nil {
+	if s.url, s.log, err = program.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	found := make(chan string, 1)
-	go func() {
-		var all strings.Builder
-		for sc := bufio.NewScanner(lines); sc.Scan(); {
-			fmt.Fprintln(&all, sc.Text())
-			if m := serving.FindStringSubmatch(sc.Text()); m != nil {
-				select {
-				case found <- m[1]:
-				default:
-				}
-			}
-		}
-		s.log <- all.String()
-	}()
 	t.Cleanup(func() { s.end(t, os.Interrupt) })
-	select {
-	case s.url = <-found:
-	case log := <-s.log:
-		s.log <- log
-		t.Fatalf("the server ended:\n%s", log)
-	case <-time.After(20 * time.Second):
-		t.Fatal("the server did not say where it listens")
-	}
 	return s
 }
 
