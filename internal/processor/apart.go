@@ -42,7 +42,8 @@ func (w *Walker) apartFromOthers(f, g *figure) error {
 }
 
 // namesToo lets the numbers of those whose identifiers all leave name who leaves:
-// somebody may have noted them before the two were joined.
+// somebody may have noted them before the two were joined. A number that names
+// somebody else by now goes on naming them.
 func (w *Walker) namesToo(f, g *figure, merges []identity.Merge) error {
 	for _, m := range merges {
 		if m.Rule == identity.RuleUnmerge || m.From == g.id {
@@ -52,30 +53,25 @@ func (w *Walker) namesToo(f, g *figure, merges []identity.Merge) error {
 		if err := moved.Decode(m.Moved); err != nil {
 			return fmt.Errorf("read the merge log: %w", err)
 		}
-		if !allLeft(&f.ident, &g.ident, moved.Identifiers) {
+		if len(moved.Identifiers) == 0 || slices.ContainsFunc(moved.Identifiers, func(x identity.Identifier) bool { return !g.ident.Holds(x.Hash) }) {
 			continue
 		}
 		if err := w.set.load([]id.Person{m.From}); err != nil {
 			return err
 		}
-		if x := w.set.figures[m.From]; x != nil && x.ident.MergedInto != 0 {
-			x.ident.MergedInto = g.id
-			w.set.touch(x)
+		x := w.set.figures[m.From]
+		if x == nil || x.ident.MergedInto == 0 {
+			continue
 		}
+		if now, err := w.set.figure(m.From); err != nil {
+			return err
+		} else if now != f {
+			continue
+		}
+		x.ident.MergedInto = g.id
+		w.set.touch(x)
 	}
 	return nil
-}
-
-// allLeft tells whether of some identifiers all there are went to who leaves.
-func allLeft(stays, leaves *identity.Record, list []identity.Identifier) bool {
-	some := false
-	for _, x := range list {
-		if stays.Holds(x.Hash) {
-			return false
-		}
-		some = some || leaves.Holds(x.Hash)
-	}
-	return some
 }
 
 func (w *Walker) setApart(a, b *figure) {

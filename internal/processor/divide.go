@@ -2,6 +2,7 @@ package processor
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,9 +28,12 @@ type Parting struct {
 	Lost        int64 // entries of which nothing is left: retention took them
 	Mails       []PartedMail
 
-	joint *identity.Joint
-	roots map[string]root // by message id
-	mails map[string]*outbox.Mail
+	joint  *identity.Joint
+	merges []identity.Merge
+	first  int64           // when the first of those who leave was in one record with the other side
+	joins  map[int64]int   // where in the history the entry stands that joined them, by its instant
+	roots  map[string]root // by message id
+	mails  map[string]*outbox.Mail
 }
 
 // PartedMail is a mail and into whose story it goes.
@@ -45,9 +49,13 @@ type root struct {
 	side   side  // into whose history it goes
 	since  int64 // from when on who it names was in one record with the other side
 	theirs bool  // what led to it was the leaver's alone
+	place  int   // where in the history it stands; unplaced: nowhere
 }
 
-func rootOf(s side, since int64) root { return root{s, since, s == leaves} }
+// unplaced stands behind every entry: nothing tells that it was before one.
+const unplaced = math.MaxInt
+
+func rootOf(s side, since int64) root { return root{s, since, s == leaves, unplaced} }
 
 // side is whom an entry belongs to.
 type side uint8
@@ -66,6 +74,8 @@ const (
 //   - what the house noted because of an entry or of a mail goes where that goes,
 //     and what time, a group or a configuration brought about goes to whom the
 //     record held at that instant;
+//   - what goes back to an entry that is not there, though nothing is lost, goes
+//     back to somebody who was parted before, and so to whose record theirs was;
 //   - what is left stays with both.
 //
 // A mail goes with what led to it if it was decided before the two were joined,
@@ -86,14 +96,19 @@ func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, r
 			staying = append(staying, x)
 		}
 	}
-	out := &Parting{roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
+	out := &Parting{merges: merges, first: identity.Never, roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
 	if out.joint, err = identity.Joined(who, merges, staying, leaving); err != nil {
 		return nil, err
+	}
+	for _, x := range leaving {
+		out.first = min(out.first, out.joint.Since(x.Hash))
 	}
 	all, err := entries(b.History, p)
 	if err != nil {
 		return nil, err
 	}
+	out.Lost = max(p.Events-int64(len(all)), 0)
+	out.joins = joinsOf(merges, all)
 	mails, err := b.Outbox.OfPerson(who, MaxParted+1)
 	if err != nil {
 		return nil, fmt.Errorf("list mails: %w", err)
@@ -104,14 +119,15 @@ func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, r
 	for i := range mails {
 		out.mails[mails[i].ID.String()] = &mails[i]
 	}
-	for _, e := range all {
-		out.put(e, out.whose(e, r, whose))
+	for i, e := range all {
+		x := out.whose(e, r, whose)
+		x.place = min(x.place, i)
+		out.put(e, x)
 	}
 	for i := range mails {
 		m := out.ofMail(&mails[i])
 		out.Mails = append(out.Mails, PartedMail{mails[i], m.side&stays != 0, m.side&leaves != 0, m.theirs})
 	}
-	out.Lost = max(p.Events-int64(len(all)), 0)
 	return out, nil
 }
 
@@ -138,6 +154,25 @@ func entries(st profile.Store, p *profile.Profile) (all []*event.Event, err erro
 	})
 	slices.Reverse(all)
 	return all, err
+}
+
+// joinsOf tells where in a history the entries stand that joined people, by their
+// instants: of what happened at one instant, the walk's order tells which was first.
+func joinsOf(merges []identity.Merge, all []*event.Event) map[int64]int {
+	causes := map[string]int64{}
+	for i := range merges {
+		if merges[i].Rule != identity.RuleUnmerge {
+			causes[merges[i].Cause] = merges[i].At.UnixMilli()
+		}
+	}
+	out := map[int64]int{}
+	for i, e := range all {
+		at, joins := causes[e.MessageID]
+		if _, known := out[at]; joins && !known {
+			out[at] = i
+		}
+	}
+	return out
 }
 
 // MergesOf lists the merges of somebody and of all whom they were made of.
@@ -177,7 +212,7 @@ func MergesOf(st identity.Store, who id.Person) (out []identity.Merge, err error
 func (p *Parting) put(e *event.Event, r root) {
 	s := r.side
 	if old, known := p.roots[e.MessageID]; known { // Two sources may give the same id.
-		r = root{old.side | r.side, min(old.since, r.since), old.theirs && r.theirs}
+		r = root{old.side | r.side, min(old.since, r.since), old.theirs && r.theirs, max(old.place, r.place)}
 	}
 	p.roots[e.MessageID] = r
 	if s&stays != 0 {
@@ -197,7 +232,9 @@ func (p *Parting) whose(e *event.Event, r *identity.Resolver, whose map[id.Hash]
 	case e.Type == event.Outcome:
 		return p.ofOutcome(e)
 	case request && e.Person != 0:
-		return p.held(id.Person(e.Person), e.Received)
+		return p.held(id.Person(e.Person), e.Received.UnixMilli())
+	case e.Type == event.Unmerge: // who was parted then
+		return p.held(id.Person(e.Person), e.Received.UnixMilli())
 	case e.Source == reserved && !request:
 		return p.ofHouse(e.MessageID, e.Received)
 	}
@@ -218,7 +255,7 @@ func (p *Parting) ofOutcome(e *event.Event) root {
 	if m := p.mails[outbox.MailOf(e)]; m != nil {
 		return p.ofMail(m)
 	}
-	return p.held(id.Person(e.Person), e.Received)
+	return p.held(id.Person(e.Person), e.Received.UnixMilli())
 }
 
 // ofHouse tells whose something is that the house itself noted: its id begins
@@ -226,7 +263,7 @@ func (p *Parting) ofOutcome(e *event.Event) root {
 func (p *Parting) ofHouse(messageID string, at time.Time) root {
 	i := strings.LastIndexByte(messageID, '/')
 	if i <= 0 {
-		return rootOf(both, 0)
+		return p.ofEarlier(at.UnixMilli())
 	}
 	parent := messageID[:i]
 	if r, known := p.roots[parent]; known {
@@ -239,21 +276,51 @@ func (p *Parting) ofHouse(messageID string, at time.Time) root {
 			return p.ofMail(m)
 		}
 	}
+	last := parent[strings.LastIndexByte(parent, '/')+1:]
 	switch kind {
 	case "due", "set": // then the person and an instant
-		return p.heldBy(name, at)
-	case "group", "version", "unmerge": // at last the person
-		return p.heldBy(parent[strings.LastIndexByte(parent, '/')+1:], at)
+		return p.heldBy(name, at.UnixMilli())
+	case "group", "unmerge": // at last the person
+		return p.heldBy(last, at.UnixMilli())
+	case "version": // It is brought about before what is walked at that instant.
+		return p.heldBy(last, at.UnixMilli()-1)
 	case "merge":
 		r, known := p.roots[strings.TrimSuffix(rest, "/then")]
 		if known && at.UnixMilli() < r.since { // of two who were the same side's
 			return r
 		}
 	}
+	return p.ofEarlier(at.UnixMilli())
+}
+
+// ofEarlier tells whose something is that goes back to what is in no history of
+// those who are parted now: with nothing lost, it went with somebody who was
+// parted from one of the two before, so it was of their time with that one.
+func (p *Parting) ofEarlier(at int64) root {
+	if p.Lost > 0 || at >= p.first {
+		return rootOf(both, 0)
+	}
+	var s side
+	for i := range p.merges {
+		m := &p.merges[i]
+		if m.Rule != identity.RuleUnmerge || m.At.UnixMilli() < at {
+			continue
+		}
+		stayed, left, _ := p.joint.Held(m.Into, at)
+		if stayed {
+			s |= stays
+		}
+		if left {
+			s |= leaves
+		}
+	}
+	if s == stays || s == leaves {
+		return rootOf(s, p.first)
+	}
 	return rootOf(both, 0)
 }
 
-func (p *Parting) heldBy(number string, at time.Time) root {
+func (p *Parting) heldBy(number string, at int64) root {
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
 		return rootOf(both, 0)
@@ -261,9 +328,9 @@ func (p *Parting) heldBy(number string, at time.Time) root {
 	return p.held(id.Person(n), at)
 }
 
-// held tells whose identifiers a record held at an instant.
-func (p *Parting) held(who id.Person, at time.Time) root {
-	stayed, left, since := p.joint.Held(who, at.UnixMilli())
+// held tells whose identifiers a record held at an instant, in Unix milliseconds.
+func (p *Parting) held(who id.Person, at int64) root {
+	stayed, left, since := p.joint.Held(who, at)
 	switch {
 	case stayed == left:
 		return rootOf(both, 0)
@@ -280,7 +347,9 @@ func (p *Parting) ofMail(m *outbox.Mail) root {
 	if !known {
 		r = p.ofHouse(m.Cause, m.Decided)
 	}
-	if m.Decided.UnixMilli() >= r.since {
+	at := m.Decided.UnixMilli()
+	join, here := p.joins[r.since]
+	if before := at == r.since && here && r.place < join; at >= r.since && !before {
 		r.side = both
 	}
 	return r

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rapport/internal/event"
@@ -79,7 +80,7 @@ func (w *Walker) joins(f *figure, e *event.Event, again bool) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	if !again && g.mayTell(e) && g.Fold(e, w.hashOf(e).String()) {
+	if !again && g.mayTell(e) && g.Fold(e, w.callOf(e)) {
 		if err := w.p.books.Group.SaveGroup(h, g.Append(nil)); err != nil {
 			return nil, fmt.Errorf("write a group: %w", err)
 		}
@@ -101,6 +102,12 @@ func (w *Walker) joins(f *figure, e *event.Event, again bool) ([]string, error) 
 	}
 	now.raw = g.AppendJSON(nil, now.Seen)
 	return w.setGroups(f, slices.Insert(list, 0, now)), nil // Of two at one instant the one walked later is the newer.
+}
+
+// callOf names the call that changed a group: a source may give the same message
+// id again once the duplicate window has forgotten it.
+func (w *Walker) callOf(e *event.Event) string {
+	return w.hashOf(e).String() + strconv.FormatInt(e.Received.UnixMilli(), 16)
 }
 
 // known is a group as it was read.

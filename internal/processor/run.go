@@ -244,3 +244,31 @@ func (w *Walker) Fill(ctx context.Context) (more bool, err error) {
 	w.safe = w.instantFloor
 	return true, w.fill(ctx)
 }
+
+// Replay walks all that the log holds, one batch after the other, and ends when
+// nothing is left to walk. What the walk says to the log it says again: most of it
+// the log holds already, and drops; but where the lanes fall differently, a change
+// of a group finds the record of it behind itself, and its members hear of it by
+// the new one, at an instant of its own.
+func (w *Walker) Replay(ctx context.Context) error {
+	for {
+		done := 0
+		for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
+			n, err := w.Step(ctx, lane)
+			if err != nil {
+				return err
+			}
+			done += n
+		}
+		more, err := w.Fill(ctx)
+		if err != nil {
+			return err
+		}
+		if done > 0 || more {
+			continue
+		}
+		if done, err = w.Relay(ctx); err != nil || done == 0 {
+			return err
+		}
+	}
+}

@@ -225,8 +225,13 @@ func (w *Walker) keepLost(f, g *figure, before picture, lost int64) error {
 	}
 	all := slices.Clone(own)
 	for _, m := range before.groups {
-		if !in(theirs, m) && !in(own, m) {
-			all = append(all, m)
+		if in(theirs, m) || in(own, m) {
+			continue
+		}
+		all = append(all, m)
+		// The row may be under a number that names who leaves now.
+		if err := w.p.books.Group.Join(w.Resolver.Hash(groupKind, m.ID), f.id); err != nil {
+			return fmt.Errorf("join a group: %w", err)
 		}
 	}
 	if len(all) > len(own) {

@@ -19,7 +19,7 @@ import (
 // wave is what the log holds of a group whose members are yet to hear of a change.
 type wave struct {
 	Group  string `json:"group"`           // its hash, in hex
-	Cause  string `json:"cause,omitempty"` // what changed it: the keyed hash of the call's source and message id, in hex
+	Cause  string `json:"cause,omitempty"` // what changed it: the keyed hash of the call's source and message id and when it came, in hex
 	Behind int64  `json:"behind"`          // the last member who has heard of it
 	Until  int64  `json:"until,omitempty"` // the last one it is for; 0: all
 }
