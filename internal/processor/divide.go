@@ -28,12 +28,12 @@ type Parting struct {
 	Lost        int64 // entries of which nothing is left: retention took them
 	Mails       []PartedMail
 
-	joint  *identity.Joint
-	merges []identity.Merge
-	first  int64           // when the first of those who leave was in one record with the other side
-	joins  map[int64]int   // where in the history the entry stands that joined them, by its instant
-	roots  map[string]root // by message id
-	mails  map[string]*outbox.Mail
+	who   id.Person
+	joint *identity.Joint
+	first int64           // when the first of those who leave was in one record with the other side
+	joins map[int64]int   // where in the history the entry stands that joined them, by its instant
+	roots map[string]root // by message id
+	mails map[string]*outbox.Mail
 }
 
 // PartedMail is a mail and into whose story it goes.
@@ -96,7 +96,7 @@ func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, r
 			staying = append(staying, x)
 		}
 	}
-	out := &Parting{merges: merges, first: identity.Never, roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
+	out := &Parting{who: who, first: identity.Never, roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
 	if out.joint, err = identity.Joined(who, merges, staying, leaving); err != nil {
 		return nil, err
 	}
@@ -295,29 +295,24 @@ func (p *Parting) ofHouse(messageID string, at time.Time) root {
 
 // ofEarlier tells whose something is that goes back to what is in no history of
 // those who are parted now: with nothing lost, it went with somebody who was
-// parted from one of the two before, so it was of their time with that one.
+// parted from them before, so it is of whoever was in one record with that one.
 func (p *Parting) ofEarlier(at int64) root {
-	if p.Lost > 0 || at >= p.first {
+	if p.Lost > 0 {
 		return rootOf(both, 0)
 	}
-	var s side
-	for i := range p.merges {
-		m := &p.merges[i]
-		if m.Rule != identity.RuleUnmerge || m.At.UnixMilli() < at {
-			continue
-		}
-		stayed, left, _ := p.joint.Held(m.Into, at)
-		if stayed {
-			s |= stays
-		}
-		if left {
-			s |= leaves
-		}
+	stayed, left, err := p.joint.WithFormer(p.who, at)
+	if err != nil || stayed == left {
+		return rootOf(both, 0)
 	}
-	if s == stays || s == leaves {
-		return rootOf(s, p.first)
+	return rootOf(sideOf(stayed, left), p.first)
+}
+
+// sideOf gives the side of one of the two.
+func sideOf(_, left bool) side {
+	if left {
+		return leaves
 	}
-	return rootOf(both, 0)
+	return stays
 }
 
 func (p *Parting) heldBy(number string, at int64) root {
@@ -343,6 +338,12 @@ func (p *Parting) held(who id.Person, at int64) root {
 // ofMail tells into whose story a mail goes, and whether what led to it was the
 // leaver's alone.
 func (p *Parting) ofMail(m *outbox.Mail) root {
+	if m.Person != p.who { // Another's, who was parted from one of the two: it is only shared.
+		if stayed, left := p.joint.With(m.Person, m.Decided.UnixMilli()); stayed != left {
+			return rootOf(sideOf(stayed, left), identity.Never)
+		}
+		return rootOf(both, 0)
+	}
 	r, known := p.roots[m.Cause]
 	if !known {
 		r = p.ofHouse(m.Cause, m.Decided)

@@ -73,7 +73,7 @@ func TestDivide(t *testing.T) {
 		{14, id.Message{1}.String() + "/failed", 9}, {15, "email_opened/" + id.Message{1}.String() + "/reader/99", 1},
 	} {
 		mail := outbox.Mail{}
-		mail.ID, mail.Cause, mail.Decided = id.Message{m.name}, m.cause, second(m.at)
+		mail.ID, mail.Person, mail.Cause, mail.Decided = id.Message{m.name}, 1, m.cause, second(m.at)
 		post.mails = append(post.mails, mail)
 	}
 	outcome := func(source, messageID string, mail byte) event.Event {

@@ -239,7 +239,7 @@ func (h *house) mails(who id.Person) []outbox.Mail {
 	return out
 }
 
-func same[T any](t *testing.T, what string, want, got T) {
+func same[T any](t testing.TB, what string, want, got T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
