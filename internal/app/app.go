@@ -19,6 +19,7 @@ import (
 
 	"rapport/internal/access"
 	"rapport/internal/audit"
+	"rapport/internal/cert"
 	"rapport/internal/consent"
 	"rapport/internal/content"
 	"rapport/internal/delivery"
@@ -89,6 +90,8 @@ type House struct {
 	doors    http.Handler
 	inbox    *devinbox.Inbox
 	hello    string
+	// certificate keeps the one that the doors are served under, nil without TLS.
+	certificate atomic.Pointer[cert.Keeper]
 
 	mu      sync.Mutex
 	current *edition // in effect
