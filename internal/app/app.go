@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rapport/internal/access"
+	"rapport/internal/alert"
 	"rapport/internal/audit"
 	"rapport/internal/cert"
 	"rapport/internal/consent"
@@ -84,9 +85,13 @@ type House struct {
 	editions *editions
 	sender   sender
 	office   *destination.Office
-	clients  []*fetch.Client // of the office's destinations
+	board    *alert.Board
+	cleaning atomic.Pointer[cleaning] // how it last went
+	clients  []*fetch.Client          // of the office's destinations
 	told     []project.Destination
 	settled  chan struct{} // closed once what had arrived at the start is walked
+	inEffect chan struct{} // closed once a configuration is
+	effect   sync.Once
 	doors    http.Handler
 	inbox    *devinbox.Inbox
 	hello    string
@@ -107,7 +112,7 @@ type House struct {
 // Where the folder already has a configuration, another one given here is
 // applied as Apply does once Run has begun.
 func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err error) {
-	h := &House{Options: o, clock: o.Clock, logger: o.Logger, settled: make(chan struct{})}
+	h := &House{Options: o, clock: o.Clock, logger: o.Logger, settled: make(chan struct{}), inEffect: make(chan struct{})}
 	if h.clock == nil {
 		h.clock = NewClock(time.Now(), 1)
 	}
@@ -135,6 +140,9 @@ func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err 
 		return nil, err
 	}
 	if err := h.buildWalk(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.openBoard(); err != nil {
 		return nil, err
 	}
 	if err := h.buildDoors(ctx); err != nil {
@@ -276,6 +284,7 @@ func (h *House) applied(v *processor.Version) {
 	if err := h.useDestinations(ctx, e.config); err != nil {
 		h.logger.Error("the destinations in effect cannot be told; those before still are", "version", v.Number, "error", err)
 	}
+	h.effect.Do(func() { close(h.inEffect) })
 }
 
 // edition gives the configuration in effect.
