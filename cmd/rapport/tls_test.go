@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -14,8 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
+
+	"rapport/internal/doctor"
 )
 
 // writeCertificate puts a certificate for this machine into a folder, and gives
@@ -89,6 +93,18 @@ func TestServeUnderTLS(t *testing.T) {
 	cli.Env = append(cli.Env, "SSL_CERT_FILE="+filepath.Join(certs, "cert.pem"))
 	if out, err := cli.CombinedOutput(); err != nil {
 		t.Errorf("a command over https: %v\n%s", err, out)
+	}
+	look := program(t, "doctor", "--config", dir, "--data", data, "--url", at[1], "--offline", "--json")
+	look.Env = append(look.Env, "SSL_CERT_FILE="+filepath.Join(certs, "cert.pem"))
+	var found examined
+	if out, err := look.Output(); err != nil || json.Unmarshal(out, &found) != nil {
+		t.Errorf("doctor over https: %v\n%s", err, out)
+	}
+	for _, check := range []string{"running", "plain_http", "certificate", "key_age", "file_mode", "alert"} {
+		i := slices.IndexFunc(found.Findings, func(f doctor.Finding) bool { return f.Check == check })
+		if i < 0 || found.Findings[i].Grade != doctor.OK {
+			t.Errorf("doctor says of %s: %+v", check, found.Findings)
+		}
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ import (
 	"rapport/internal/delivery"
 	"rapport/internal/delivery/devinbox"
 	"rapport/internal/destination"
+	"rapport/internal/doctor"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/feedback"
@@ -97,6 +98,7 @@ type House struct {
 	hello    string
 	// certificate keeps the one that the doors are served under, nil without TLS.
 	certificate atomic.Pointer[cert.Keeper]
+	open        atomic.Pointer[doctor.Doors] // nil while nobody is let in
 
 	mu      sync.Mutex
 	current *edition // in effect

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"rapport/internal/cert"
+	"rapport/internal/doctor"
 	"rapport/internal/fault"
 	"rapport/internal/telemetry"
 )
@@ -50,4 +51,18 @@ func strictly(next http.Handler) http.Handler {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// reached tells how others reach the house, nil while they do not.
+func (h *House) reached() *doctor.Doors {
+	open := h.open.Load()
+	if open == nil {
+		return nil
+	}
+	d := *open
+	if k := h.certificate.Load(); k != nil {
+		s := k.Standing()
+		d.Certificate = &s
+	}
+	return &d
 }

@@ -12,6 +12,7 @@ import (
 
 	"rapport/internal/api"
 	"rapport/internal/cert"
+	"rapport/internal/doctor"
 	"rapport/internal/fault"
 	"rapport/internal/project"
 	"rapport/internal/telemetry"
@@ -95,6 +96,7 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 	if admin != nil {
 		group.Go(func() { ended <- serve(adminServer, admin) })
 	}
+	h.open.Store(&doctor.Doors{Address: listener.Addr().String(), TLS: d.TLS != nil, Loopback: telemetry.IsLoopback(listener.Addr().String())})
 	if d.Open != nil {
 		d.Open(listener.Addr().String(), addressOf(admin))
 	}

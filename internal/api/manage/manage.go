@@ -21,6 +21,7 @@ import (
 	"rapport/internal/api"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
+	"rapport/internal/doctor"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/fault"
@@ -165,6 +166,8 @@ type Config struct {
 	Trail   Trail
 	// Destinations is who else is told.
 	Destinations Destinations
+	// Doors tells how the server is reached, nil while it is not; may be nil.
+	Doors func() *doctor.Doors
 	// Alerts lists what is wrong with the house.
 	Alerts func(ctx context.Context) ([]alert.Alert, error)
 	Desk   Desk
