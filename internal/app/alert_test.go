@@ -116,3 +116,56 @@ func TestRaise(t *testing.T) {
 		t.Errorf("after its end %v is open, %v", open, err)
 	}
 }
+
+// A provider that cannot be reached is told of once it has been so for a while,
+// also between two attempts.
+func TestAProviderThatIsDown(t *testing.T) {
+	t.Parallel()
+	sink := taking(t, func(string) bool { return false })
+	config := small(t, sink.Addr(), map[string]string{
+		"rapport.yaml": "workspace: faults\nbase_url: http://mail.shop.example\nsending:\n  from: Shop <shop@shop.example>\n  provider: sink\n  postal_address: 1 Street\nalerts: {held_for: 1s}\n",
+	})
+	l := live(t, app.Options{Data: t.TempDir()}, config)
+	sink.Close()
+	for _, who := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		if code, body := l.receipt(who, who); code != 202 {
+			t.Fatalf("%d %s", code, body)
+		}
+	}
+	var open []alert.Alert
+	until(t, "the provider is told of", func() bool {
+		var err error
+		if open, err = l.house.Alert(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return len(open) == 1
+	})
+	if a := open[0]; a.Name != "provider_down" || a.About != "sink" || a.Severity != alert.Danger {
+		t.Errorf("told is %+v", a)
+	}
+}
+
+// The development inbox shows mails about alerts as it shows all others.
+func TestAlertsInTheInbox(t *testing.T) {
+	t.Parallel()
+	sink := taking(t, func(string) bool { return false })
+	config := small(t, sink.Addr(), map[string]string{
+		"rapport.yaml": "workspace: faults\ntitle: Kestrel\nbase_url: http://mail.shop.example\nsending:\n  from: Shop <shop@shop.example>\n  provider: sink\n  postal_address: 1 Street\n" +
+			"alerts: {mail: one@operator.example, provider: inbox}\n",
+		"providers/inbox.yaml": "kind: devinbox\n",
+	})
+	l := live(t, app.Options{Data: t.TempDir()}, config)
+	if err := l.house.Raise(t.Context(), alert.Alert{Name: "backup_old", Severity: alert.Danger, Text: "No backup for 9 days.", Do: "Make one <now>."}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.house.Alert(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list, _ := l.house.Inbox().List("one@operator.example", 10)
+	if len(list) != 1 {
+		t.Fatalf("%d mails came", len(list))
+	}
+	if m := list[0]; m.Subject != "[Kestrel] backup old" || !strings.Contains(string(m.Raw), "DANGER: backup old\r\nNo backup for 9 days.\r\nWhat to do: Make one <now>.") {
+		t.Errorf("%q\n%s", m.Subject, m.Raw)
+	}
+}

@@ -80,10 +80,10 @@ func (h *House) lookAtProviders(context.Context, time.Time) (out []alert.Alert, 
 		return nil, nil
 	}
 	for _, l := range d.Lanes() {
-		if l.Paused != "" {
+		if l.Down != "" {
 			out = append(out, alert.Alert{
 				About: l.Name, Severity: alert.Danger, After: h.alertsConfig().HeldFor,
-				Text: fmt.Sprintf("No mail leaves by the provider %s (%s).", l.Name, l.Paused),
+				Text: fmt.Sprintf("No mail leaves by the provider %s (%s).", l.Name, l.Down),
 				Do:   "Look at the provider's own status, the account's credentials and its limits; mails that wait leave by themselves once it takes them.",
 			})
 		}

@@ -84,6 +84,7 @@ func (a *authority) run(ctx context.Context, address string) error {
 		Logger:           silent,
 	})
 	defer a.cache.Stop()
+	defer certmagic.CleanUpOwnLocks(context.WithoutCancel(ctx), silent) // Whoever opens the folder next need not wait for them.
 	m = certmagic.New(a.cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: a.Folder}, DefaultServerName: a.Names[0], OnEvent: a.told, Logger: silent,
 		OCSP: certmagic.OCSPConfig{DisableStapling: true}, // It would ask one more server, and authorities have given it up.

@@ -292,3 +292,36 @@ func TestReach(t *testing.T) {
 		t.Errorf("without being asked to, it says %s\n%s", got, text)
 	}
 }
+
+// FuzzRecords reads whatever name servers may say.
+func FuzzRecords(f *testing.F) {
+	f.Add("v=DMARC1; p=reject; psd=y", "v=DKIM1; k=ed25519; p=AAAA", "v=spf1 include:a.example redirect=b.example -all")
+	f.Add("v=DMARC1;;=;p", "p=;p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQ==", "v=spf1 a:/%{i} ::/ -all all")
+	f.Fuzz(func(t *testing.T, dmarc, dkim, spf string) {
+		steps := []step{{"mail.shop.example", nil}, {"shop.example", tagsOf(dmarc)}, {"example", tagsOf(dmarc)}}
+		if org := organization("a.mail.shop.example", steps); !strings.HasSuffix("a.mail.shop.example", org) || org == "" {
+			t.Errorf("the organization is %q", org)
+		}
+		policy("a.mail.shop.example", steps)
+		if found := judgeDKIM("name", dkim, nil, "publish it"); found.Grade == OK {
+			t.Errorf("%q is well, though nobody knows the key", dkim)
+		}
+		p := &Patient{DNS: said(spf)}
+		if n, err := p.lookups(t.Context(), "v=spf1 "+spf, 0); err != nil || n > maxLookups+1 {
+			t.Errorf("%d look-ups, %v", n, err)
+		}
+		p.spfOf(t.Context(), "shop.example")
+	})
+}
+
+// said is a Resolver that says the same of every name.
+type said string
+
+// LookupTXT implements Resolver.
+func (s said) LookupTXT(context.Context, string) ([]string, error) { return []string{string(s)}, nil }
+
+// LookupMX implements Resolver.
+func (said) LookupMX(context.Context, string) ([]*net.MX, error) { return nil, nil }
+
+// LookupHost implements Resolver.
+func (said) LookupHost(context.Context, string) ([]string, error) { return nil, nil }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -72,7 +73,18 @@ func (p *Patient) certificate(context.Context) []Finding {
 	default:
 		out = append(out, fine(about, until))
 	}
+	if u, err := url.Parse(p.Config.Workspace.BaseURL); err == nil && u.Scheme == "https" && !covers(s.Names, u.Hostname()) {
+		out = append(out, found(Warning, about, "it does not name "+u.Hostname()+", where readers reach the server", "get one that does, unless a proxy before the server shows its own"))
+	}
 	return out
+}
+
+// covers tells whether one of a certificate's names is a host's.
+func covers(names []string, host string) bool {
+	_, above, _ := strings.Cut(host, ".")
+	return slices.ContainsFunc(names, func(n string) bool {
+		return strings.EqualFold(n, host) || strings.EqualFold(n, "*."+above)
+	})
 }
 
 // baseURL tells whether readers reach the server at all, and over https as
