@@ -32,15 +32,21 @@ func (h *House) alertsConfig() project.Alerts { return h.edition().config.Worksp
 func (h *House) lookAtLetters(ctx context.Context, _ time.Time) (out []alert.Alert, err error) {
 	lines, err := h.office.Lines(ctx)
 	for i := range lines {
-		if l := &lines[i]; l.Dead > 0 {
-			out = append(out, alert.Alert{
-				About: l.Name, Severity: alert.Warning,
-				Text: fmt.Sprintf("The destination %s was given up on with %d items: they are dead letters, kept for 30 days.", l.Name, l.Dead),
-				Do:   fmt.Sprintf("See why with `rapport destination dead %s`, mend it, then `rapport destination redrive %s --all`.", l.Name, l.Name),
-			})
-		}
+		out = append(out, deadAlert(&lines[i])...)
 	}
 	return out, err
+}
+
+// deadAlert says that a destination was given up on.
+func deadAlert(l *destination.Line) []alert.Alert {
+	if l.Dead == 0 {
+		return nil
+	}
+	return []alert.Alert{{
+		About: l.Name, Severity: alert.Warning,
+		Text: fmt.Sprintf("The destination %s was given up on with %d items: they are dead letters, kept for 30 days.", l.Name, l.Dead),
+		Do:   fmt.Sprintf("See why with `rapport destination dead %s`, mend it, then `rapport destination redrive %s --all`.", l.Name, l.Name),
+	}}
 }
 
 func (h *House) lookAtDestinations(ctx context.Context, _ time.Time) (out []alert.Alert, err error) {
@@ -91,11 +97,14 @@ func (h *House) lookAtProviders(context.Context, time.Time) (out []alert.Alert, 
 	return out, nil
 }
 
-// lookAtDisk warns at twice of what events leave free.
 func (h *House) lookAtDisk(context.Context, time.Time) ([]alert.Alert, error) {
-	g := h.space.latest()
+	return diskAlert(h.space.latest()), nil
+}
+
+// diskAlert warns at twice of what events leave free.
+func diskAlert(g *glance) []alert.Alert {
 	if !g.known || g.free >= 2*g.floor {
-		return nil, nil
+		return nil
 	}
 	a := alert.Alert{
 		Severity: alert.Warning,
@@ -106,35 +115,45 @@ func (h *House) lookAtDisk(context.Context, time.Time) ([]alert.Alert, error) {
 		a.Severity = alert.Danger
 		a.Text = fmt.Sprintf("No events are taken: the disk of the data folder has %d MB free, less than the %d MB that stay free for everything else.", g.free>>20, g.floor>>20)
 	}
-	return []alert.Alert{a}, nil
+	return []alert.Alert{a}
 }
 
 func (h *House) lookAtWalk(context.Context, time.Time) (out []alert.Alert, err error) {
-	conf := h.alertsConfig()
 	for _, lane := range lanes {
-		walked := h.walker.Walked(lane)
+		walked := h.walker.Walked(lane) // before the end, so that the lag is never below zero
 		tail, _ := h.log.Tail(lane)
-		if lag := tail - walked; lag > int64(conf.Backlog) {
-			out = append(out, alert.Alert{
-				About: lane.String(), Severity: alert.Warning, After: conf.HeldFor,
-				Text: fmt.Sprintf("%d records of the %s lane wait to be walked: segments, journeys and mails are that far behind, and the log keeps all of them.", lag, lane),
-				Do:   "Wait if an import or a rush explains it; else look at the log of the server, and at the disk and the processor of its machine.",
-			})
-		}
+		out = append(out, lagAlert(lane.String(), tail-walked, h.alertsConfig())...)
 	}
 	return out, nil
 }
 
+// lagAlert says that too much waits to be walked.
+func lagAlert(lane string, lag int64, conf project.Alerts) []alert.Alert {
+	if lag <= int64(conf.Backlog) {
+		return nil
+	}
+	return []alert.Alert{{
+		About: lane, Severity: alert.Warning, After: conf.HeldFor,
+		Text: fmt.Sprintf("%d records of the %s lane wait to be walked: segments, journeys and mails are that far behind, and the log keeps all of them.", lag, lane),
+		Do:   "Wait if an import or a rush explains it; else look at the log of the server, and at the disk and the processor of its machine.",
+	}}
+}
+
 func (h *House) lookAtCleaning(context.Context, time.Time) ([]alert.Alert, error) {
-	c := h.cleaning.Load()
+	return cleaningAlert(h.cleaning.Load()), nil
+}
+
+// cleaningAlert says that what is past its time is kept; c is nil before it was
+// first tried.
+func cleaningAlert(c *cleaning) []alert.Alert {
 	if c == nil || c.err == nil {
-		return nil, nil
+		return nil
 	}
 	return []alert.Alert{{
 		Severity: alert.Warning,
 		Text:     "What is past its time could not be deleted: the log and the state hold more, and for longer, than the configuration says.",
 		Do:       "The log of the server says why (\"cleaning failed\"); it is tried again every ten minutes.",
-	}}, nil
+	}}
 }
 
 // urgent is how long before its end a certificate is a danger.

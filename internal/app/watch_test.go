@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -53,6 +54,33 @@ func TestCertificateAlerts(t *testing.T) {
 			if got[i].Severity != row.want[i] {
 				t.Errorf("%s: %+v", name, got[i])
 			}
+		}
+	}
+}
+
+// TestWatches holds the other watches to what is well and what is bad.
+func TestWatches(t *testing.T) {
+	t.Parallel()
+	conf := project.Alerts{Backlog: 100, HeldFor: time.Minute}
+	for name, row := range map[string]struct {
+		got  []alert.Alert
+		want alert.Severity // "": none
+	}{
+		"no dead letters":    {deadAlert(&destination.Line{Name: "crm"}), ""},
+		"dead letters":       {deadAlert(&destination.Line{Name: "crm", Dead: 3}), alert.Warning},
+		"room":               {diskAlert(&glance{known: true, free: 200, floor: 100}), ""},
+		"little room":        {diskAlert(&glance{known: true, free: 199, floor: 100}), alert.Warning},
+		"no room":            {diskAlert(&glance{known: true, free: 99, floor: 100}), alert.Danger},
+		"nobody can say":     {diskAlert(&glance{floor: 100}), ""},
+		"no floor":           {diskAlert(&glance{known: true}), ""},
+		"walked":             {lagAlert("live", 100, conf), ""},
+		"behind":             {lagAlert("live", 101, conf), alert.Warning},
+		"not cleaned yet":    {cleaningAlert(nil), ""},
+		"cleaned":            {cleaningAlert(&cleaning{}), ""},
+		"could not be clean": {cleaningAlert(&cleaning{errors.New("full")}), alert.Warning},
+	} {
+		if (len(row.got) == 0) != (row.want == "") || len(row.got) > 0 && (row.got[0].Severity != row.want || row.got[0].Text == "" || row.got[0].Do == "") {
+			t.Errorf("%s: %+v, want %q", name, row.got, row.want)
 		}
 	}
 }
