@@ -46,3 +46,5 @@ git ls-files '*package-lock.json' | while read -r lock; do
   fi
 done
 (cd test/sdk/analytics-go && go mod download)
+# An authority that gives certificates by ACME: Let's Encrypt's own stand-in.
+(cd test/acme/pebble && go mod download)

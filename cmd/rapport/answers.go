@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"rapport/internal/alert"
 	"rapport/internal/destination"
 	"rapport/internal/explain"
 	"rapport/internal/project"
@@ -48,6 +49,10 @@ type journeysAnswer struct {
 type mailsAnswer struct {
 	Messages []explain.Mail `json:"messages"`
 	Cursor   string         `json:"cursor"`
+}
+
+type alertsAnswer struct {
+	Alerts []alert.Alert `json:"alerts"`
 }
 
 type destinationsAnswer struct {

@@ -129,11 +129,14 @@ func (cl *client) do(ctx context.Context, method, path string, header map[string
 	return nil
 }
 
+// errNoServer says that nobody listens.
+var errNoServer = errors.New("no server answers")
+
 // unreachable says what to do when nobody answers.
 func (cl *client) unreachable(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return fmt.Errorf("no server answers at %s; start one with `rapport serve`, or name another with --url", cl.base)
+		return fmt.Errorf("%w at %s; start one with `rapport serve`, or name another with --url", errNoServer, cl.base)
 	}
 	return fmt.Errorf("ask %s: %w", cl.base, err)
 }

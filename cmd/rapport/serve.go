@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rapport/internal/app"
+	"rapport/internal/cert"
 	"rapport/internal/fault"
 	"rapport/internal/project"
 	"rapport/internal/store"
@@ -21,7 +23,8 @@ import (
 
 func serveCommand(c *console) *cobra.Command {
 	var folder, database, listen, admin, smtp, public, level string
-	var logJSON bool
+	var logJSON, plain bool
+	var tls cert.Config
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -36,9 +39,14 @@ data folder knows. The first start writes a management key for this machine to
 manage.key in the data folder, readable by its owner only.
 
 Log and state are files in the data folder, or, with --database, two schemas in
-PostgreSQL; the data folder then holds the workspace's keys only.`,
+PostgreSQL; the data folder then holds the workspace's keys only.
+
+Others than this machine are served under TLS: with --tls-cert and --tls-key,
+whose files are read again when they change, or with --acme-domain, for which an
+authority is asked (docs/tls.md). Behind a proxy that ends TLS, --plain-http.`,
 		Example: `  rapport serve --config shop --data /var/lib/rapport
   RAPPORT_LISTEN=127.0.0.1:9000 rapport serve --config shop
+  rapport serve --config shop --listen :443 --acme-domain mail.shop.example
   RAPPORT_DATABASE=postgres://rapport@db.example/rapport rapport serve --config shop`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,6 +56,13 @@ PostgreSQL; the data folder then holds the workspace's keys only.`,
 				if err := isAddress(a[0], a[1]); err != nil {
 					return err
 				}
+			}
+			doors := app.Doors{Listen: listen, Admin: admin, SMTP: smtp, Plain: plain}
+			if tls.Folder = filepath.Join(c.data, "acme"); tls.Wanted() {
+				doors.TLS = &tls
+			}
+			if err := doors.Check(); err != nil { // before anything is opened, or made
+				return &exitError{code: exitUsage, err: err}
 			}
 			var lv slog.Level
 			if err := lv.UnmarshalText([]byte(level)); err != nil {
@@ -73,7 +88,7 @@ PostgreSQL; the data folder then holds the workspace's keys only.`,
 			o := app.Options{Data: c.data, Database: database, Cores: cores, Logger: logger, Secrets: c.secrets(folder), Public: public}
 			for {
 				o.Metrics = telemetry.NewRegistry()
-				err := c.serve(ctx, o, folder, app.Doors{Listen: listen, Admin: admin, SMTP: smtp})
+				err := c.serve(ctx, o, folder, doors)
 				if fault.CodeOf(err) != store.CodeRewound || ctx.Err() != nil {
 					return err
 				}
@@ -87,6 +102,13 @@ PostgreSQL; the data folder then holds the workspace's keys only.`,
 	f.StringVar(&listen, "listen", "127.0.0.1:8420", "address of every door")
 	f.StringVar(&admin, "admin", "127.0.0.1:8421", "loopback address of metrics, profiles and the development inbox (/inbox/); empty: none")
 	f.StringVar(&smtp, "inbox-smtp", "", "loopback address at which the development inbox takes mail by SMTP")
+	f.StringVar(&tls.CertFile, "tls-cert", "", "file of the certificate, in PEM with those between it and its root; read again when it changes")
+	f.StringVar(&tls.KeyFile, "tls-key", "", "file of the certificate's key, in PEM")
+	f.StringSliceVar(&tls.Names, "acme-domain", nil, "host names for which an authority is asked for certificates, with commas between; its terms are agreed to")
+	f.StringVar(&tls.Email, "acme-email", "", "where the authority may write to")
+	f.StringVar(&tls.Directory, "acme-directory", cert.LetsEncrypt, "directory of the authority")
+	f.StringVar(&tls.RootsFile, "acme-roots", "", "file of certificates, in PEM, with which the directory's own is checked, for an authority of one's own")
+	f.BoolVar(&plain, "plain-http", false, "serve others than this machine without TLS: only behind a proxy that ends it")
 	f.StringVar(&public, "public-url", "", "address under which callers reach this server, where it is another")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	f.BoolVar(&logJSON, "log-json", false, "log lines of JSON")
@@ -114,7 +136,7 @@ func (c *console) serve(ctx context.Context, o app.Options, folder string, d app
 	_, err = house.ManageKey(ctx)
 	if err == nil {
 		d.Open = func(address, admin string) {
-			said := []any{"address", "http://" + address, "metrics", admin, "version", house.Version()}
+			said := []any{"address", d.Scheme() + "://" + address, "metrics", admin, "version", house.Version()}
 			if admin != "" && house.ShowsInbox() {
 				said = append(said, "inbox", "http://"+admin+"/inbox/")
 			}

@@ -18,6 +18,12 @@ var inboxLine = regexp.MustCompile(`address=(http://127\.0\.0\.1:[0-9]+) .*inbox
 // says where they are.
 func started(t *testing.T, args ...string) (cmd *exec.Cmd, rest *bufio.Reader, at []string) {
 	t.Helper()
+	return startedSaying(t, inboxLine, args...)
+}
+
+// startedSaying starts a server and waits for a line.
+func startedSaying(t *testing.T, wanted *regexp.Regexp, args ...string) (cmd *exec.Cmd, rest *bufio.Reader, at []string) {
+	t.Helper()
 	cmd = program(t, args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -34,7 +40,7 @@ func started(t *testing.T, args ...string) (cmd *exec.Cmd, rest *bufio.Reader, a
 		if err != nil {
 			t.Fatalf("it ended: %v\n%s", err, said.String())
 		}
-		at = inboxLine.FindStringSubmatch(line)
+		at = wanted.FindStringSubmatch(line)
 	}
 	return cmd, rest, at
 }

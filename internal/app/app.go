@@ -18,12 +18,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rapport/internal/access"
+	"rapport/internal/alert"
 	"rapport/internal/audit"
+	"rapport/internal/cert"
 	"rapport/internal/consent"
 	"rapport/internal/content"
 	"rapport/internal/delivery"
 	"rapport/internal/delivery/devinbox"
 	"rapport/internal/destination"
+	"rapport/internal/doctor"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/feedback"
@@ -83,12 +86,19 @@ type House struct {
 	editions *editions
 	sender   sender
 	office   *destination.Office
-	clients  []*fetch.Client // of the office's destinations
+	board    *alert.Board
+	cleaning atomic.Pointer[cleaning] // how it last went
+	clients  []*fetch.Client          // of the office's destinations
 	told     []project.Destination
 	settled  chan struct{} // closed once what had arrived at the start is walked
+	inEffect chan struct{} // closed once a configuration is
+	effect   sync.Once
 	doors    http.Handler
 	inbox    *devinbox.Inbox
 	hello    string
+	// certificate keeps the one that the doors are served under, nil without TLS.
+	certificate atomic.Pointer[cert.Keeper]
+	open        atomic.Pointer[doctor.Doors] // nil while nobody is let in
 
 	mu      sync.Mutex
 	current *edition // in effect
@@ -104,7 +114,7 @@ type House struct {
 // Where the folder already has a configuration, another one given here is
 // applied as Apply does once Run has begun.
 func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err error) {
-	h := &House{Options: o, clock: o.Clock, logger: o.Logger, settled: make(chan struct{})}
+	h := &House{Options: o, clock: o.Clock, logger: o.Logger, settled: make(chan struct{}), inEffect: make(chan struct{})}
 	if h.clock == nil {
 		h.clock = NewClock(time.Now(), 1)
 	}
@@ -132,6 +142,9 @@ func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err 
 		return nil, err
 	}
 	if err := h.buildWalk(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.openBoard(); err != nil {
 		return nil, err
 	}
 	if err := h.buildDoors(ctx); err != nil {
@@ -273,6 +286,7 @@ func (h *House) applied(v *processor.Version) {
 	if err := h.useDestinations(ctx, e.config); err != nil {
 		h.logger.Error("the destinations in effect cannot be told; those before still are", "version", v.Number, "error", err)
 	}
+	h.effect.Do(func() { close(h.inEffect) })
 }
 
 // edition gives the configuration in effect.

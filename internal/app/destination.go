@@ -59,7 +59,7 @@ func (h *House) useDestinations(ctx context.Context, c *project.Config) error {
 		clients = append(clients, client)
 		def := destination.Definition{
 			Name: d.Name, URL: d.URL, Purpose: d.Purpose, Where: d.Where, Existing: d.Existing, Identifiers: d.Identifiers,
-			Integration: d.Integration, Connections: d.Connections, Client: client,
+			Integration: d.Integration, Connections: d.Connections, Client: client, Alerts: d.Alerts,
 			Events: destination.Choice(d.Events), Segments: destination.Choice(d.Segments),
 			Messages: destination.Choice(d.Messages), Consent: destination.Choice(d.Consent),
 		}

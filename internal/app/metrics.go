@@ -25,6 +25,7 @@ type gauges struct {
 	again                                                                  *prometheus.Desc
 	free, floor                                                            *prometheus.Desc
 	told, toldBehind, toldHeld, toldDead, toldUp                           *prometheus.Desc
+	alerts, certificate                                                    *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*gauges)(nil)
@@ -38,37 +39,39 @@ func newGauges(h *House) *gauges {
 	}
 	return &gauges{
 		h: h, log: h.log,
-		records:    d("walk_records_total", "Records walked since the start."),
-		batches:    d("walk_batches_total", "Batches in which they were walked."),
-		duplicates: d("walk_duplicates_total", "Records passed over because their message id was known."),
-		aside:      d("walk_set_aside_total", "Records that could not be walked and were set aside."),
-		derived:    d("walk_derived_total", "Events that the walk derived."),
-		decided:    d("walk_mails_total", "Mails that the walk decided."),
-		merges:     d("walk_merges_total", "People who were found to be another."),
-		refused:    d("walk_identifiers_refused_total", "Identifiers that could not be joined to a person."),
-		appended:   d("lane_appended", "Position of the last record of a lane of the log.", "lane"),
-		walked:     d("lane_walked", "Position up to which a lane is walked.", "lane"),
-		lag:        d("lane_lag", "Records of a lane that wait to be walked.", "lane"),
-		again:      d("mails_duplicate_possible", "Mails sent again after an unknown end: their readers may have two."),
-		mails:      d("mails", "Mails kept, by state; unknown are those of which nobody knows whether they left.", "state"),
-		skipped:    d("mails_skipped_total", "Mails that were not to be sent after all since the start, by the reason in their story.", "reason"),
-		claimed:    d("provider_mails", "Mails on their way to a provider, on the wire or before.", "provider"),
-		paused:     d("provider_paused", "1 while nothing is sent by a provider because it refuses us or cannot be reached.", "provider"),
-		domains:    d("provider_domains_held", "Receiving domains that are paused or slowed down, at most 50.", "provider"),
-		fallbacks:  d("content_fallbacks_total", "Values and blocks of templates that were missing and fell back since the start."),
-		failures:   d("content_failures_total", "Mails that could not be made for their template's sake since the start."),
-		kept:       d("rejects_kept", "Rejects that are kept and can be sent again, by code.", "code"),
-		version:    d("config_version", "Configuration in effect."),
-		backfilled: d("backfill_people", "People brought to the configuration in effect, by id; 0 while there is no backfill."),
-		toBackfill: d("backfill_people_last", "Id of the last person to be brought there; 0 while there is no backfill."),
-		free:       d("disk_free_bytes", "What is free on the disk of the data folder."),
-		floor:      d("disk_floor_bytes", "What events leave free there: below it none are taken."),
-		told:       d("destination_items_total", "Items of destinations since the start: delivered, dropped at a gate, dead, and failed attempts, with the reason.", "destination", "outcome", "reason"),
-		toldBehind: d("destination_behind", "Items between the newest and how far a destination has come, those that others want among them.", "destination"),
-		toldHeld:   d("destination_waiting", "Items of a destination that wait to be tried again.", "destination"),
-		toldDead:   d("destination_dead_letters", "Dead letters of a destination that are kept.", "destination"),
-		toldUp:     d("destination_telling", "1 while a destination is told; 0 while it is down, disabled, unusable or asked to wait.", "destination"),
-		unread:     d("metrics_unread", "1 when the state store could not be asked for this page."),
+		records:     d("walk_records_total", "Records walked since the start."),
+		batches:     d("walk_batches_total", "Batches in which they were walked."),
+		duplicates:  d("walk_duplicates_total", "Records passed over because their message id was known."),
+		aside:       d("walk_set_aside_total", "Records that could not be walked and were set aside."),
+		derived:     d("walk_derived_total", "Events that the walk derived."),
+		decided:     d("walk_mails_total", "Mails that the walk decided."),
+		merges:      d("walk_merges_total", "People who were found to be another."),
+		refused:     d("walk_identifiers_refused_total", "Identifiers that could not be joined to a person."),
+		appended:    d("lane_appended", "Position of the last record of a lane of the log.", "lane"),
+		walked:      d("lane_walked", "Position up to which a lane is walked.", "lane"),
+		lag:         d("lane_lag", "Records of a lane that wait to be walked.", "lane"),
+		again:       d("mails_duplicate_possible", "Mails sent again after an unknown end: their readers may have two."),
+		mails:       d("mails", "Mails kept, by state; unknown are those of which nobody knows whether they left.", "state"),
+		skipped:     d("mails_skipped_total", "Mails that were not to be sent after all since the start, by the reason in their story.", "reason"),
+		claimed:     d("provider_mails", "Mails on their way to a provider, on the wire or before.", "provider"),
+		paused:      d("provider_paused", "1 while nothing is sent by a provider because it refuses us or cannot be reached.", "provider"),
+		domains:     d("provider_domains_held", "Receiving domains that are paused or slowed down, at most 50.", "provider"),
+		fallbacks:   d("content_fallbacks_total", "Values and blocks of templates that were missing and fell back since the start."),
+		failures:    d("content_failures_total", "Mails that could not be made for their template's sake since the start."),
+		kept:        d("rejects_kept", "Rejects that are kept and can be sent again, by code.", "code"),
+		version:     d("config_version", "Configuration in effect."),
+		backfilled:  d("backfill_people", "People brought to the configuration in effect, by id; 0 while there is no backfill."),
+		toBackfill:  d("backfill_people_last", "Id of the last person to be brought there; 0 while there is no backfill."),
+		free:        d("disk_free_bytes", "What is free on the disk of the data folder."),
+		floor:       d("disk_floor_bytes", "What events leave free there: below it none are taken."),
+		told:        d("destination_items_total", "Items of destinations since the start: delivered, dropped at a gate, dead, and failed attempts, with the reason.", "destination", "outcome", "reason"),
+		toldBehind:  d("destination_behind", "Items between the newest and how far a destination has come, those that others want among them.", "destination"),
+		toldHeld:    d("destination_waiting", "Items of a destination that wait to be tried again.", "destination"),
+		toldDead:    d("destination_dead_letters", "Dead letters of a destination that are kept.", "destination"),
+		toldUp:      d("destination_telling", "1 while a destination is told; 0 while it is down, disabled, unusable or asked to wait.", "destination"),
+		alerts:      d("alerts", "What is wrong with the house, by name and severity: how many of it.", "name", "severity"),
+		certificate: d("certificate_ends_seconds", "When the certificate of the doors ends, in Unix seconds; not there without one."),
+		unread:      d("metrics_unread", "1 when the state store could not be asked for this page."),
 	}
 }
 
@@ -77,7 +80,7 @@ func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
 		g.mails, g.skipped, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again, g.free, g.floor,
-		g.told, g.toldBehind, g.toldHeld, g.toldDead, g.toldUp,
+		g.told, g.toldBehind, g.toldHeld, g.toldDead, g.toldUp, g.alerts, g.certificate,
 	} {
 		out <- d
 	}
@@ -140,6 +143,11 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		gauge(g.free, float64(s.free))
 		gauge(g.floor, float64(s.floor))
 	}
+	if k := g.h.certificate.Load(); k != nil {
+		if ends := k.Standing().Expires; !ends.IsZero() {
+			gauge(g.certificate, float64(ends.Unix()))
+		}
+	}
 	gauge(g.unread, oneIf(!g.fromState(gauge)))
 }
 
@@ -169,6 +177,18 @@ func (g *gauges) fromState(gauge func(*prometheus.Desc, float64, ...string)) boo
 	gauge(g.again, float64(again))
 	for code, n := range rejects {
 		gauge(g.kept, float64(n), code)
+	}
+	open, err := g.h.board.Open(ctx)
+	if err != nil {
+		g.h.logger.Warn("the state store could not be asked for metrics", "error", err)
+		return false
+	}
+	wrong := map[[2]string]int{}
+	for _, a := range open {
+		wrong[[2]string{a.Name, string(a.Severity)}]++
+	}
+	for k, n := range wrong {
+		gauge(g.alerts, float64(n), k[0], k[1])
 	}
 	lines, err := g.h.office.Lines(ctx)
 	if err != nil {

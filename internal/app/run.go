@@ -50,6 +50,7 @@ func (h *House) Run(ctx context.Context) error {
 	start(&outer, h.ringing, sending)
 	start(&outer, h.startSending, sending)
 	start(&outer, h.startTelling, sending)
+	start(&outer, h.startAlerting, sending)
 
 	var err error
 	select {
@@ -119,7 +120,9 @@ func (h *House) housekeeping(ctx context.Context) error {
 			continue
 		}
 		last = now
-		if err := h.clean(ctx, now); err != nil && ctx.Err() == nil {
+		err = h.clean(ctx, now)
+		h.cleaning.Store(&cleaning{err})
+		if err != nil && ctx.Err() == nil {
 			h.logger.Warn("cleaning failed, trying again later", "error", err)
 		}
 	}

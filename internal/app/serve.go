@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"rapport/internal/api"
+	"rapport/internal/cert"
+	"rapport/internal/doctor"
 	"rapport/internal/fault"
 	"rapport/internal/project"
 	"rapport/internal/telemetry"
@@ -23,8 +25,12 @@ type Doors struct {
 	// own, where somebody else has made them.
 	Listener net.Listener
 	Handler  http.Handler
-	Admin    string // loopback host:port of metrics, profiles and the development inbox; "": none
-	SMTP     string // loopback host:port at which the development inbox takes mail; "": none
+	// TLS says where the certificate comes from; nil: there is none.
+	TLS *cert.Config
+	// Plain lets others than this machine reach the doors without TLS, as a proxy does.
+	Plain bool
+	Admin string // loopback host:port of metrics, profiles and the development inbox; "": none
+	SMTP  string // loopback host:port at which the development inbox takes mail; "": none
 	// Open is called with the real addresses once callers are let in.
 	Open func(address, admin string)
 }
@@ -36,14 +42,20 @@ const stopDoors = 10 * time.Second
 // them again first: what was answered is durable, and what is on the wire may
 // come to its end. A folder that differs from what is in effect is applied.
 func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) error {
-	listener, err := d.listener(ctx)
-	if err != nil {
+	if err := d.Check(); err != nil {
 		return err
 	}
 	if d.Handler == nil {
 		d.Handler = h.doors
 	}
 	server := api.NewServer(api.ServerConfig{Handler: d.Handler, Logger: h.logger})
+	if err := h.certify(&d, server); err != nil {
+		return err
+	}
+	listener, err := d.listener(ctx)
+	if err != nil {
+		return err
+	}
 	var admin net.Listener
 	adminServer := telemetry.NewServer(h.Metrics)
 	adminServer.Handler = h.adminPages(adminServer.Handler)
@@ -55,7 +67,7 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var group sync.WaitGroup
-	ended := make(chan error, 4)
+	ended := make(chan error, 5)
 	if d.SMTP != "" {
 		mail, err := telemetry.Listen(ctx, d.SMTP)
 		if err != nil {
@@ -77,10 +89,14 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 		group.Wait()
 		return err
 	}
+	if keeper := h.certificate.Load(); keeper != nil {
+		group.Go(func() { ended <- keeper.Run(inner, listener.Addr().String()) })
+	}
 	group.Go(func() { ended <- serve(server, listener) })
 	if admin != nil {
 		group.Go(func() { ended <- serve(adminServer, admin) })
 	}
+	h.open.Store(&doctor.Doors{Address: listener.Addr().String(), TLS: d.TLS != nil, Loopback: telemetry.IsLoopback(listener.Addr().String())})
 	if d.Open != nil {
 		d.Open(listener.Addr().String(), addressOf(admin))
 	}
@@ -117,7 +133,11 @@ func addressOf(l net.Listener) string {
 }
 
 func serve(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	run := s.Serve
+	if s.TLSConfig != nil {
+		run = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	if err := run(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -13,7 +13,8 @@ type LaneStatus struct {
 	Name    string        `json:"name"`
 	Claimed int           `json:"claimed"` // mails on their way to it, on the wire or before
 	Paused  string        `json:"paused,omitempty"`
-	For     time.Duration `json:"for,omitempty"` // how long the pause lasts yet
+	For     time.Duration `json:"for,omitempty"`  // how long the pause lasts yet
+	Down    string        `json:"down,omitempty"` // why it took nothing when it was last tried, also between two pauses
 	Domains []DomainPause `json:"domains,omitempty"`
 }
 
@@ -42,6 +43,9 @@ func (l *lane) status(now time.Time) LaneStatus {
 	s := LaneStatus{Name: l.name, Claimed: l.claimed}
 	if l.stop.closed(now) {
 		s.Paused, s.For = l.stop.reason, max(l.stop.until.Sub(now), 0)
+	}
+	if !l.stop.until.IsZero() {
+		s.Down = l.stop.reason
 	}
 	for host, dom := range l.domains {
 		p := DomainPause{Domain: host, Gap: dom.slow}

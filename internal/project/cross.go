@@ -16,6 +16,7 @@ import (
 // cross holds the files against each other.
 func (l *loader) cross() {
 	l.crossSending()
+	l.crossAlerts()
 	l.crossSources()
 	l.crossPlans()
 	l.crossSegments()

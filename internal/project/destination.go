@@ -28,6 +28,7 @@ type Destination struct {
 	Segments    Wanted
 	Messages    Wanted
 	Consent     Wanted
+	Alerts      bool // what is wrong with the house
 	Existing    bool
 	Identifiers []string
 	Integration string
@@ -56,7 +57,7 @@ const maxSecrets = 2
 
 // destination reads one file of destinations/.
 func destination(f *file, name string) Destination {
-	s := f.section(f.root, "a destination", "title", "kind", "url", "secrets", "purpose", "events", "where", "segments", "messages", "consent",
+	s := f.section(f.root, "a destination", "title", "kind", "url", "secrets", "purpose", "events", "where", "segments", "messages", "consent", "alerts",
 		"include_existing", "identifiers", "integration", "private", "timeout", "connections")
 	s.need("write webhook", "kind")
 	s.need("write where requests go, such as https://crm.example/hooks/rapport", "url")
@@ -65,6 +66,7 @@ func destination(f *file, name string) Destination {
 	d := Destination{
 		Name: name, Title: s.text("title"), Kind: s.choice("kind", WebhookDestination), Purpose: purpose.Purpose(s.text("purpose")),
 		Events: s.wanted("events"), Segments: s.wanted("segments"), Messages: s.wanted("messages"), Consent: s.wanted("consent"),
+		Alerts:   s.choice("alerts", "false", "true") == "true",
 		Existing: s.choice("include_existing", "false", "true") == "true", Private: s.choice("private", "false", "true") == "true",
 		Integration: s.text("integration"), Identifiers: []string{"user_id", "anonymous_id"},
 		Timeout: s.duration("timeout", 15*time.Second, time.Second, 30*time.Second), Connections: s.integer("connections", 8, 1, 100),
@@ -95,8 +97,8 @@ func destination(f *file, name string) Destination {
 			f.errorf(findItem(s.value("messages"), name), didYouMean(name, MessageStates), "no mail is ever %q", name)
 		}
 	}
-	if d.Events.empty() && d.Segments.empty() && d.Messages.empty() && d.Consent.empty() && s != nil {
-		f.warnf(s.node, "write `events: all`, or segments, messages or consent", "the destination wants nothing: it is told of erasures only")
+	if d.Events.empty() && d.Segments.empty() && d.Messages.empty() && d.Consent.empty() && !d.Alerts && s != nil {
+		f.warnf(s.node, "write `events: all`, or segments, messages, consent or alerts", "the destination wants nothing: it is told of erasures only")
 	}
 	return d
 }

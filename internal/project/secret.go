@@ -77,44 +77,49 @@ func (s Secrets) Resolve(r Ref) (string, error) {
 	return v, nil
 }
 
-// refs lists every reference to a secret that is looked up at start.
-func (c *Config) refs() []located {
-	var all []located
-	for _, s := range c.Sources {
-		for _, k := range s.Keys {
-			all = append(all, located{"sources/" + s.Name + ".yaml", k})
+// Reference is where a file of the configuration points at a secret.
+type Reference struct {
+	File string
+	Key  string // the key under which it stands
+	Ref  Ref
+}
+
+// References lists every reference to a secret that is looked up at start.
+func (c *Config) References() []Reference {
+	var all []Reference
+	add := func(folder, name, key string, refs ...Ref) {
+		for _, r := range refs {
+			if !r.IsZero() {
+				all = append(all, Reference{folder + "/" + name + ".yaml", key, r})
+			}
 		}
-		all = append(all, located{"sources/" + s.Name + ".yaml", s.UserHash})
+	}
+	for _, s := range c.Sources {
+		add("sources", s.Name, "keys", s.Keys...)
+		add("sources", s.Name, "user_hash", s.UserHash)
 	}
 	for _, p := range c.Providers {
-		all = append(all, located{"providers/" + p.Name + ".yaml", p.Password})
+		add("providers", p.Name, "password", p.Password)
 		for _, d := range p.DKIM {
-			all = append(all, located{"providers/" + p.Name + ".yaml", d.Key})
+			add("providers", p.Name, "dkim", d.Key)
 		}
 	}
 	for _, d := range c.Destinations {
-		for _, s := range d.Secrets {
-			all = append(all, located{"destinations/" + d.Name + ".yaml", s})
-		}
+		add("destinations", d.Name, "secrets", d.Secrets...)
 	}
 	return all
-}
-
-type located struct {
-	file string
-	ref  Ref
 }
 
 // CheckSecrets names every reference that leads nowhere. Load does not look:
 // a folder may be checked on a machine that does not know the secrets.
 func (c *Config) CheckSecrets(s Secrets) []Problem {
 	var out []Problem
-	for _, l := range c.refs() {
-		if l.ref.Kind != "env" && l.ref.Kind != "file" {
+	for _, l := range c.References() {
+		if l.Ref.Kind != "env" && l.Ref.Kind != "file" {
 			continue
 		}
-		if _, err := s.Resolve(l.ref); err != nil {
-			out = append(out, Problem{File: l.file, Severity: Error, Message: err.Error()})
+		if _, err := s.Resolve(l.Ref); err != nil {
+			out = append(out, Problem{File: l.File, Severity: Error, Message: err.Error()})
 		}
 	}
 	return sortProblems(out)

@@ -34,6 +34,13 @@ var workspace = keys(
 		key("file", text, "checkpoints are put at the end of this file; best on another machine"),
 		key("webhook", text, "checkpoints are sent to this address, one POST each"),
 	), "how the trail of what was done is signed, and where its checkpoints go"),
+	key("alerts", keys(
+		key("mail", oneOrMore(text), "addresses that are mailed"),
+		otherwise("provider", text, "the workspace's", "the way out of those mails"),
+		otherwise("held_for", duration, "10m", "how long a provider or destination is down, or the walk behind, before that is told"),
+		otherwise("backlog", integer, "100000", "records that may wait to be walked"),
+		otherwise("certificate_before", duration, "14d", "how long before its end a certificate is told of"),
+	), "who is told that something is wrong with the house"),
 	key("consent", keys(
 		otherwise("controller", text, "the title", "who is responsible, in records and receipts"),
 		key("jurisdiction", text, "whose law holds where a statement names none: DE, US-CA"),
@@ -205,6 +212,7 @@ var told = keys(
 	otherwise("segments", oneOrMore(text), "none", "all, or segments whose entries and exits are told"),
 	otherwise("messages", oneOrMore(text), "none", "all, or what becomes of mails: accepted, deferred, failed, skipped, unknown, resolved, opened, clicked"),
 	otherwise("consent", oneOrMore(text), "none", "all, or purposes of which it hears what people say"),
+	otherwise("alerts", truth, "false", "that something is wrong with the house, and that it is over"),
 	otherwise("include_existing", truth, "false", "also events of imports, and entries by a backfill"),
 	otherwise("identifiers", oneOrMore(text), "user_id and anonymous_id", "kinds of identifiers by which it is told who somebody is"),
 	otherwise("integration", text, "the file's name", "its name in the integrations of an event, whose sender may forbid it"),

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"time"
 
+	"rapport/internal/alert"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
 	"rapport/internal/processor"
@@ -74,4 +76,32 @@ func (d Destinations) Write(ctx context.Context, durable bool, fn func(destinati
 // Read implements destination.Keeper.
 func (d Destinations) Read(ctx context.Context, fn func(destination.Store) error) error {
 	return d.State.Read(ctx, func(tx Tx) error { return fn(tx.Destination()) })
+}
+
+// Alerts joins a State to the room of alerts: it implements alert.Keeper. What is
+// told to destinations is written where Wants says that one wants it.
+type Alerts struct {
+	State State
+	Wants func(*destination.Item) bool
+}
+
+var _ alert.Keeper = Alerts{}
+
+// Write implements alert.Keeper.
+func (a Alerts) Write(ctx context.Context, fn func(alert.Store, alert.Tell) error) error {
+	return a.State.Write(ctx, WriteOptions{Priority: Normal, Durable: true}, func(tx Tx) error {
+		return fn(tx.Alert(), func(what string, at time.Time, body []byte) error {
+			it := destination.Item{Kind: destination.Alert, Name: what, At: at, Body: body}
+			if !a.Wants(&it) {
+				return nil
+			}
+			_, err := tx.Destination().Tell(it)
+			return err
+		})
+	})
+}
+
+// Read implements alert.Keeper.
+func (a Alerts) Read(ctx context.Context, fn func(alert.Store) error) error {
+	return a.State.Read(ctx, func(tx Tx) error { return fn(tx.Alert()) })
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"rapport/internal/access"
+	"rapport/internal/alert"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
@@ -39,6 +40,7 @@ type Tx interface {
 	Project() project.Store
 	Audit() audit.Store
 	Destination() destination.Store
+	Alert() alert.Store
 }
 
 // Priority orders writers that wait for the one writing connection.

@@ -202,7 +202,7 @@ func Handler(r prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if !isLoopback(req.Host) {
+		if !IsLoopback(req.Host) {
 			http.Error(w, "this listener is for the machine itself", http.StatusForbidden)
 			return
 		}
@@ -222,7 +222,7 @@ func NewServer(r prometheus.Gatherer) *http.Server {
 // Listen opens the listener for NewServer; an address that others could reach
 // is refused.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
-	if !isLoopback(address) {
+	if !IsLoopback(address) {
 		return nil, fmt.Errorf("listen for metrics on %s: metrics and profiles are shown on loopback only; write 127.0.0.1 and a port", address)
 	}
 	var lc net.ListenConfig
@@ -233,8 +233,8 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// isLoopback tells whether host, with or without a port, is this machine.
-func isLoopback(host string) bool {
+// IsLoopback tells whether host, with or without a port, is this machine.
+func IsLoopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}

@@ -38,7 +38,7 @@ func Remove() {
 	}
 }
 
-var serving = regexp.MustCompile(`serving.*?(http://127\.0\.0\.1:\d+)`)
+var serving = regexp.MustCompile(`serving.*?(https?://127\.0\.0\.1:\d+)`)
 
 // Start starts a server and waits until it says where it listens. said gives
 // everything that it has said once it has ended.

@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rapport/internal/access"
+	"rapport/internal/alert"
 	"rapport/internal/api/manage"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
@@ -266,7 +267,7 @@ func (h *house) configure() {
 	limits, err := ratelimit.NewKeyed(ratelimit.Config{PerSecond: 100, Burst: 10_000, Now: h.clock.Now})
 	h.must(err)
 	h.config = manage.Config{
-		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Consent: h.consent, Trail: h.trail(), Desk: h.desk(), Hash: h.hasher.Sum,
+		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Alerts: h.alerts, Consent: h.consent, Trail: h.trail(), Desk: h.desk(), Hash: h.hasher.Sum,
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := map[string]manage.Template{
 				"receipt": {Purpose: purpose.Service, Class: message.Transactional},
@@ -375,3 +376,8 @@ func (h *house) answerOf(status int, w *httptest.ResponseRecorder) map[string]an
 }
 
 func hashOf(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
+
+// alerts gives one thing that is wrong.
+func (h *house) alerts(context.Context) ([]alert.Alert, error) {
+	return []alert.Alert{{Name: "disk_nearly_full", Severity: alert.Warning, Text: "It is.", Do: "Make room.", Since: h.clock.Now()}}, nil
+}

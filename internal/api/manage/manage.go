@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"rapport/internal/access"
+	"rapport/internal/alert"
 	"rapport/internal/api"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
+	"rapport/internal/doctor"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/fault"
@@ -164,8 +166,12 @@ type Config struct {
 	Trail   Trail
 	// Destinations is who else is told.
 	Destinations Destinations
-	Desk         Desk
-	Hash         func(kind, value string) id.Hash // the workspace's keyed hash
+	// Doors tells how the server is reached, nil while it is not; may be nil.
+	Doors func() *doctor.Doors
+	// Alerts lists what is wrong with the house.
+	Alerts func(ctx context.Context) ([]alert.Alert, error)
+	Desk   Desk
+	Hash   func(kind, value string) id.Hash // the workspace's keyed hash
 
 	Templates func(name string) (Template, bool) // of the configuration in effect
 	Providers func(name string) bool
@@ -212,8 +218,8 @@ type Handler struct {
 // New checks the configuration and makes a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil:
-		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash and Destinations are required")
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil || c.Alerts == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash, Destinations and Alerts are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
 	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil || c.Survey == nil:
@@ -278,6 +284,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/audit/checkpoint":                   {http.MethodGet: h.getCheckpoint, http.MethodPost: h.postCheckpoint},
 		"/v1/audit/bundle":                       {http.MethodGet: h.getBundle},
 		"/v1/audit/rows/{n}/proof":               {http.MethodGet: h.getProof},
+		"/v1/alerts":                             {http.MethodGet: h.getAlerts},
 		"/v1/destinations":                       {http.MethodGet: h.getDestinations},
 		"/v1/destinations/{name}":                {http.MethodGet: h.getDestination},
 		"/v1/destinations/{name}/test":           {http.MethodPost: h.testDestination},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rapport/internal/access"
+	"rapport/internal/doctor"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/message"
@@ -43,6 +44,7 @@ type status struct {
 	Unknown       int64                 `json:"unknown"`
 	Duplicates    *int64                `json:"duplicate_possible,omitempty"`
 	Rejects       map[string]int64      `json:"rejects"`
+	Doors         *doctor.Doors         `json:"doors,omitempty"` // how the server is reached
 }
 
 // getStatus tells how the house stands.
@@ -65,6 +67,9 @@ func (h *Handler) getStatus(w http.ResponseWriter, r *http.Request, _ access.Key
 	out.Walk = walkStatus{s.Walked, s.Batches, s.Duplicates, s.SetAside, s.Derived, s.Mails, s.Merges, s.Refused}
 	if b := h.Walk.Backfill(); b.Version != 0 && !b.Done {
 		out.Backfill = &explain.Progress{Done: b.Next, Total: b.Last}
+	}
+	if h.Doors != nil {
+		out.Doors = h.Doors()
 	}
 	var err error
 	if out.Mails, err = h.Reader.States(ctx); err != nil {

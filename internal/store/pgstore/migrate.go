@@ -118,7 +118,7 @@ CREATE TABLE opt_in(id uuid PRIMARY KEY, address uuid NOT NULL, network text NOT
 	confirmed bigint, body bytea NOT NULL);
 CREATE INDEX opt_in_address ON opt_in(address, at);
 CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
-`,
+`, alertTable,
 }
 
 // tuning is how PostgreSQL itself had better store rows; databases that only

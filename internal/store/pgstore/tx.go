@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"rapport/internal/access"
+	"rapport/internal/alert"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
@@ -242,6 +243,7 @@ func (t *tx) Project() project.Store     { return (*versions)(t) }
 func (t *tx) Audit() audit.Store         { return (*trail)(t) }
 
 func (t *tx) Destination() destination.Store { return (*tellings)(t) }
+func (t *tx) Alert() alert.Store             { return (*alerts)(t) }
 
 // send sends what is gathered at once, and gives the last answer.
 func (t *tx) send() (last pgconn.CommandTag, err error) {

@@ -128,7 +128,7 @@ CREATE TABLE opt_in(id BLOB PRIMARY KEY, address BLOB NOT NULL, network TEXT NOT
 	confirmed INTEGER, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX opt_in_address ON opt_in(address, at);
 CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
-`,
+`, alertTable,
 }
 
 // Schema is the number of state.db's schema that this program writes.

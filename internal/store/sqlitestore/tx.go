@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"rapport/internal/access"
+	"rapport/internal/alert"
 	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
@@ -81,3 +82,4 @@ func (t *tx) Project() project.Store     { return (*versions)(t) }
 func (t *tx) Audit() audit.Store         { return (*trail)(t) }
 
 func (t *tx) Destination() destination.Store { return (*tellings)(t) }
+func (t *tx) Alert() alert.Store             { return (*alerts)(t) }

@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Destinations", testDestinations},
 		{"HeldBack", testHeldBack},
 		{"Trim", testTrim},
+		{"Alerts", testAlerts},
 		{"Keys", testKeys},
 		{"Rejects", testRejects},
 		{"Violations", testViolations},
