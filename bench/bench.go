@@ -73,6 +73,7 @@ var scenarios = []scenario{
 	{"withdrawal", "withdrawal → 2xx while mails to everybody leave", withdrawal},
 	{"memory", "memory and start", memory},
 	{"segments", "50 → 1,000 segments that no event concerns", segments},
+	{"sealing", "what sealing costs: the same load on sealed and unsealed servers", sealing},
 	{"webhooks", "20 destinations at 500 events a second, one dead and one slow", webhooks},
 	{"dkim", "event → email with DKIM", dkim},
 }

@@ -34,9 +34,10 @@ type server struct {
 	address  string
 	database string       // of this server alone; "": files in dir
 	drop     func() error // takes the database away
-	admin    string       // metrics and profiles
-	manage   string       // management key
-	ingest   string       // key of the source "shop"
+	unsealed bool
+	admin    string // metrics and profiles
+	manage   string // management key
+	ingest   string // key of the source "shop"
 	log      bytes.Buffer
 	ended    chan struct{}
 	started  time.Duration // from exec to ready
@@ -50,6 +51,7 @@ type shape struct {
 	dkim      string // "", "ed25519", "rsa"
 	asks      bool   // the newsletter rests on consent
 	perSecond int    // mails a second at most; 0: no limit
+	unsealed  bool   // what is stored is not sealed
 
 	hooks       []string // addresses of destinations
 	connections int      // SMTP connections; 0: the usual number
@@ -87,7 +89,7 @@ func (b *run) start(ctx context.Context, sh shape) (*server, error) {
 	if err := writeConfig(filepath.Join(dir, "config"), sh, b.sink.address()); err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir}
+	s := &server{dir: dir, unsealed: sh.unsealed}
 	if b.Database != "" {
 		if s.database, s.drop, err = pgstore.Scratch(ctx, b.Database, fmt.Sprintf("rapport_bench_%d_%d", os.Getpid(), b.serial)); err != nil {
 			return nil, err
@@ -143,6 +145,9 @@ func (s *server) launch(ctx context.Context, program string) error {
 	s.ended = make(chan struct{})
 	s.cmd = exec.CommandContext(ctx, program, "serve", "--config", filepath.Join(s.dir, "config"), "--data", filepath.Join(s.dir, "data"),
 		"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "info", "--log-json")
+	if s.unsealed {
+		s.cmd.Args = append(s.cmd.Args, "--unsealed")
+	}
 	if s.database != "" {
 		s.cmd.Env = append(os.Environ(), "RAPPORT_DATABASE="+s.database)
 	}

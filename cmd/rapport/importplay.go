@@ -39,7 +39,7 @@ func (c *console) simulate(ctx context.Context, fl importFlags, m *mapped, name 
 		return err
 	}
 	first := time.Date(1970, 1, 2, 0, 0, 0, 0, time.UTC)
-	house, err := app.Open(ctx, app.Options{Data: dir, Database: fl.database, Clock: app.NewClock(first, 0), Logger: logger, Secrets: c.secrets(fl.folder)}, m.config)
+	house, err := app.Open(ctx, app.Options{Data: dir, Database: fl.database, Clock: app.NewClock(first, 0), Logger: logger, Secrets: c.secrets(fl.folder), Root: c.root()}, m.config)
 	if fault.CodeOf(err) == "keys_missing" { // The folder is new, so it is the database that is not.
 		return fault.New(fault.Conflict, "database_used",
 			"the database holds a workspace already, and a file is played back into an empty one only: name another database")

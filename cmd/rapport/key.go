@@ -9,9 +9,8 @@ import (
 
 func keyCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "key",
-		Aliases: []string{"keys"},
-		Short:   "List, make and revoke keys",
+		Use:   "key",
+		Short: "List, make and revoke keys of the API",
 		Long: `Three kinds of key: ingest keys write the events of one source from a server;
 browser keys do so from a public place and can do less; management keys may do
 everything else. A key is shown once, when it is made; the server keeps its hash.`,

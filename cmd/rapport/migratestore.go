@@ -35,7 +35,7 @@ A database is served beside a data folder that holds the workspace's keys:
 				return app.Reopen(cmd.Context(), from, c.data, slog.New(slog.DiscardHandler))
 			}
 			show := newMoving(c)
-			out, err := app.MoveStore(cmd.Context(), app.MoveOptions{From: from, To: to, Data: c.data, Logger: slog.New(slog.DiscardHandler), Told: show.at})
+			out, err := app.MoveStore(cmd.Context(), app.MoveOptions{From: from, To: to, Data: c.data, Root: c.root(), Logger: slog.New(slog.DiscardHandler), Told: show.at})
 			show.end()
 			if err != nil {
 				return err
@@ -73,7 +73,7 @@ digest hold the same. The server must be stopped.`,
 			if of == "" {
 				of = c.data
 			}
-			sums, err := app.DigestStore(cmd.Context(), of, c.data, slog.New(slog.DiscardHandler))
+			sums, err := app.DigestStore(cmd.Context(), of, c.data, c.root(), slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err
 			}

@@ -70,6 +70,7 @@ func scripts(t *testing.T, store string, setup func(*testscript.Env) error) {
 		Condition: func(name string) (bool, error) { return name == store, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
+			"house": houseFor,
 		},
 	})
 }

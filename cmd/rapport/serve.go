@@ -22,8 +22,8 @@ import (
 )
 
 func serveCommand(c *console) *cobra.Command {
-	var folder, database, listen, admin, smtp, public, level string
-	var logJSON, plain bool
+	var folder, database, listen, admin, smtp, public, rootKey, level string
+	var logJSON, plain, unsealed bool
 	var tls cert.Config
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -43,7 +43,12 @@ PostgreSQL; the data folder then holds the workspace's keys only.
 
 Others than this machine are served under TLS: with --tls-cert and --tls-key,
 whose files are read again when they change, or with --acme-domain, for which an
-authority is asked (docs/tls.md). Behind a proxy that ends TLS, --plain-http.`,
+authority is asked (docs/tls.md). Behind a proxy that ends TLS, --plain-http.
+
+What is stored is sealed under keys in the data folder (docs/keys.md). Where
+keyset.json is to have a passphrase, RAPPORT_KEYS_PASSPHRASE or a file that is
+named in RAPPORT_KEYS_PASSPHRASE_FILE gives it. With --root-key the first start
+puts the root key into a key management service instead.`,
 		Example: `  rapport serve --config shop --data /var/lib/rapport
   RAPPORT_LISTEN=127.0.0.1:9000 rapport serve --config shop
   rapport serve --config shop --listen :443 --acme-domain mail.shop.example
@@ -85,7 +90,8 @@ authority is asked (docs/tls.md). Behind a proxy that ends TLS, --plain-http.`,
 				// CPU limit that changes is seen at the next start only.
 				runtime.GOMAXPROCS(2 * cores)
 			}
-			o := app.Options{Data: c.data, Database: database, Cores: cores, Logger: logger, Secrets: c.secrets(folder), Public: public}
+			o := app.Options{Data: c.data, Database: database, Cores: cores, Logger: logger, Secrets: c.secrets(folder), Public: public, Root: c.root()}
+			o.Root.Off, o.Root.Address = unsealed, rootKey
 			for {
 				o.Metrics = telemetry.NewRegistry()
 				err := c.serve(ctx, o, folder, doors)
@@ -110,6 +116,8 @@ authority is asked (docs/tls.md). Behind a proxy that ends TLS, --plain-http.`,
 	f.StringVar(&tls.RootsFile, "acme-roots", "", "file of certificates, in PEM, with which the directory's own is checked, for an authority of one's own")
 	f.BoolVar(&plain, "plain-http", false, "serve others than this machine without TLS: only behind a proxy that ends it")
 	f.StringVar(&public, "public-url", "", "address under which callers reach this server, where it is another")
+	rootKeyFlag(f, &rootKey)
+	f.BoolVar(&unsealed, "unsealed", false, "leave what is stored readable to whoever has the files; for a data folder that was not sealed yet")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	f.BoolVar(&logJSON, "log-json", false, "log lines of JSON")
 	return cmd

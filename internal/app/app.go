@@ -53,6 +53,7 @@ type Options struct {
 	Public   string               // the address readers reach, where it differs from the configuration's base_url
 	Build    string               // the version of the program, for the status
 	Cores    int                  // how many mails are signed at a time; 0: as many as there are cores
+	Root     RootKey              // seals what is stored
 	Wire     delivery.Provider    // takes the place of every provider of the configuration, for simulations
 
 	// Space gives what is free on the disk of the data folder and how large that
@@ -66,6 +67,7 @@ type House struct {
 	clock    *Clock
 	logger   *slog.Logger
 	keys     *keys
+	keyring  *Keyring // nil: nothing is sealed
 	logStore logStore
 	state    store.State
 	trail    *audit.Trail
@@ -142,6 +144,9 @@ func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err 
 		return nil, err
 	}
 	if err := h.buildWalk(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.mustOpenNewest(ctx); err != nil {
 		return nil, err
 	}
 	if err := h.openBoard(); err != nil {

@@ -37,6 +37,7 @@ func (h *House) openCellar(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.sealCellar()
 	if h.log, err = eventlog.Open(eventlog.Config{Store: h.logStore, Now: h.clock.Now, Logger: h.logger}); err != nil {
 		return err
 	}
@@ -60,6 +61,12 @@ func (h *House) openFiles(ctx context.Context) error {
 	if h.keys, err = loadKeys(h.Data, stateErr != nil && logErr != nil); err != nil {
 		return err
 	}
+	fresh := stateErr != nil && logErr != nil
+	if fresh { // Before there is anything to seal: a start that is interrupted leaves none that is not.
+		if err := h.unlock(true); err != nil {
+			return err
+		}
+	}
 	if stateErr == nil && logErr != nil {
 		return fault.New(fault.Conflict, "log_missing", "the data folder has state.db but no log.db: restore both from one backup")
 	}
@@ -80,7 +87,10 @@ func (h *House) openFiles(ctx context.Context) error {
 	}
 	h.onClose(state.Close)
 	h.state = state
-	return mustBeWhole(ctx, state)
+	if err := mustBeWhole(ctx, state); err != nil || fresh {
+		return err
+	}
+	return h.unlock(false)
 }
 
 // openDatabase opens PostgreSQL; the workspace's keys stay in the data folder,
@@ -120,8 +130,10 @@ func (h *House) openDatabase(ctx context.Context) error {
 			return err
 		}
 	}
-	h.keys, err = loadKeys(h.Data, owner == "")
-	return err
+	if h.keys, err = loadKeys(h.Data, owner == ""); err != nil {
+		return err
+	}
+	return h.unlock(owner == "")
 }
 
 // mustBeNew refuses a log without its state, unless nothing was ever written to

@@ -75,6 +75,7 @@ func TestPowerLossForgetsNothingThatWasAcknowledged(t *testing.T) {
 		}
 		group.Wait()
 		copyFile(t, "keys.json", before, after)
+		copyFile(t, "keyset.json", before, after)
 		l.end()
 		h.mu.Lock()
 		h.cut = false // the lights are on again, the mail server answers

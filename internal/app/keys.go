@@ -23,6 +23,10 @@ type keys struct {
 	Token  []byte   `json:"token"`                   // links in mails are signed under it
 	Former [][]byte `json:"former_tokens,omitempty"` // links in older mails
 
+	Sealed   bool   `json:"sealed,omitempty"`    // what is stored needs the root key and keys.db
+	Root     string `json:"root,omitempty"`      // address of the root key; "" for keyset.json
+	NextRoot string `json:"next_root,omitempty"` // where the root key is being moved
+
 	Trail       string `json:"trail,omitempty"`        // signs checkpoints of the trail
 	TrailPublic string `json:"trail_public,omitempty"` // checks them
 }

@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"rapport/internal/fault"
 	"rapport/internal/store"
 	"rapport/internal/store/move"
 	"rapport/internal/store/pgstore"
+	"rapport/internal/store/sealed"
 	"rapport/internal/store/sqlitestore"
 )
 
@@ -21,6 +23,7 @@ import (
 type MoveOptions struct {
 	From, To string // a data folder, or the address of a PostgreSQL database
 	Data     string // the data folder that serves a database: it holds the workspace's keys
+	Root     RootKey
 	Logger   *slog.Logger
 	// Told hears of every step, as the verb and a table with its rows so far.
 	Told func(doing, table string, rows int64)
@@ -37,6 +40,7 @@ type place struct {
 	move.House
 	name    string // for people, without a password
 	keys    string // the folder with the workspace's keys
+	root    RootKey
 	closers []func() error
 }
 
@@ -54,8 +58,8 @@ func isDatabase(where string) bool {
 }
 
 // openPlace opens a folder or a database that nobody serves.
-func openPlace(ctx context.Context, where, data string, logger *slog.Logger, fresh bool) (p *place, err error) {
-	p = &place{name: where, keys: where}
+func openPlace(ctx context.Context, where, data string, root RootKey, logger *slog.Logger, fresh bool) (p *place, err error) {
+	p = &place{name: where, keys: where, root: root}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -121,12 +125,12 @@ func MoveStore(ctx context.Context, o MoveOptions) (out MoveResult, err error) {
 	if o.From == o.To {
 		return out, fault.New(fault.Invalid, "same_place", "a house is moved from one place to another")
 	}
-	from, err := openPlace(ctx, o.From, o.Data, o.Logger, false)
+	from, err := openPlace(ctx, o.From, o.Data, o.Root, o.Logger, false)
 	if err != nil {
 		return out, fmt.Errorf("open the source: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.close()) }()
-	to, err := openPlace(ctx, o.To, o.Data, o.Logger, true)
+	to, err := openPlace(ctx, o.To, o.Data, o.Root, o.Logger, true)
 	if err != nil {
 		return out, fmt.Errorf("open the target: %w", err)
 	}
@@ -137,10 +141,18 @@ func MoveStore(ctx context.Context, o MoveOptions) (out MoveResult, err error) {
 	if err := copyKeys(from.keys, to.keys); err != nil {
 		return out, err
 	}
-	if out.From, err = move.Digest(ctx, from.House, func(table string, rows int64) { o.Told("reading the source's", table, rows) }); err != nil {
+	source, err := from.opened()
+	if err != nil {
 		return out, err
 	}
-	if out.To, err = move.Digest(ctx, to.House, func(table string, rows int64) { o.Told("reading the target's", table, rows) }); err != nil {
+	target, err := to.opened()
+	if err != nil {
+		return out, err
+	}
+	if out.From, err = move.Digest(ctx, source, func(table string, rows int64) { o.Told("reading the source's", table, rows) }); err != nil {
+		return out, err
+	}
+	if out.To, err = move.Digest(ctx, target, func(table string, rows int64) { o.Told("reading the target's", table, rows) }); err != nil {
 		return out, err
 	}
 	if wrong := move.Differences(out.From, out.To); len(wrong) > 0 {
@@ -160,7 +172,7 @@ func forgetNote(ctx context.Context, s move.State, key string) error { return s.
 // Reopen lets a house that was moved away serve again. What happened since at
 // the place to which it was moved is not in it.
 func Reopen(ctx context.Context, where, data string, logger *slog.Logger) (err error) {
-	p, err := openPlace(ctx, where, data, logger, false)
+	p, err := openPlace(ctx, where, data, RootKey{}, logger, false)
 	if err != nil {
 		return err
 	}
@@ -169,13 +181,32 @@ func Reopen(ctx context.Context, where, data string, logger *slog.Logger) (err e
 }
 
 // DigestStore sums up what a folder or a database holds.
-func DigestStore(ctx context.Context, where, data string, logger *slog.Logger) (sums move.Sums, err error) {
-	p, err := openPlace(ctx, where, data, logger, false)
+func DigestStore(ctx context.Context, where, data string, root RootKey, logger *slog.Logger) (sums move.Sums, err error) {
+	p, err := openPlace(ctx, where, data, root, logger, false)
 	if err != nil {
 		return sums, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	return move.Digest(ctx, p.House, func(string, int64) {})
+	house, err := p.opened()
+	if err != nil {
+		return sums, err
+	}
+	return move.Digest(ctx, house, func(string, int64) {})
+}
+
+// opened gives the house as it reads: sealed bodies differ from one writing to
+// the next.
+func (p *place) opened() (move.House, error) {
+	k, err := loadKeys(p.keys, false)
+	if err != nil || !k.Sealed {
+		return p.House, err
+	}
+	r, err := openKeyring(p.keys, k, p.root, "", time.Now, false)
+	if err != nil {
+		return p.House, err
+	}
+	p.closers = append(p.closers, r.close)
+	return move.House{Log: &sealed.Log{Log: p.Log, Ring: r.ring}, State: &sealed.Tables{State: p.State, Ring: r.ring}}, nil
 }
 
 // copyKeys brings the workspace's keys to where the target looks for them.
@@ -183,7 +214,10 @@ func copyKeys(from, to string) error {
 	if from == to {
 		return nil
 	}
-	for _, name := range []string{keysFile, manageFile} {
+	if err := settleRing(from); err != nil {
+		return err
+	}
+	for _, name := range []string{keysFile, manageFile, rootFile, ringFile} {
 		raw, err := os.ReadFile(filepath.Join(from, name)) //nolint:gosec // The folder is the operator's own choice.
 		if errors.Is(err, fs.ErrNotExist) && name != keysFile {
 			continue
@@ -206,6 +240,20 @@ func copyKeys(from, to string) error {
 		}
 	}
 	return nil
+}
+
+// settleRing brings what a process that died left in the journal of keys.db home
+// into the file, which is copied alone.
+func settleRing(dir string) error {
+	path := filepath.Join(dir, ringFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	kept, err := sqlitestore.OpenKeyring(sqlitestore.KeyringConfig{Path: path})
+	if err != nil {
+		return err
+	}
+	return kept.Close()
 }
 
 // mustBeWhole refuses a state that is still arriving, or that has moved away.

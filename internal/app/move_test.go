@@ -38,7 +38,7 @@ func moveStore(ctx context.Context, from, to, data string, told func(doing, tabl
 
 func digestOf(t *testing.T, where, data string) string {
 	t.Helper()
-	sums, err := app.DigestStore(t.Context(), where, data, slog.New(slog.DiscardHandler))
+	sums, err := app.DigestStore(t.Context(), where, data, app.RootKey{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 		return err
 	}
 	door, err := manage.New(manage.Config{
-		Keys: h.access, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: asides{h}, Destinations: h.office, Alerts: h.board.Open, Doors: h.reached, Consent: h.consent, Trail: h.trail, Desk: h.desk, Hash: h.resolver.Hash,
+		Keys: h.access, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: asides{h}, Destinations: h.office, Alerts: h.board.Open, Doors: h.reached, Consent: h.consent, Trail: h.trail, Desk: h.desk, Keyring: keyringDoor{h}, Hash: h.resolver.Hash,
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := h.edition().content.Templates[name]
 			if !ok {

@@ -53,8 +53,19 @@ func running(t *testing.T, dir string, at time.Time, config *project.Config) (*a
 // runningOn does so over a database, or over files where it has no address.
 func runningOn(t *testing.T, dir, database string, at time.Time, config *project.Config) (*app.House, func()) {
 	t.Helper()
+	return runningWith(t, app.Options{Data: dir, Database: database, Clock: app.NewClock(at, 0), Root: app.RootKey{Begin: true}}, config)
+}
+
+// runningAs opens a house with a root key, and runs it.
+func runningAs(t *testing.T, dir, database string, root app.RootKey) (*app.House, func()) {
+	t.Helper()
+	return runningWith(t, app.Options{Data: dir, Database: database, Clock: app.NewClock(sealedAt, 0), Root: root}, nil)
+}
+
+func runningWith(t *testing.T, o app.Options, config *project.Config) (*app.House, func()) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	house, err := app.Open(ctx, app.Options{Data: dir, Database: database, Clock: app.NewClock(at, 0)}, config)
+	house, err := app.Open(ctx, o, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,7 @@ func (h *House) Run(ctx context.Context) error {
 	start(&inner, h.walker.RunRelay, walking)
 	start(&inner, h.housekeeping, walking)
 	start(&inner, h.trail.Run, walking)
+	start(&inner, h.runKeys, walking)
 	start(&outer, h.ringing, sending)
 	start(&outer, h.startSending, sending)
 	start(&outer, h.startTelling, sending)

@@ -59,7 +59,7 @@ func TestBothStoresHoldTheSame(t *testing.T) {
 		if counts := countsOf(t, where, dir); counts["aside"] != 0 || counts["group_row"] != 3 {
 			t.Fatalf("not everything was walked: %v", counts)
 		}
-		sums, err := app.DigestStore(t.Context(), where, dir, slog.New(slog.DiscardHandler))
+		sums, err := app.DigestStore(t.Context(), where, dir, app.RootKey{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func happening(i int, at time.Time) []event.Event {
 // countsOf gives how many rows each table holds.
 func countsOf(t *testing.T, where, dir string) map[string]int64 {
 	t.Helper()
-	sums, err := app.DigestStore(t.Context(), where, dir, slog.New(slog.DiscardHandler))
+	sums, err := app.DigestStore(t.Context(), where, dir, app.RootKey{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,12 @@ func readFacts(b []byte) (f Facts) {
 }
 
 // Notice names the notice that the statement was made under, "" for none.
-func (e *Entry) Notice() string { return noticeOf(e.Facts) }
+func (e *Entry) Notice() string {
+	if e.Shown != "" {
+		return e.Shown
+	}
+	return noticeOf(e.Facts)
+}
 
 func noticeOf(facts []byte) string {
 	if len(facts) == 0 {

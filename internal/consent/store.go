@@ -34,6 +34,7 @@ type Entry struct {
 	Evidence []byte    // JSON object, or nil; no addresses
 	Facts    []byte    // Facts as JSON: what the statement rests on; nil for rows of before there were any
 	Expires  time.Time // when a yes ends by its own words; zero: only as the purpose's valid_for says
+	Shown    string    // the notice, for a store that is not to read Facts: see Entry.Notice
 }
 
 // Reason says why an address is suppressed.

@@ -128,7 +128,7 @@ func TestDivide(t *testing.T) {
 			e.Received = second(i)
 		}
 		e.Time = e.Received
-		at, err := packer.Add(&e, head(&p))
+		at, err := packer.Add(1, &e, head(&p))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -414,7 +414,7 @@ func (w *Walker) remember(f *figure, e *event.Event) error {
 	if len(f.prof.Heads) > 0 {
 		prev = f.prof.Heads[0]
 	}
-	at, err := w.packer.Add(e, prev)
+	at, err := w.packer.Add(f.id, e, prev)
 	if err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}

@@ -2,10 +2,12 @@ package profile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
 	"rapport/internal/event"
+	"rapport/internal/id"
 	"rapport/internal/wire"
 )
 
@@ -30,8 +32,10 @@ const (
 // It belongs to one transaction.
 type Packer struct {
 	store Store
-	next  int64 // number of the pack being filled
+	seal  Sealer // nil: entries are not sealed
+	next  int64  // number of the pack being filled
 	buf   []byte
+	plain []byte // an entry before it is sealed
 	n     int
 	crc   *crc32.Table
 }
@@ -50,12 +54,13 @@ func (p *Packer) Begin(s Store) error {
 		return err
 	}
 	p.store, p.next, p.n, p.buf = s, last+1, 0, p.buf[:0]
+	p.seal, _ = s.(Sealer)
 	return nil
 }
 
 // Add writes one entry of a person's history with the pointer to the entry
 // before it, and gives where it stands.
-func (p *Packer) Add(e *event.Event, prev Pointer) (Pointer, error) {
+func (p *Packer) Add(who id.Person, e *event.Event, prev Pointer) (Pointer, error) {
 	if p.n == packEntries || len(p.buf) >= packBytes {
 		if err := p.Flush(); err != nil {
 			return 0, err
@@ -70,7 +75,17 @@ func (p *Packer) Add(e *event.Event, prev Pointer) (Pointer, error) {
 	p.buf = binary.AppendUvarint(p.buf, uint64(prev))
 	kept := *e
 	kept.Context, kept.Integrations = nil, nil // the log has them for days; history keeps what rules and stories need
-	p.buf = kept.Append(p.buf)
+	if p.seal == nil {
+		p.buf = kept.Append(p.buf)
+	} else {
+		p.plain = kept.Append(p.plain[:0])
+		sealed, err := p.seal.SealEntry(p.buf, who, at, p.plain)
+		if err != nil {
+			p.buf = p.buf[:start]
+			return 0, err
+		}
+		p.buf = sealed
+	}
 	size := len(p.buf) - start - 3
 	p.buf[start], p.buf[start+1], p.buf[start+2] = byte(size), byte(size>>8), byte(size>>16)
 	p.n++
@@ -90,6 +105,8 @@ func (p *Packer) Flush() error {
 	return nil
 }
 
+var errNoEntry = errors.New("no entry")
+
 // entryAt finds one entry in a pack and what stood before it in its person's history.
 func entryAt(pack []byte, number int64, index int) (body []byte, prev Pointer, err error) {
 	if len(pack) < 6 || pack[0] != packFormat || pack[1] != 0 {
@@ -101,7 +118,7 @@ func entryAt(pack []byte, number int64, index int) (body []byte, prev Pointer, e
 	rest := pack[6:]
 	for i := 0; ; i++ {
 		if len(rest) < 3 {
-			return nil, 0, fmt.Errorf("history pack %d: no entry %d", number, index)
+			return nil, 0, fmt.Errorf("history pack %d: %w %d", number, errNoEntry, index)
 		}
 		size := int(rest[0]) | int(rest[1])<<8 | int(rest[2])<<16
 		if size > len(rest)-3 {
@@ -173,29 +190,62 @@ type cursor struct {
 }
 
 // open puts the entry at p at the front of a strand. A pack that retention took
-// ends the strand.
+// ends the strand; an entry of somebody who was erased is passed over.
 func (c *cursor) open(p Pointer) error {
-	if p == 0 {
-		return nil
-	}
-	if c.number != p.pack() || c.pack == nil {
-		pack, err := c.store.Pack(p.pack())
-		if err != nil {
+	for p != 0 {
+		body, prev, err := c.entry(p)
+		if err != nil || prev < 0 {
 			return err
 		}
-		if pack == nil {
-			return nil
+		if len(body) == 0 {
+			p = prev
+			continue
+		}
+		st := strand{at: p, prev: prev}
+		if err := st.e.Decode(body); err != nil {
+			return fmt.Errorf("history pack %d, entry %d: %w", p.pack(), p.index(), err)
+		}
+		c.strands = append(c.strands, st)
+		return nil
+	}
+	return nil
+}
+
+// entry reads one entry; prev is below zero where its pack is gone.
+func (c *cursor) entry(p Pointer) (body []byte, prev Pointer, err error) {
+	if c.number != p.pack() || c.pack == nil {
+		pack, err := c.store.Pack(p.pack())
+		if err != nil || pack == nil {
+			return nil, -1, err
 		}
 		c.number, c.pack = p.pack(), pack
 	}
-	body, prev, err := entryAt(c.pack, c.number, p.index())
-	if err != nil {
-		return err
+	if body, prev, err = entryAt(c.pack, c.number, p.index()); err != nil {
+		return nil, 0, err
 	}
-	st := strand{at: p, prev: prev}
-	if err := st.e.Decode(body); err != nil {
-		return fmt.Errorf("history pack %d, entry %d: %w", p.pack(), p.index(), err)
+	if seal, ok := c.store.(Sealer); ok {
+		if body, err = seal.OpenEntry(p, body); err != nil {
+			return nil, 0, fmt.Errorf("history pack %d, entry %d: %w", p.pack(), p.index(), err)
+		}
 	}
-	c.strands = append(c.strands, st)
-	return nil
+	return body, prev, nil
+}
+
+// OpenPack gives a pack with its entries opened, without its checksum, as bytes
+// that are the same for the same entries.
+func OpenPack(seal Sealer, number int64, pack []byte) ([]byte, error) {
+	out := append([]byte(nil), pack[:min(len(pack), 2)]...)
+	for i := 0; ; i++ {
+		body, prev, err := entryAt(pack, number, i)
+		if errors.Is(err, errNoEntry) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if body, err = seal.OpenEntry(pointer(number, i), body); err != nil {
+			return nil, fmt.Errorf("history pack %d, entry %d: %w", number, i, err)
+		}
+		out = binary.AppendUvarint(wire.AppendBytes(out, body), uint64(prev))
+	}
 }

@@ -284,7 +284,7 @@ func TestHistoryKeepsStrandsApartUntilTheyMerge(t *testing.T) {
 		name := fmt.Sprintf("e%d", i)
 		at := start.Add(time.Duration(i) * time.Second)
 		e := event.Event{Type: event.Track, Name: name, UserID: "u", Anonymous: fmt.Sprintf("a%d", i%2), Time: at, Received: at, Context: []byte(`{"ip":"x"}`)}
-		if heads[i%2], err = p.Add(&e, heads[i%2]); err != nil {
+		if heads[i%2], err = p.Add(1, &e, heads[i%2]); err != nil {
 			t.Fatal(err)
 		}
 		want = append([]string{name}, want...)
@@ -310,7 +310,7 @@ func TestADamagedPackIsNamed(t *testing.T) {
 	s := &packs{}
 	p, _ := profile.NewPacker(s)
 	e := event.Event{Type: event.Track, Name: "e", Time: start, Received: start}
-	head, err := p.Add(&e, 0)
+	head, err := p.Add(1, &e, 0)
 	if err == nil {
 		err = p.Flush()
 	}

@@ -1,5 +1,7 @@
 package profile
 
+import "rapport/internal/id"
+
 // Store keeps history in packs: a row of a few kilobytes with entries of many
 // people, written once. It is one accessor of a transaction and is used by one
 // goroutine at a time.
@@ -11,4 +13,11 @@ type Store interface {
 	// Pack reads one pack. The bytes are the caller's. A pack that retention
 	// took gives nil and no error.
 	Pack(pack int64) ([]byte, error)
+}
+
+// Sealer is what a Store may be too: it seals each entry under the key of whose
+// it is, and opens it again. What was written unsealed is opened as it is.
+type Sealer interface {
+	SealEntry(dst []byte, who id.Person, at Pointer, plain []byte) ([]byte, error)
+	OpenEntry(at Pointer, body []byte) ([]byte, error)
 }

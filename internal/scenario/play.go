@@ -75,7 +75,7 @@ func (r *Runner) Run(ctx context.Context, s *Scenario) *Result {
 
 // live opens the house, runs it while do does, and closes it.
 func (p *play) live(ctx context.Context, do func(context.Context) error) (err error) {
-	p.house, err = app.Open(ctx, app.Options{Data: p.Dir, Clock: p.clock, Secrets: p.Secrets, Wire: p.wire}, p.Config)
+	p.house, err = app.Open(ctx, app.Options{Data: p.Dir, Root: app.RootKey{Off: true}, Clock: p.clock, Secrets: p.Secrets, Wire: p.wire}, p.Config)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ type inspection struct {
 }
 
 func (w *world) inspect(ctx context.Context, dir string) (*inspection, error) {
-	state, err := sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(dir, "state.db")})
+	state, err := app.FolderState(dir, app.RootKey{})
 	if err != nil {
 		return nil, err
 	}
@@ -343,7 +343,7 @@ func (w *world) checkReplay(ctx context.Context, dir string, want *inspection) e
 	if err := others(dir, next); err != nil {
 		return err
 	}
-	for _, name := range []string{"log.db", "log.db-wal"} {
+	for _, name := range []string{"log.db", "log.db-wal", "keys.db", "keys.db-wal"} {
 		body, err := os.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue

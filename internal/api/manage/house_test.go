@@ -126,6 +126,7 @@ type house struct {
 	keys    *access.Keys
 	ingest  *ingest.Ingest
 	hasher  *id.Hasher
+	ring    fakeRing
 	config  manage.Config
 	door    http.Handler
 	secret  string // a management key
@@ -267,7 +268,7 @@ func (h *house) configure() {
 	limits, err := ratelimit.NewKeyed(ratelimit.Config{PerSecond: 100, Burst: 10_000, Now: h.clock.Now})
 	h.must(err)
 	h.config = manage.Config{
-		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Alerts: h.alerts, Consent: h.consent, Trail: h.trail(), Desk: h.desk(), Hash: h.hasher.Sum,
+		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Alerts: h.alerts, Consent: h.consent, Trail: h.trail(), Desk: h.desk(), Keyring: &h.ring, Hash: h.hasher.Sum,
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := map[string]manage.Template{
 				"receipt": {Purpose: purpose.Service, Class: message.Transactional},

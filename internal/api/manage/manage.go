@@ -118,6 +118,16 @@ type Trail interface {
 	Key() string
 }
 
+// Keyring is the keys under which everything is sealed. Answers are encoded as
+// they are.
+type Keyring interface {
+	Status(ctx context.Context) (any, error)
+	// Rotate begins a rotation, of the root key too where asked, and does not wait
+	// for its end; Rotation tells how far that is.
+	Rotate(root bool) (any, error)
+	Rotation() (any, error)
+}
+
 // Consent is the authority on permission.
 type Consent interface {
 	Policy() *consent.Policy
@@ -169,9 +179,10 @@ type Config struct {
 	// Doors tells how the server is reached, nil while it is not; may be nil.
 	Doors func() *doctor.Doors
 	// Alerts lists what is wrong with the house.
-	Alerts func(ctx context.Context) ([]alert.Alert, error)
-	Desk   Desk
-	Hash   func(kind, value string) id.Hash // the workspace's keyed hash
+	Alerts  func(ctx context.Context) ([]alert.Alert, error)
+	Desk    Desk
+	Keyring Keyring
+	Hash    func(kind, value string) id.Hash // the workspace's keyed hash
 
 	Templates func(name string) (Template, bool) // of the configuration in effect
 	Providers func(name string) bool
@@ -218,8 +229,8 @@ type Handler struct {
 // New checks the configuration and makes a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil || c.Alerts == nil:
-		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash, Destinations and Alerts are required")
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil || c.Alerts == nil || c.Keyring == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash, Destinations, Alerts and Keyring are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
 	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil || c.Survey == nil:
@@ -274,6 +285,8 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/import/{source}/consent":            {http.MethodPost: h.postImportConsent},
 		"/v1/keys":                               {http.MethodGet: h.getKeys, http.MethodPost: h.postKey},
 		"/v1/keys/{id}":                          {http.MethodDelete: h.deleteKey},
+		"/v1/keyring":                            {http.MethodGet: h.getKeyring},
+		"/v1/keyring/rotation":                   {http.MethodGet: h.getRotation, http.MethodPost: h.postRotation},
 		"/v1/consent":                            {http.MethodGet: h.getConsent, http.MethodPost: h.postConsent},
 		"/v1/consent/confirm":                    {http.MethodPost: h.postConfirm},
 		"/v1/consent/receipts":                   {http.MethodGet: h.getReceipts},

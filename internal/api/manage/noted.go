@@ -41,6 +41,7 @@ var rowsOf = map[string]string{
 	"POST /v1/config":                             "configuration.asked",
 	"POST /v1/keys":                               "key.create_asked",
 	"DELETE /v1/keys/{id}":                        "key.revoke_asked",
+	"POST /v1/keyring/rotation":                   "keyring.rotate_asked",
 	"GET /v1/audit":                               "trail.searched",
 	"GET /v1/audit/bundle":                        "trail.exported",
 }

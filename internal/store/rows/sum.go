@@ -46,5 +46,8 @@ func Unsummed(row int64, raw []byte) ([]byte, error) {
 	return raw[:n:n], nil
 }
 
+// WithoutSum gives a body without looking at its checksum.
+func WithoutSum(raw []byte) []byte { return raw[:max(len(raw)-sumSize, 0)] }
+
 // Number is what a hash lends to the checksum of a row that has no number.
 func Number(h id.Hash) int64 { return int64(binary.LittleEndian.Uint64(h[:8]) >> 1) }
