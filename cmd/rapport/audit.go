@@ -185,13 +185,10 @@ says what does not hold, and what no check of this bundle can see. The exit code
 1 when something does not hold.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if key == "" {
-				return usagef("--key is needed: the public key, or a file with it (rapport audit key)")
+			key, err := publicKey(key)
+			if err != nil {
+				return err
 			}
-			if raw, err := os.ReadFile(key); err == nil { //nolint:gosec // The user's own file.
-				key = string(raw)
-			}
-			key = strings.TrimSpace(key)
 			older, err := c.parcels(checkpoints)
 			if err != nil {
 				return err
@@ -207,6 +204,17 @@ says what does not hold, and what no check of this bundle can see. The exit code
 	cmd.Flags().StringVar(&key, "key", "", "the public key, or a file with it")
 	cmd.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file of checkpoints that were kept elsewhere; may be repeated")
 	return cmd
+}
+
+// publicKey reads the key with which what was signed is checked.
+func publicKey(key string) (string, error) {
+	if key == "" {
+		return "", usagef("--key is needed: the public key, or a file with it (rapport audit key)")
+	}
+	if raw, err := os.ReadFile(key); err == nil { //nolint:gosec // The user's own file.
+		key = string(raw)
+	}
+	return strings.TrimSpace(key), nil
 }
 
 // parcels reads checkpoints that were kept elsewhere.

@@ -22,7 +22,8 @@ func personCommand(c *console) *cobra.Command {
 		Long: `Person shows what is known about somebody: identifiers, traits, segments, places
 in journeys, permission, and what they did.`,
 	}
-	cmd.AddCommand(personShow(c), personEvents(c), personConsent(c), personUnmerge(c), personExport(c))
+	cmd.AddCommand(personShow(c), personEvents(c), personConsent(c), personUnmerge(c), personExport(c),
+		personCorrect(c), personRestrict(c), personObject(c), personErase(c), personAdmit(c))
 	return cmd
 }
 

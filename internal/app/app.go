@@ -38,6 +38,7 @@ import (
 	"rapport/internal/processor"
 	"rapport/internal/project"
 	"rapport/internal/ratelimit"
+	"rapport/internal/rights"
 	"rapport/internal/store"
 )
 
@@ -92,6 +93,9 @@ type House struct {
 	cleaning atomic.Pointer[cleaning] // how it last went
 	clients  []*fetch.Client          // of the office's destinations
 	told     []project.Destination
+	barred   rights.Barred // of whom nothing is kept any more
+	erasures *erasures     // the same, in a file that no backup of the databases brings back
+	again    []id.Hash     // barred by the file alone: the state is older, and may hold them again
 	settled  chan struct{} // closed once what had arrived at the start is walked
 	inEffect chan struct{} // closed once a configuration is
 	effect   sync.Once
@@ -138,6 +142,9 @@ func Open(ctx context.Context, o Options, first *project.Config) (_ *House, err 
 		}
 	}()
 	if err := h.openCellar(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.openBarred(ctx); err != nil {
 		return nil, err
 	}
 	if err := h.firstEdition(ctx, first); err != nil {
@@ -237,6 +244,7 @@ func (h *House) buildWalk(ctx context.Context) error {
 		Load:    h.loadVersion,
 		Applied: h.applied,
 		Owed:    func(ids []id.Message) { h.sender.wake(ids) },
+		Erased:  h.erased,
 	})
 	if err != nil {
 		return err

@@ -195,7 +195,7 @@ func build(number int, config *project.Config) (*edition, error) {
 	}
 	return &edition{
 		number: number, config: config,
-		walk:    &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys},
+		walk:    &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys, Terms: config.Plans.Terms()},
 		content: config.Content(number),
 		book:    config.Book(),
 	}, nil

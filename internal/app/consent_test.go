@@ -61,7 +61,7 @@ func asks(t *testing.T, database string) (*lived, *deliverytest.Sink, *app.Clock
 }
 
 // letter gives subject and HTML of the newest mail to an address.
-func letter(t *testing.T, sink *deliverytest.Sink, to string) (subject, page string) {
+func letter(t testing.TB, sink *deliverytest.Sink, to string) (subject, page string) {
 	t.Helper()
 	all := sink.All()
 	for i := len(all) - 1; i >= 0; i-- {

@@ -135,7 +135,7 @@ func (p parties) Whom(ctx context.Context, items []*destination.Item) ([]*destin
 		moved := map[id.Person]bool{}
 		err = tx.Persons().Load(ids, func(x id.Person, body []byte) error {
 			r, err := person.Decode(x, slices.Clone(body))
-			if err != nil {
+			if err != nil || r.Erased != 0 {
 				return err
 			}
 			var rec identity.Record

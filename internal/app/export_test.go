@@ -3,7 +3,9 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"rapport/internal/destination"
@@ -12,6 +14,7 @@ import (
 	"rapport/internal/explain"
 	"rapport/internal/processor"
 	"rapport/internal/store"
+	"rapport/internal/store/move"
 )
 
 // Tell appends a record as a door would.
@@ -65,4 +68,57 @@ func Enqueue(ctx context.Context, h *House, it destination.Item) error {
 		_, err := tx.Destination().Tell(it)
 		return err
 	})
+}
+
+// Holds gives the tables of a folder or database that nobody serves in which a text
+// stands for whoever has today's keys, as it is or within bytes.
+func Holds(ctx context.Context, where, data, text string) (tables []string, err error) {
+	p, err := openPlace(ctx, where, data, RootKey{}, slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	house, err := p.opened()
+	if err != nil {
+		return nil, err
+	}
+	all, err := house.State.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		has, err := holds(ctx, house.State, &all[i], text)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			tables = append(tables, all[i].Name)
+		}
+	}
+	return tables, nil
+}
+
+func holds(ctx context.Context, s move.State, t *move.Table, text string) (bool, error) {
+	var after move.Row
+	for {
+		rows, err := s.Rows(ctx, t, after)
+		if err != nil || len(rows) == 0 {
+			return false, err
+		}
+		for _, r := range rows {
+			for _, v := range r {
+				switch v := v.(type) {
+				case string:
+					if strings.Contains(v, text) {
+						return true, nil
+					}
+				case []byte:
+					if bytes.Contains(v, []byte(text)) {
+						return true, nil
+					}
+				}
+			}
+			after = t.KeyOf(r)
+		}
+	}
 }

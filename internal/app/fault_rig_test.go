@@ -145,7 +145,7 @@ func (l *lived) end() {
 // ask sends one request through every door's handler.
 func (l *lived) ask(method, path, body string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	if strings.HasPrefix(path, "/v1/track") || strings.HasPrefix(path, "/v1/batch") || strings.HasPrefix(path, "/v1/identify") {
+	if strings.HasPrefix(path, "/v1/track") || strings.HasPrefix(path, "/v1/batch") || strings.HasPrefix(path, "/v1/identify") || path == "/v1/group" {
 		r.SetBasicAuth(l.key, "")
 	} else {
 		r.Header.Set("Authorization", "Bearer "+l.manage)

@@ -65,7 +65,7 @@ func (f *forecast) one(who id.Person, body []byte, older *segment.Catalog) error
 	if err != nil {
 		return err
 	}
-	if err := f.ident.Decode(r.Identity); err != nil || f.ident.MergedInto != 0 {
+	if err := f.ident.Decode(r.Identity); err != nil || f.ident.MergedInto != 0 || r.Erased != 0 {
 		return err
 	}
 	if err := f.prof.Decode(r.Profile); err != nil {

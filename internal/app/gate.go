@@ -54,6 +54,9 @@ func row(tx store.Tx, who id.Person) (id.Person, person.Row, *identity.Record, e
 		if err != nil {
 			return 0, person.Row{}, nil, err
 		}
+		if r.Erased != 0 {
+			return 0, person.Row{}, nil, fault.New(fault.NotFound, "person_erased", "%s was erased", who)
+		}
 		rec := &identity.Record{}
 		if err := rec.Decode(r.Identity); err != nil {
 			return 0, person.Row{}, nil, err

@@ -23,7 +23,7 @@ type gauges struct {
 	mails, skipped, claimed, paused, domains                               *prometheus.Desc
 	fallbacks, failures, kept, version, backfilled, toBackfill, unread     *prometheus.Desc
 	again                                                                  *prometheus.Desc
-	free, floor                                                            *prometheus.Desc
+	free, floor, late, expired                                             *prometheus.Desc
 	told, toldBehind, toldHeld, toldDead, toldUp                           *prometheus.Desc
 	alerts, certificate                                                    *prometheus.Desc
 }
@@ -71,6 +71,8 @@ func newGauges(h *House) *gauges {
 		toldUp:      d("destination_telling", "1 while a destination is told; 0 while it is down, disabled, unusable or asked to wait.", "destination"),
 		alerts:      d("alerts", "What is wrong with the house, by name and severity: how many of it.", "name", "severity"),
 		certificate: d("certificate_ends_seconds", "When the certificate of the doors ends, in Unix seconds; not there without one."),
+		late:        d("walk_late_total", "Records about somebody who was erased, of which nothing was kept."),
+		expired:     d("walk_traits_expired_total", "Traits that were taken away because they are kept no longer."),
 		unread:      d("metrics_unread", "1 when the state store could not be asked for this page."),
 	}
 }
@@ -80,7 +82,7 @@ func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.records, g.batches, g.duplicates, g.aside, g.derived, g.decided, g.merges, g.refused, g.appended, g.walked, g.lag,
 		g.mails, g.skipped, g.claimed, g.paused, g.domains, g.fallbacks, g.failures, g.kept, g.version, g.backfilled, g.toBackfill, g.unread, g.again, g.free, g.floor,
-		g.told, g.toldBehind, g.toldHeld, g.toldDead, g.toldUp, g.alerts, g.certificate,
+		g.told, g.toldBehind, g.toldHeld, g.toldDead, g.toldUp, g.late, g.expired, g.alerts, g.certificate,
 	} {
 		out <- d
 	}
@@ -124,6 +126,11 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	if s.Withdrawn > 0 { // by the walk, which has no dispatcher
 		skipped[outbox.Parted] += s.Withdrawn
 	}
+	if s.Erased > 0 {
+		skipped[outbox.Erased] += s.Erased
+	}
+	count(g.late, s.Late)
+	count(g.expired, s.Expired)
 	for reason, n := range skipped {
 		count(g.skipped, n, reason)
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"rapport/internal/consent"
 	"rapport/internal/event"
@@ -10,12 +11,14 @@ import (
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/purpose"
+	"rapport/internal/rights"
 )
 
 // permit joins the authority on permission to ingest.
 type permit struct {
 	consent  *consent.Authority
 	resolver *identity.Resolver
+	barred   *rights.Barred
 	logger   *slog.Logger
 }
 
@@ -40,7 +43,18 @@ func (p *permit) Admit(src *ingest.Source, s ingest.Statement) ingest.Verdict {
 	var names [8]identity.Identifier
 	var hashes [8]id.Hash
 	subjects := hashes[:0]
-	for _, x := range p.resolver.Of(s.Event, names[:0]) {
+	all := p.resolver.Of(s.Event, names[:0])
+	if p.barred.Any() {
+		living := slices.DeleteFunc(slices.Clone(all), func(x identity.Identifier) bool { return p.barred.Has(x.Hash) })
+		if len(all) > 0 && (len(living) == 0 || living[0].Hash != all[0].Hash) { // Whom it is about was erased.
+			return ingest.Verdict{}
+		}
+		if len(living) < len(all) {
+			identity.Without(s.Event, all, p.barred.Has)
+			all = living
+		}
+	}
+	for _, x := range all {
 		subjects = append(subjects, x.Hash)
 	}
 	q := consent.Question{

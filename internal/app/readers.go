@@ -73,6 +73,9 @@ func (f mails) Mail(ctx context.Context, m id.Message) (feedback.Mail, error) {
 		out = feedback.Mail{
 			Person: mail.Person, Purpose: mail.Purpose, Class: mail.Class, Template: mail.Template, Journey: mail.Journey, Step: mail.Step,
 		}
+		if mail.Person == 0 { // Whose it was was erased: nobody is left to ask or to tell of.
+			return nil
+		}
 		who, _, rec, err := row(tx, mail.Person)
 		if err != nil {
 			return err
@@ -130,7 +133,7 @@ func (h *House) readersDoor(mux *http.ServeMux) error {
 	}
 	desk, err := feedback.New(feedback.Config{
 		Signer: signer, Permission: h.consent, Mails: mails{h.state}, Log: (*journal)(h), Now: h.clock.Now,
-		Links: h.links.made.Load, Asking: h.asking, Hash: h.hasher.Sum, Rand: rand.Reader, Prove: h.prove,
+		Links: h.links.made.Load, Asking: h.asking, Hash: h.hasher.Sum, Rand: rand.Reader, Prove: h.prove, Rights: h.claims(),
 	})
 	if err != nil {
 		return err

@@ -80,6 +80,9 @@ func (h *House) ringing(ctx context.Context) error {
 // startSending begins to claim mails once everything that had arrived when the
 // process began is walked: a withdrawal may be among it.
 func (h *House) startSending(ctx context.Context) error {
+	if err := h.eraseAgain(ctx); err != nil {
+		return err
+	}
 	for _, lane := range []eventlog.Lane{eventlog.Live, eventlog.Bulk} {
 		tail, _ := h.log.Tail(lane)
 		if lane == eventlog.Bulk && tail-h.walker.Walked(lane) > 10_000 {

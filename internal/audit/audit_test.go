@@ -40,6 +40,14 @@ func (m *memory) Rows(from int64, limit int) ([]audit.Row, error) {
 	}
 	return slices.Clone(m.rows[from:min(len(m.rows), int(from)+limit)]), nil
 }
+func (m *memory) Forget(h id.Hash) error {
+	for i := range m.rows {
+		if m.rows[i].Subject == h {
+			m.rows[i].Opening = nil
+		}
+	}
+	return nil
+}
 func (m *memory) Size() (int64, error)                    { return int64(len(m.rows)), nil }
 func (m *memory) Search(audit.Query) ([]audit.Row, error) { return m.rows, nil }
 func (m *memory) Hashed() (int64, error)                  { return m.hashed, nil }

@@ -18,6 +18,9 @@ type Store interface {
 	Append(r Row) (int64, error)
 	// Rows reads up to limit rows from a number on.
 	Rows(from int64, limit int) ([]Row, error)
+	// Forget takes away what opens the commitments of a subject's rows. The rows and
+	// the tree stay as they are.
+	Forget(subject id.Hash) error
 	// Size is the number of rows.
 	Size() (int64, error)
 	// Search lists rows, newest first.

@@ -124,6 +124,8 @@ func (a *Authority) Quick(q *Question) (d Decision, complete bool) {
 	basis := q.basis(v.policy.list[i])
 	worst, against := v.ask(q, i)
 	switch {
+	case v.restricts(q):
+		d = deny(q.Operation, Restricted)
 	case q.mails() && against>>i&1 != 0:
 		d = deny(q.Operation, suppressedReason(against))
 	case worst > Granted:
@@ -312,9 +314,14 @@ func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
 			return deny(q.Operation, suppressedReason(against)), nil
 		}
 	}
-	said, err := merged(st, subjects, def.Name)
+	said, limits, err := merged(st, subjects, def.Name)
 	if err != nil {
 		return Decision{}, err
+	}
+	if limits.State > Granted && !q.Operation.stores() {
+		d := deny(q.Operation, Restricted)
+		d.Record = limits.Record
+		return d, nil
 	}
 	return judge(def, basis, q, len(subjects), said), nil
 }
@@ -359,20 +366,25 @@ func until(def *Definition, given, expires time.Time) time.Time {
 	return expires
 }
 
-// merged finds what holds for a purpose over all identifiers of one person:
-// only recorded states compete, the narrowest wins, and silence never does. Of
-// several grants the newest counts.
-func merged(st Store, subjects []id.Hash, p purpose.Purpose) (Held, error) {
-	var out Held
+// merged finds what holds for a purpose over all identifiers of one person, and
+// whether they have restricted all use: only recorded states compete, the narrowest
+// wins, and silence never does. Of several grants the newest counts.
+func merged(st Store, subjects []id.Hash, p purpose.Purpose) (said, limits Held, err error) {
 	for _, subject := range subjects {
 		held, err := st.Standing(subject)
 		if err != nil {
-			return Held{}, err
+			return Held{}, Held{}, err
 		}
-		h, ok := standing(held, p)
-		if ok && (h.State > out.State || h.State == out.State && h.At.After(out.At)) {
-			out = h
-		}
+		said, limits = outdone(said, held, p), outdone(limits, held, Restriction)
 	}
-	return out, nil
+	return said, limits, nil
+}
+
+// outdone gives the narrower of what is known and what one subject holds.
+func outdone(out Held, held []Held, p purpose.Purpose) Held {
+	h, ok := standing(held, p)
+	if ok && (h.State > out.State || h.State == out.State && h.At.After(out.At)) {
+		return h
+	}
+	return out
 }

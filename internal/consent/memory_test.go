@@ -127,6 +127,8 @@ func (m *memory) Unsuppress(a id.Hash, r consent.Reason) error {
 	return nil
 }
 
+func (m *memory) Forget(id.Hash) error { return errors.New("memory: nobody is erased here") }
+
 func (m *memory) Suppressions(a id.Hash) ([]consent.Suppression, error) {
 	if m.broke != nil {
 		return nil, m.broke

@@ -185,7 +185,7 @@ func (p *picture) load(policy *Policy, st Store) error {
 
 // word packs what a subject holds: two bits a purpose, zero for nothing narrow.
 func (p *Policy) word(held []Held) uint64 {
-	var w uint64
+	w := restriction(held)
 	for i, d := range p.list {
 		if h, ok := standing(held, d.Name); ok && h.State > Granted {
 			w |= uint64(h.State-Granted) << (2 * i)

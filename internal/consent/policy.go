@@ -12,9 +12,10 @@ import (
 	"rapport/internal/purpose"
 )
 
-// Limits of a policy. A purpose has a fixed place in the words of the picture.
+// Limits of a policy. A purpose has a fixed place in the words of the picture; the
+// last is the restriction's.
 const (
-	MaxPurposes   = 32
+	MaxPurposes   = 31
 	maxCategories = 64
 	maxNameLength = 64
 )
@@ -233,6 +234,10 @@ func (ps *policyParser) purpose(key, body *yaml.Node) {
 	d := &Definition{Name: purpose.Purpose(key.Value), Title: key.Value, Scope: AddressScope, Line: key.Line}
 	if hint, ok := goodName(key.Value); !ok {
 		ps.errorf(key, hint, "the name %q cannot be used", key.Value)
+		return
+	}
+	if d.Name == Restriction {
+		ps.errorf(key, "choose another name", "%q is what a person's restriction of all use is kept under", key.Value)
 		return
 	}
 	if _, twice := ps.policy.named[d.Name]; twice {

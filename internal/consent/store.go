@@ -121,6 +121,9 @@ type Store interface {
 	OptIns(address id.Hash) ([]OptIn, error)
 	// CountOptIns counts those since an instant: of an address, and of a network.
 	CountOptIns(address id.Hash, network string, since time.Time) (byAddress, byNetwork int, err error)
+	// Forget takes away what a subject has permitted, what any of their statements
+	// rests on, and what they were to confirm. A no stays, by its keyed hash.
+	Forget(subject id.Hash) error
 	// ConfirmOptIn marks one as confirmed, once: a second time gives false.
 	ConfirmOptIn(m id.Message, at time.Time) (bool, error)
 }

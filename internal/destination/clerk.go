@@ -230,6 +230,9 @@ func (c *clerk) admit(e *entry) {
 		return
 	}
 	j := &job{seq: e.Seq, key: keyOf(&e.Item), at: e.At, item: e, slot: s}
+	if e.Kind == Erasure {
+		c.forget(j.key)
+	}
 	l := c.lineOf(j.key)
 	l.add(j)
 	switch first := l.jobs[0]; {

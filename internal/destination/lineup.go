@@ -130,3 +130,17 @@ func (c *clerk) next(l *lineup) {
 		c.alarms.set(j.held.Due, j)
 	}
 }
+
+// forget passes over what somebody's line still holds: they were erased, and what
+// was to be told of them is gone. What is on the wire comes back by itself.
+func (c *clerk) forget(key int64) {
+	l := c.lines[key]
+	if l == nil {
+		return
+	}
+	for _, j := range slices.Clone(l.jobs) {
+		if !j.flying {
+			c.done(j)
+		}
+	}
+}

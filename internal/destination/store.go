@@ -1,6 +1,10 @@
 package destination
 
-import "time"
+import (
+	"time"
+
+	"rapport/internal/id"
+)
 
 // Standing is how far a destination has come.
 type Standing struct {
@@ -33,6 +37,9 @@ type Store interface {
 	Items(seqs []int64) ([]Item, error)
 	// Last is the highest number that was ever given.
 	Last() (int64, error)
+	// ForgetPeople deletes what is to be told of somebody, with who waits for it; an
+	// erasure stays to be told.
+	ForgetPeople(people []id.Person, subjects []id.Hash) error
 	// Trim deletes up to limit items up to a number that nobody holds, and tells
 	// how many there were.
 	Trim(upTo int64, limit int) (int, error)

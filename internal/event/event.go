@@ -28,12 +28,13 @@ const (
 	Trigger      Type = 21 // somebody asked for a journey to begin; Name is the journey's, Properties are what its mails read
 	Unmerge      Type = 22 // an operator parts somebody who was joined by mistake; Person is set, Properties say which identifiers leave
 	GroupChanged Type = 23 // traits of a group have changed and members must hear of it; Properties say which
+	Rights       Type = 24 // an operator carries out what somebody asked of their data; Name says which right, Properties hold the request
 	Outcome      Type = 20 // what became of a mail; Name is the event's name ("Email Sent"), Properties tell
 )
 
 var typeNames = map[Type]string{
 	Track: "track", Identify: "identify", Page: "page", Screen: "screen", Group: "group", Alias: "alias",
-	Alarm: "alarm", Consent: "consent", Config: "config", Send: "send", Outcome: "outcome", Trigger: "trigger", Unmerge: "unmerge", GroupChanged: "group changed",
+	Alarm: "alarm", Consent: "consent", Config: "config", Send: "send", Outcome: "outcome", Trigger: "trigger", Unmerge: "unmerge", GroupChanged: "group changed", Rights: "rights",
 }
 
 // String gives the wire name.

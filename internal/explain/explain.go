@@ -116,6 +116,8 @@ type figure struct {
 	seg   segment.State
 	jour  journey.State
 	body  []byte
+
+	erased bool
 }
 
 // Find gives the person of an identifier: kind "id" takes a person's own id.
@@ -143,6 +145,8 @@ func (r *Reader) Find(ctx context.Context, kind, value string) (id.Person, error
 	return out[0], nil
 }
 
+var errErased = fault.New(fault.NotFound, "person_erased", "this person was erased: nothing is held, and nothing that names them is kept")
+
 var errNobody = fault.New(fault.NotFound, "no_such_person", "nobody is known by this identifier")
 
 // load reads a person, following merges.
@@ -162,6 +166,9 @@ func load(b processor.Books, who id.Person) (*figure, error) {
 		if err := f.decode(who); err != nil {
 			return nil, err
 		}
+		if f.erased {
+			return nil, errErased
+		}
 		if f.ident.MergedInto == 0 {
 			return f, nil
 		}
@@ -175,7 +182,7 @@ func (f *figure) decode(who id.Person) error {
 	if err != nil {
 		return err
 	}
-	f.id, f.alarm = who, row.Alarm
+	f.id, f.alarm, f.erased = who, row.Alarm, row.Erased != 0
 	if err := f.ident.Decode(row.Identity); err != nil {
 		return err
 	}

@@ -78,6 +78,8 @@ type Config struct {
 	Hash   func(kind, value string) id.Hash                                    // the workspace's keyed hash; for Asking
 	Rand   io.Reader                                                           // names opt-ins; for Asking
 	Prove  func(context.Context, []id.Hash, [][]byte) (*audit.Receipts, error) // receipts of records; nil: there are none
+
+	Rights *Rights // what readers may ask of their data; nil: nothing; with Hash and Rand
 }
 
 // Desk answers readers. It is safe for concurrent use.

@@ -26,6 +26,7 @@ const (
 	PreferencesKind Kind = 'p'
 	OpenKind        Kind = 'o'
 	ClickKind       Kind = 'c'
+	ClaimKind       Kind = 'r' // of a mail with which a reader gets or erases their data; Mail names the request, which knows when it ends
 	ConfirmKind     Kind = 's' // of a confirmation mail; Mail names the opt-in, which knows when it ends
 )
 
@@ -107,7 +108,7 @@ func (s *Signer) Sign(t Token, url string) string {
 	raw = append(raw, tokenVersion, byte(t.Kind), k.id)
 	raw = append(raw, t.Mail[:]...)
 	switch t.Kind {
-	case UnsubscribeKind, PreferencesKind, ConfirmKind:
+	case UnsubscribeKind, PreferencesKind, ConfirmKind, ClaimKind:
 		raw = append(raw, t.Address[:]...)
 		raw = append(raw, t.Purpose...)
 	case ClickKind:
@@ -159,7 +160,7 @@ func read(kind Kind, b []byte) (Token, error) {
 	t := Token{Kind: kind}
 	b = b[copy(t.Mail[:], b):]
 	switch kind {
-	case UnsubscribeKind, PreferencesKind, ConfirmKind:
+	case UnsubscribeKind, PreferencesKind, ConfirmKind, ClaimKind:
 		if len(b) < len(t.Address) {
 			return Token{}, ErrToken
 		}
@@ -191,6 +192,11 @@ func (s *Signer) Preferences(m id.Message, address id.Hash, why purpose.Purpose)
 // Confirm gives the link of a confirmation mail.
 func (s *Signer) Confirm(optIn id.Message, address id.Hash) string {
 	return s.base + "/s/" + s.Sign(Token{Kind: ConfirmKind, Mail: optIn, Address: address}, "")
+}
+
+// Claim gives the link with which a reader gets a copy of their data, or is erased.
+func (s *Signer) Claim(request id.Message, address id.Hash) string {
+	return s.base + "/r/" + s.Sign(Token{Kind: ClaimKind, Mail: request, Address: address}, "")
 }
 
 // Open implements content.Links.

@@ -33,6 +33,7 @@ var tokens = []Token{
 	{Kind: OpenKind, Mail: id.Message{9}},
 	{Kind: ClickKind, Mail: id.Message{9}, Link: 300},
 	{Kind: ConfirmKind, Mail: id.Message{7}, Address: id.Hash{3}},
+	{Kind: ClaimKind, Mail: id.Message{8}, Address: id.Hash{3}},
 }
 
 func TestTokensComeBack(t *testing.T) {
@@ -50,7 +51,7 @@ func TestTokensComeBack(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		for _, k := range []Kind{UnsubscribeKind, PreferencesKind, OpenKind, ClickKind, ConfirmKind} {
+		for _, k := range []Kind{UnsubscribeKind, PreferencesKind, OpenKind, ClickKind, ConfirmKind, ClaimKind} {
 			if _, err := s.Verify(k, text, "https://shop.example/"); k != want.Kind && !errors.Is(err, ErrToken) {
 				t.Errorf("a token of kind %c is taken for %c", want.Kind, k)
 			}
@@ -163,7 +164,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("", "")
 	f.Add("AQ", "x")
 	f.Fuzz(func(t *testing.T, text, url string) {
-		for _, k := range []Kind{UnsubscribeKind, PreferencesKind, OpenKind, ClickKind, ConfirmKind} {
+		for _, k := range []Kind{UnsubscribeKind, PreferencesKind, OpenKind, ClickKind, ConfirmKind, ClaimKind} {
 			tk, err := s.Verify(k, text, url)
 			if err != nil {
 				if !errors.Is(err, ErrToken) {

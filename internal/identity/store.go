@@ -18,8 +18,11 @@ type Store interface {
 	Unbind(h id.Hash) error
 	// LastPerson gives the highest person number ever given, zero when none was.
 	LastPerson() (id.Person, error)
-	// AppendMerge adds a row to the merge log, which is never rewritten.
+	// AppendMerge adds a row to the merge log.
 	AppendMerge(m Merge) error
+	// Remake writes a row of the merge log anew, to take out of it what names somebody
+	// who was erased: the identifiers that moved, and the message that moved them.
+	Remake(old, now Merge) error
 	// Merges lists the merges that a person took part in, oldest first.
 	Merges(who id.Person) ([]Merge, error)
 }

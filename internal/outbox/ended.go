@@ -24,6 +24,9 @@ const (
 // the state that the mail was in, it says that the mail must not be tried again.
 const Parted = "parted"
 
+// Erased is the reason of a mail that was withdrawn because its person was erased.
+const Erased = "erased"
+
 // About is what an event says of the mail it tells of, under Segment's names and ours.
 type About struct {
 	Message  string          `json:"message_id"`

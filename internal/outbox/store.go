@@ -69,6 +69,10 @@ type Store interface {
 	Give(m id.Message, from, to id.Person) error
 	// Share puts a mail into the story of another person too, and its use of caps to theirs.
 	Share(m id.Message, with id.Person) error
+	// Forget takes somebody out of a mail's story: it goes to whom it is shared with,
+	// or to nobody. With content nothing is left of what it was and to whom, and what
+	// was answered about it; that there was one stays, so that it is not sent again.
+	Forget(m id.Message, who id.Person, content bool) error
 	// Counts gives the number of mails in each state.
 	Counts() (map[message.State]int64, error)
 	// Duplicates gives the number of mails that were sent again after an unknown end.

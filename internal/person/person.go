@@ -12,8 +12,12 @@ import (
 	"rapport/internal/wire"
 )
 
-// Format is the version of the row's layout, its first byte.
-const Format = 1
+// Format is the version of the row's layout, its first byte. A row of format
+// ErasedFormat says only when somebody was erased; it is never sealed.
+const (
+	Format       = 1
+	ErasedFormat = 2
+)
 
 // Row is one person, taken apart. A section that is nil was never written.
 type Row struct {
@@ -23,11 +27,15 @@ type Row struct {
 	Profile  []byte
 	Segment  []byte
 	Journey  []byte
+	Erased   int64 // when the person was erased, Unix milliseconds; 0: they were not, else there is nothing but this
 }
 
 // Append writes the row's body behind dst: format, key id (0: not sealed),
 // alarm, then each section with its length.
 func (r *Row) Append(dst []byte) []byte {
+	if r.Erased != 0 {
+		return binary.AppendVarint(append(dst, ErasedFormat, 0), r.Erased)
+	}
 	dst = append(dst, Format)
 	dst = binary.AppendUvarint(dst, 0)
 	dst = binary.AppendVarint(dst, r.Alarm)
@@ -41,6 +49,13 @@ func (r *Row) Append(dst []byte) []byte {
 // Decode takes a body apart. The sections point into body.
 func Decode(who id.Person, body []byte) (Row, error) {
 	r := Row{ID: who}
+	if len(body) > 1 && body[0] == ErasedFormat && body[1] == 0 {
+		f := wire.Reader{Rest: body[2:]}
+		if r.Erased = f.Varint(); !f.Done() || r.Erased == 0 {
+			return r, fmt.Errorf("row of %s: malformed", who)
+		}
+		return r, nil
+	}
 	if len(body) < 2 || body[0] != Format {
 		return r, fmt.Errorf("row of %s: unknown format", who)
 	}

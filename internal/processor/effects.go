@@ -189,7 +189,7 @@ func (w *Walker) ring(e *event.Event) error {
 		f.alarm = 0
 		w.set.touch(f)
 	}
-	if f.ident.MergedInto != 0 {
+	if f.ident.MergedInto != 0 || f.erased != 0 {
 		return nil
 	}
 	return w.ready(f, w.now)
@@ -198,10 +198,10 @@ func (w *Walker) ring(e *event.Event) error {
 // arm moves a person's alarm where what is due next comes before it. An alarm
 // that would only ring early stays: moving it costs two pages for each event.
 func (s *workingSet) arm(f *figure) error {
-	if f.ident.MergedInto != 0 {
+	if f.ident.MergedInto != 0 || f.erased != 0 {
 		return nil
 	}
-	next := min(f.seg.NextDue(), f.jour.NextDue())
+	next := min(f.seg.NextDue(), f.jour.NextDue(), f.prof.NextExpiry(s.w.version.Terms))
 	if next == rule.Never || (f.alarm != 0 && f.alarm <= next) {
 		return nil
 	}
@@ -215,6 +215,18 @@ func (s *workingSet) arm(f *figure) error {
 	if err := s.books.Timer.Arm(timer.Alarm{Who: f.id, Due: next}); err != nil {
 		return fmt.Errorf("arm: %w", err)
 	}
+	return nil
+}
+
+// disarm has nothing wake somebody any more.
+func (s *workingSet) disarm(f *figure) error {
+	if f.alarm == 0 {
+		return nil
+	}
+	if err := s.books.Timer.Disarm(timer.Alarm{Who: f.id, Due: f.alarm}); err != nil {
+		return fmt.Errorf("disarm: %w", err)
+	}
+	f.alarm = 0
 	return nil
 }
 
@@ -315,7 +327,7 @@ func (w *Walker) send(it *item) error {
 		return fault.Wrap(err, fault.Invalid, "bad_send", "the request to send cannot be read")
 	}
 	f, err := w.whom(it)
-	if err != nil {
+	if err != nil || f == nil {
 		return err
 	}
 	in := message.Intent{
@@ -345,7 +357,7 @@ func (w *Walker) asked(f *figure, e *event.Event, what string) error {
 // trigger begins a journey that somebody asked for.
 func (w *Walker) trigger(it *item) error {
 	f, err := w.whom(it)
-	if err != nil {
+	if err != nil || f == nil {
 		return err
 	}
 	e := &it.e

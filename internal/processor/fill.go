@@ -110,7 +110,7 @@ func (w *Walker) fillThese(ids []id.Person) (err error) {
 	}
 	for _, who := range ids {
 		f, ok := w.set.figures[who]
-		if !ok || f.ident.MergedInto != 0 {
+		if !ok || f.ident.MergedInto != 0 || f.erased != 0 {
 			continue
 		}
 		if err := w.ready(f, w.now); err != nil {

@@ -75,5 +75,8 @@ func (w *Walker) whoseMail(f *figure, e *event.Event) (*figure, error) {
 	if err != nil || !found {
 		return f, err
 	}
+	if m.Person == 0 { // It was somebody's who was erased.
+		return nil, nil //nolint:nilnil // Nobody is an answer.
+	}
 	return w.set.figure(m.Person)
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"rapport/internal/audit"
 	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
@@ -23,6 +24,7 @@ import (
 	"rapport/internal/outbox"
 	"rapport/internal/person"
 	"rapport/internal/profile"
+	"rapport/internal/rights"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
 	"rapport/internal/timer"
@@ -52,6 +54,10 @@ type Books struct {
 	Consent  consent.Store
 	Outbox   outbox.Store
 	Walk     Store
+	Rights   rights.Store
+	// Forget has the rooms that the walk does not know forget somebody, counts what
+	// they did, and gives the number under which destinations are told.
+	Forget func(Forgotten, *Erased) (told int64, err error)
 	// Tell is told of each event once it is walked, and of each entry into a
 	// segment and exit from one; nil: nobody listens.
 	Tell func(Happening) error
@@ -81,6 +87,7 @@ type Version struct {
 	Schema   *profile.Schema
 	Segments *segment.Catalog
 	Journeys *journey.Catalog
+	Terms    map[string]time.Duration // how long traits are kept that are not kept for ever
 }
 
 // Clock is business time and how to wait for it.
@@ -105,6 +112,9 @@ type Config struct {
 	Load func(ctx context.Context, number int) (*Version, error)
 	// Applied tells that a version is in effect; may be nil.
 	Applied func(*Version)
+	// Erased tells whose data are gone by a commit, and of which identifiers events are
+	// not kept any more or are kept again; may be nil.
+	Erased func(gone []id.Person, barred, admitted []id.Hash)
 	// Owed tells which mails a commit added; may be nil.
 	Owed func([]id.Message)
 }
@@ -166,6 +176,10 @@ func (p *packer) begin(s profile.Store) (err error) {
 type Stats struct {
 	Walked, Duplicates, SetAside, Derived, Mails, Merges, Refused, Withdrawn int64
 	Batches                                                                  int64
+
+	Late    int64 // records about somebody who was erased
+	Erased  int64 // mails that do not leave because of that
+	Expired int64 // traits that were kept no longer
 }
 
 // New checks the configuration. Open must be called before anything else.
@@ -332,3 +346,6 @@ func (w *Walker) Wait(ctx context.Context, lane eventlog.Lane, pos int64) error 
 
 // reserved is the source name under which the house's own records stand.
 const reserved = "rapport"
+
+// personKind is the kind under which the trail hashes a person's number.
+const personKind = audit.PersonKind

@@ -21,6 +21,9 @@ func (w *Walker) committed(p *pass, b *batch, next *Version) {
 	for _, a := range p.consent {
 		a.Done()
 	}
+	if w.Erased != nil && len(p.gone)+len(p.barred)+len(p.admitted) > 0 {
+		w.Erased(p.gone, p.barred, p.admitted)
+	}
 	if next != nil {
 		w.backfill = w.pending
 		if w.Applied != nil {
@@ -80,6 +83,9 @@ func (s *Stats) add(p *pass, n int) {
 	s.Merges += p.merges
 	s.Refused += p.refused
 	s.Withdrawn += p.withdrawn
+	s.Late += p.late
+	s.Erased += p.erasedMails
+	s.Expired += p.expired
 }
 
 // poke wakes whoever waits on a channel of one place.

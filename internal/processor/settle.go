@@ -6,6 +6,7 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/fault"
 	"rapport/internal/journey"
+	"rapport/internal/segment"
 )
 
 // Bounds of what one record may set off (architecture: derived events).
@@ -76,7 +77,7 @@ func (w *Walker) settle(f *figure, parent string, initial bool) error {
 // those instants.
 func (w *Walker) catchUp(f *figure, now int64) error {
 	for range maxCatchUp {
-		due := min(f.seg.NextDue(), f.jour.NextDue())
+		due := min(f.seg.NextDue(), f.jour.NextDue(), f.prof.NextExpiry(w.version.Terms))
 		if due >= now {
 			return nil
 		}
@@ -85,6 +86,8 @@ func (w *Walker) catchUp(f *figure, now int64) error {
 		cause := fmt.Sprintf("due/%d/%d", f.id, due)
 		if f.seg.NextDue() == due {
 			w.transitions(f, w.version.Segments.Expire(&f.seg, &w.subject, due, &w.work), cause)
+		} else if f.jour.NextDue() != due {
+			w.expire(f, due, cause)
 		} else if err := w.journeyTime(f, due); err != nil {
 			return err
 		}
@@ -93,6 +96,18 @@ func (w *Walker) catchUp(f *figure, now int64) error {
 		}
 	}
 	return fault.New(fault.Limited, "catch_up", "more than %d things were due for one person at once (max_catch_up)", maxCatchUp)
+}
+
+// expire takes away traits that are kept no longer, and lets segments follow.
+func (w *Walker) expire(f *figure, due int64, cause string) {
+	w.change.Traits = w.change.Traits[:0]
+	f.prof.Expire(w.version.Terms, due, &w.change)
+	w.p.expired += int64(len(w.change.Traits))
+	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, segment.Changes{Traits: w.change.Traits}, due, false, &w.work), cause)
+	if w.version.Journeys.Dated() {
+		w.turn.Begin(&w.subject, &f.jour, due)
+		w.version.Journeys.Arm(&w.turn, true)
+	}
 }
 
 const maxCatchUp = 20_000

@@ -47,6 +47,9 @@ func (w *Walker) unmerge(it *item) error {
 	if err != nil {
 		return err
 	}
+	if f == nil {
+		return fault.New(fault.Conflict, "person_erased", "the person was erased meanwhile")
+	}
 	leaving, err := w.Resolver.Leaving(&f.ident, req.Identifiers)
 	if err != nil {
 		return err
@@ -60,6 +63,9 @@ func (w *Walker) unmerge(it *item) error {
 	}
 	p, err := Divide(w.p.books, f.id, &f.prof, w.Resolver, &f.ident, leaving)
 	if err != nil {
+		return err
+	}
+	if _, err := profile.Blank(w.p.books.History, f.prof.Heads); err != nil { // Both are written anew.
 		return err
 	}
 	g, err := w.parted(f, leaving, it.e.MessageID)

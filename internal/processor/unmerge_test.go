@@ -26,7 +26,8 @@ func (s shelf) AppendPack(n int64, body []byte) error {
 	s[n] = append([]byte(nil), body...)
 	return nil
 }
-func (s shelf) Pack(n int64) ([]byte, error) { return s[n], nil }
+func (s shelf) RewritePack(n int64, body []byte) error { return s.AppendPack(n, body) }
+func (s shelf) Pack(n int64) ([]byte, error)           { return s[n], nil }
 
 // merged is a merge log in memory, and sent a person's mails.
 type merged struct {

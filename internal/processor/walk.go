@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"rapport/internal/consent"
@@ -12,6 +13,7 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/identity"
 	"rapport/internal/profile"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
@@ -28,19 +30,25 @@ func (e *recordError) Unwrap() error { return e.err }
 
 // pass is the state of one transaction over a batch.
 type pass struct {
-	books     *Books
-	owed      []id.Message
-	consent   []consent.Applied
-	hashes    []byte
-	runs      []seenRun
-	dups      int64
-	derived   int64
-	merges    int64
-	refused   int64
-	asides    int64
-	withdrawn int64
-	told      bool  // the relay has something to say
-	armed     int64 // the earliest instant armed in this pass
+	books       *Books
+	owed        []id.Message
+	consent     []consent.Applied
+	hashes      []byte
+	runs        []seenRun
+	dups        int64
+	derived     int64
+	merges      int64
+	refused     int64
+	asides      int64
+	withdrawn   int64
+	erasedMails int64
+	expired     int64 // traits that were kept no longer
+	late        int64 // records about somebody who was erased
+	gone        []id.Person
+	barred      []id.Hash // nothing is kept under them any more
+	admitted    []id.Hash // and under these again
+	told        bool      // the relay has something to say
+	armed       int64     // the earliest instant armed in this pass
 }
 
 // walk commits one batch, setting aside what cannot be walked. It returns only
@@ -256,6 +264,8 @@ func (w *Walker) one(it *item, lane eventlog.Lane) error {
 		return w.trigger(it)
 	case event.Unmerge:
 		return w.unmerge(it)
+	case event.Rights:
+		return w.rightsRecord(it)
 	}
 	if err := w.permission(e); err != nil {
 		return err
@@ -322,7 +332,7 @@ func (w *Walker) whom(it *item) (*figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		return f, w.ready(f, w.now)
+		return w.unless(f)
 	}
 	if len(it.ids) == 0 {
 		return nil, fault.New(fault.Invalid, "no_user_anon_id", "the event carries no usable identifier")
@@ -334,6 +344,19 @@ func (w *Walker) whom(it *item) (*figure, error) {
 			return nil, err
 		}
 	}
+	living, err := w.living(ids)
+	if err != nil {
+		return nil, err
+	}
+	if len(living) == 0 {
+		return w.unless(nil)
+	}
+	if len(living) < len(ids) {
+		identity.Without(&it.e, ids, func(h id.Hash) bool {
+			return !slices.ContainsFunc(living, func(x identity.Identifier) bool { return x.Hash == h })
+		})
+	}
+	ids = living
 	res, err := w.Resolver.Resolve(&it.e, ids, &w.set, w.now)
 	if err != nil {
 		return nil, err
@@ -342,6 +365,16 @@ func (w *Walker) whom(it *item) (*figure, error) {
 	f, err := w.set.figure(res.Who)
 	if err != nil {
 		return nil, err
+	}
+	return f, w.ready(f, w.now)
+}
+
+// unless gives somebody, brought to the instant, unless they were erased: then
+// nobody, and the record is dropped.
+func (w *Walker) unless(f *figure) (*figure, error) {
+	if f == nil || f.erased != 0 {
+		w.p.late++
+		return nil, nil //nolint:nilnil // Nobody is an answer.
 	}
 	return f, w.ready(f, w.now)
 }

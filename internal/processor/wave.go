@@ -167,6 +167,9 @@ func (w *Walker) hears(who id.Person, r *reach, cause string) error {
 	if err != nil {
 		return err
 	}
+	if f.erased != 0 {
+		return w.p.books.Group.Leave(r.hash, who)
+	}
 	if err := w.ready(f, w.now); err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ type figure struct {
 	jour  journey.State
 	alarm int64 // armed instant, 0 for none
 
+	erased int64 // when they were erased, 0: they were not, else nothing is known
+
 	body  []byte // what the sections point into
 	fresh bool   // not in the store yet
 	dirty bool
@@ -125,7 +127,7 @@ func (f *figure) decode(who id.Person) error {
 	if err != nil {
 		return err
 	}
-	f.id, f.alarm, f.fresh, f.dirty = who, row.Alarm, false, false
+	f.id, f.alarm, f.erased, f.fresh, f.dirty = who, row.Alarm, row.Erased, false, false
 	if err := f.ident.Decode(row.Identity); err != nil {
 		return fmt.Errorf("row of %s: %w", who, err)
 	}
@@ -253,6 +255,10 @@ func (s *workingSet) save() error {
 }
 
 func (s *workingSet) encode(f *figure, dst []byte) []byte {
+	if f.erased != 0 {
+		row := person.Row{ID: f.id, Erased: f.erased}
+		return row.Append(dst)
+	}
 	s.section[0] = f.ident.Append(s.section[0][:0])
 	s.section[1] = f.prof.Append(s.section[1][:0])
 	s.section[2] = f.seg.Append(s.section[2][:0])

@@ -109,25 +109,34 @@ var errNoEntry = errors.New("no entry")
 
 // entryAt finds one entry in a pack and what stood before it in its person's history.
 func entryAt(pack []byte, number int64, index int) (body []byte, prev Pointer, err error) {
-	if len(pack) < 6 || pack[0] != packFormat || pack[1] != 0 {
-		return nil, 0, fmt.Errorf("history pack %d: unknown format", number)
-	}
-	if crc32.Checksum(pack[6:], crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(pack[2:6]) {
+	if len(pack) >= 6 && crc32.Checksum(pack[6:], crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(pack[2:6]) {
 		return nil, 0, fmt.Errorf("history pack %d: damaged: its checksum does not hold; restore the data folder from a backup", number)
+	}
+	raw, err := rawEntry(pack, number, index)
+	if err != nil {
+		return nil, 0, err
+	}
+	r := wire.Reader{Rest: raw}
+	prev = Pointer(r.Uvarint())
+	return r.Rest, prev, nil
+}
+
+// rawEntry finds the bytes of one entry: the pointer to the one before it, and the event.
+func rawEntry(pack []byte, number int64, index int) ([]byte, error) {
+	if len(pack) < 6 || pack[0] != packFormat || pack[1] != 0 {
+		return nil, fmt.Errorf("history pack %d: unknown format", number)
 	}
 	rest := pack[6:]
 	for i := 0; ; i++ {
 		if len(rest) < 3 {
-			return nil, 0, fmt.Errorf("history pack %d: %w %d", number, errNoEntry, index)
+			return nil, fmt.Errorf("history pack %d: %w %d", number, errNoEntry, index)
 		}
 		size := int(rest[0]) | int(rest[1])<<8 | int(rest[2])<<16
 		if size > len(rest)-3 {
-			return nil, 0, fmt.Errorf("history pack %d: cut short", number)
+			return nil, fmt.Errorf("history pack %d: cut short", number)
 		}
 		if i == index {
-			r := wire.Reader{Rest: rest[3 : 3+size]}
-			prev = Pointer(r.Uvarint())
-			return r.Rest, prev, nil
+			return rest[3 : 3+size], nil
 		}
 		rest = rest[3+size:]
 	}

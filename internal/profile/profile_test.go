@@ -242,6 +242,10 @@ func seq(n int) []int {
 // packs is a Store in memory.
 type packs struct{ bodies [][]byte }
 
+func (s *packs) RewritePack(n int64, body []byte) error {
+	s.bodies[n-1] = append([]byte(nil), body...)
+	return nil
+}
 func (s *packs) LastPack() (int64, error) { return int64(len(s.bodies)), nil }
 func (s *packs) AppendPack(n int64, body []byte) error {
 	if n != int64(len(s.bodies))+1 {

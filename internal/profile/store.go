@@ -13,6 +13,8 @@ type Store interface {
 	// Pack reads one pack. The bytes are the caller's. A pack that retention
 	// took gives nil and no error.
 	Pack(pack int64) ([]byte, error)
+	// RewritePack writes one anew, to take entries out of it.
+	RewritePack(pack int64, body []byte) error
 }
 
 // Sealer is what a Store may be too: it seals each entry under the key of whose

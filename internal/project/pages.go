@@ -9,6 +9,7 @@ import (
 
 	"rapport/internal/consent"
 	"rapport/internal/message"
+	"rapport/internal/rights"
 	"rapport/internal/wording"
 )
 
@@ -32,6 +33,21 @@ func (f *file) consentOf(s *section) Consent {
 		f.errorf(s.value("jurisdiction"), "write a country, and perhaps a part of it: DE, US-CA", "there is no jurisdiction %q", c.Jurisdiction)
 	}
 	return c
+}
+
+// Rights says how readers ask for their data on the page of preferences.
+type Rights struct {
+	ConfirmWith string        // the template of the mail that proves who asks; "": nobody can ask there
+	ValidFor    time.Duration // how long its link works
+	Law         rights.Law    // whose clock runs
+}
+
+func (f *file) rightsOf(s *section) Rights {
+	r := Rights{ConfirmWith: s.text("confirm_with"), ValidFor: s.duration("confirm_within", day, time.Hour, 7*day), Law: rights.Law(s.choice("law", "gdpr", "ccpa"))}
+	if r.Law == "" {
+		r.Law = rights.GDPR
+	}
+	return r
 }
 
 // readNotices reads notices/*.md.
@@ -149,17 +165,27 @@ func (l *loader) crossConsent() {
 	l.crossConfirm(asks)
 }
 
-// crossConfirm checks the template of confirmation mails: nothing in it may be
-// marketing or watch the reader, and it must have the link.
+// crossConfirm checks the templates of mails that ask whether an address is its
+// owner's.
 func (l *loader) crossConfirm(asks string) {
-	f, name := l.parsed["rapport.yaml"], l.config.Workspace.Consent.ConfirmWith
-	if f == nil || name == "" {
-		if f != nil && asks != "" {
-			f.errorf(f.find("consent"), "write `consent: {confirm_with: confirm}` and templates/confirm/", "%q wants confirmation, and no template asks for it", asks)
-		}
+	f, w := l.parsed["rapport.yaml"], &l.config.Workspace
+	if f == nil {
 		return
 	}
-	at := f.find("consent", "confirm_with")
+	if w.Consent.ConfirmWith == "" && asks != "" {
+		f.errorf(f.find("consent"), "write `consent: {confirm_with: confirm}` and templates/confirm/", "%q wants confirmation, and no template asks for it", asks)
+	}
+	l.crossProof(f, "consent", w.Consent.ConfirmWith, "confirm_url")
+	l.crossProof(f, "rights", w.Rights.ConfirmWith, "claim_url")
+}
+
+// crossProof checks such a template: nothing in it may be marketing or watch the
+// reader, and it must have the link.
+func (l *loader) crossProof(f *file, section, name, link string) {
+	if name == "" {
+		return
+	}
+	at := f.find(section, "confirm_with")
 	if !slices.Contains(l.templateNames(), name) {
 		f.errorf(at, didYouMean(name, l.templateNames()), "there is no template %q", name)
 		return
@@ -174,7 +200,7 @@ func (l *loader) crossConfirm(asks string) {
 		f.errorf(at, "give it purpose: service", "the template %q is no service mail: whoever did not ask for it must get no marketing", name)
 	case t.Tracking:
 		f.errorf(at, "write `tracking: false` into its template.yaml", "the template %q would watch whether it is opened", name)
-	case !t.ReadsPath("trigger.confirm_url"):
-		f.errorf(at, `write <a href="{{ trigger.confirm_url }}"> inside {% if trigger.confirm_url %}`, "the template %q does not show the link", name)
+	case !t.ReadsPath("trigger." + link):
+		f.errorf(at, `write <a href="{{ trigger.`+link+` }}"> inside {% if trigger.`+link+` %}`, "the template %q does not show the link", name)
 	}
 }

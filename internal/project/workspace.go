@@ -27,6 +27,7 @@ type Workspace struct {
 	Trail    Trail
 	Consent  Consent
 	Alerts   Alerts
+	Rights   Rights
 }
 
 // Trail says how the trail of what was done is signed, and where its checkpoints go.
@@ -74,7 +75,7 @@ const day = 24 * time.Hour
 // workspace reads rapport.yaml.
 func workspace(f *file) Workspace {
 	w := Workspace{TimeZone: time.UTC}
-	s := f.section(f.root, "rapport.yaml", "workspace", "title", "locale", "time_zone", "base_url", "sending", "events", "limits", "trail", "consent", "alerts")
+	s := f.section(f.root, "rapport.yaml", "workspace", "title", "locale", "time_zone", "base_url", "sending", "events", "limits", "trail", "consent", "rights", "alerts")
 	s.need("write for example `workspace: acorn-books`", "workspace")
 	s.need("write the address where readers reach this server, for example https://mail.shop.example", "base_url")
 	s.need("write how mails leave: from, domain, postal_address", "sending")
@@ -103,6 +104,7 @@ func workspace(f *file) Workspace {
 	}
 	w.Limits = limits(s.sub("limits", "events_per_second", "burst", "event_size", "batch_size", "batch_events", "json_keys",
 		"identifiers_per_kind", "rejects_kept", "manage_per_second", "free_disk"))
+	w.Rights = f.rightsOf(s.sub("rights", "confirm_with", "confirm_within", "law"))
 	w.Consent = f.consentOf(s.sub("consent", "controller", "jurisdiction", "confirm_with", "confirm_within", "asks_per_address", "asks_per_network"))
 	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before"))
 	w.Trail = trail(s.sub("trail", "every", "file", "webhook"))

@@ -49,6 +49,11 @@ var workspace = keys(
 		otherwise("asks_per_address", integer, "3", "confirmation mails to one address in a day"),
 		otherwise("asks_per_network", integer, "30", "confirmation mails that one network (/24, /48) asks for in an hour"),
 	), "who asks for permission, and how an address confirms it"),
+	key("rights", keys(
+		key("confirm_with", text, "the template of the mail that proves who asks for their data on the page of preferences; without it nobody can ask there"),
+		otherwise("confirm_within", duration, "24h", "how long its link works"),
+		otherwise("law", word("gdpr", "ccpa"), "gdpr", "whose clock runs for such a request: one month, or 45 days"),
+	), "how readers get a copy of their data, or are erased: docs/rights.md"),
 	key("limits", keys(
 		otherwise("events_per_second", number, "100000", "events a second, for each key"),
 		otherwise("burst", integer, "200000", "events at once, for each key"),

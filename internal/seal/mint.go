@@ -74,13 +74,21 @@ func (r *Ring) make(missing []ID) error {
 	return nil
 }
 
-// Destroy makes what was sealed under these keys unreadable for ever.
+// Destroy makes what was sealed under these keys unreadable for ever. Of people no
+// key is made again, also not ahead.
 func (r *Ring) Destroy(list ...ID) error {
-	keys := make([][]byte, len(list))
-	for i, k := range list {
-		keys[i] = k.Key()
+	var drop, end [][]byte
+	for _, k := range list {
+		if k.kind == person {
+			end = append(end, k.Key())
+		} else {
+			drop = append(drop, k.Key())
+		}
 	}
-	if err := r.c.Store.Drop(keys); err != nil {
+	if err := r.c.Store.End(end); err != nil {
+		return fmt.Errorf("destroy keys: %w", err)
+	}
+	if err := r.c.Store.Drop(drop); err != nil {
 		return fmt.Errorf("destroy keys: %w", err)
 	}
 	r.mu.Lock()

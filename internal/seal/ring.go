@@ -36,8 +36,11 @@ type Store interface {
 	Add(rows []Row) error
 	// Replace writes rows that are there anew; one that is gone stays gone.
 	Replace(rows []Row) error
-	// Drop deletes some, and overwrites where they were.
+	// Drop deletes some, and overwrites where they were. End does the same, and lets
+	// none of that name be added again: it is for people, who never come back under
+	// their number.
 	Drop(keys [][]byte) error
+	End(keys [][]byte) error
 	// After lists keys behind one, in order.
 	After(key []byte, limit int) ([]Row, error)
 	// Wrapping lists the wrapping keys; AddWrapping and DropWrapping change them.

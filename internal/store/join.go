@@ -8,6 +8,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/destination"
 	"rapport/internal/processor"
+	"rapport/internal/rights"
 )
 
 // Walk joins a State to the walk: it implements processor.Keeper.
@@ -42,7 +43,8 @@ func books(tx Tx) processor.Books {
 	return processor.Books{
 		Tell:    tell,
 		Persons: tx.Persons(), Identity: tx.Identity(), History: tx.Profile(), Segment: tx.Segment(), Group: tx.Group(), Timer: tx.Timer(),
-		Consent: tx.Consent(), Outbox: tx.Outbox(), Walk: tx.Processor(),
+		Consent: tx.Consent(), Outbox: tx.Outbox(), Walk: tx.Processor(), Rights: tx.Rights(),
+		Forget: func(x processor.Forgotten, out *processor.Erased) (int64, error) { return forget(tx, x, out) },
 	}
 }
 
@@ -104,4 +106,20 @@ func (a Alerts) Write(ctx context.Context, fn func(alert.Store, alert.Tell) erro
 // Read implements alert.Keeper.
 func (a Alerts) Read(ctx context.Context, fn func(alert.Store) error) error {
 	return a.State.Read(ctx, func(tx Tx) error { return fn(tx.Alert()) })
+}
+
+// Rights joins a State to what people ask of their data: it implements
+// rights.Keeper. What it writes is durable.
+type Rights struct{ State State }
+
+var _ rights.Keeper = Rights{}
+
+// Write implements rights.Keeper.
+func (r Rights) Write(ctx context.Context, fn func(rights.Store) error) error {
+	return r.State.Write(ctx, WriteOptions{Priority: Urgent, Durable: true}, func(tx Tx) error { return fn(tx.Rights()) })
+}
+
+// Read implements rights.Keeper.
+func (r Rights) Read(ctx context.Context, fn func(rights.Store) error) error {
+	return r.State.Read(ctx, func(tx Tx) error { return fn(tx.Rights()) })
 }

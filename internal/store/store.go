@@ -1,6 +1,6 @@
 // Package store is what a database must offer the house: transactions with one
-// accessor for each room. It imports rooms for their Store types only and holds
-// no logic.
+// accessor for each room. It imports rooms for their Store types only, and holds no
+// logic but that of who is forgotten: it alone sees all tables.
 package store
 
 import (
@@ -19,6 +19,7 @@ import (
 	"rapport/internal/processor"
 	"rapport/internal/profile"
 	"rapport/internal/project"
+	"rapport/internal/rights"
 	"rapport/internal/segment"
 	"rapport/internal/timer"
 )
@@ -41,6 +42,7 @@ type Tx interface {
 	Audit() audit.Store
 	Destination() destination.Store
 	Alert() alert.Store
+	Rights() rights.Store
 }
 
 // Priority orders writers that wait for the one writing connection.

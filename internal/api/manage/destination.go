@@ -12,6 +12,7 @@ import (
 
 // Destinations is who else is told what happens.
 type Destinations interface {
+	Where(ctx context.Context, seq int64) ([]destination.Reached, error)
 	Lines(ctx context.Context) ([]destination.Line, error)
 	Line(ctx context.Context, name string) (destination.Line, error)
 	Try(ctx context.Context, name string) (destination.Trial, error)

@@ -36,6 +36,7 @@ import (
 	"rapport/internal/processor/processortest"
 	"rapport/internal/purpose"
 	"rapport/internal/ratelimit"
+	"rapport/internal/rights"
 	"rapport/internal/store"
 	"rapport/internal/store/sqlitestore"
 )
@@ -115,6 +116,7 @@ journeys:
 
 // house is real rooms over a data folder, with the door before them.
 type house struct {
+	barred  rights.Barred
 	t       testing.TB
 	dir     string
 	clock   *processortest.Hand
@@ -269,6 +271,7 @@ func (h *house) configure() {
 	h.must(err)
 	h.config = manage.Config{
 		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Alerts: h.alerts, Consent: h.consent, Trail: h.trail(), Desk: h.desk(), Keyring: &h.ring, Hash: h.hasher.Sum,
+		Rights: &rights.Desk{Keeper: store.Rights{State: h.state}, Now: h.clock.Now}, Barred: h.barred.Has,
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := map[string]manage.Template{
 				"receipt": {Purpose: purpose.Service, Class: message.Transactional},

@@ -70,6 +70,7 @@ type Walk interface {
 type Reader interface {
 	privacy.Reader
 	Parting(ctx context.Context, who id.Person, names []identity.Name) (processor.Parted, id.Person, error)
+	Erasing(ctx context.Context, who id.Person) (processor.Erased, error)
 	PartedBy(ctx context.Context, who id.Person, request string, names []identity.Name) (out processor.Parted, same, found bool, err error)
 	Find(ctx context.Context, kind, value string) (id.Person, error)
 	Living(ctx context.Context, who id.Person) (id.Person, error)
@@ -115,6 +116,7 @@ type Trail interface {
 	CatchUp(ctx context.Context, ask bool) error
 	Export(ctx context.Context, w io.Writer, from int64, details bool) error
 	Receipts(ctx context.Context, what string, subjects []id.Hash, records [][]byte) (*audit.Receipts, error)
+	Certify(lines []string) (string, error)
 	Key() string
 }
 
@@ -174,6 +176,10 @@ type Config struct {
 	Asides  Asides
 	Consent Consent
 	Trail   Trail
+	// Rights takes down what people ask of their data; Barred tells whether nothing
+	// is kept under an identifier because its person was erased.
+	Rights Rights
+	Barred func(id.Hash) bool
 	// Destinations is who else is told.
 	Destinations Destinations
 	// Doors tells how the server is reached, nil while it is not; may be nil.
@@ -229,8 +235,8 @@ type Handler struct {
 // New checks the configuration and makes a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil || c.Alerts == nil || c.Keyring == nil:
-		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash, Destinations, Alerts and Keyring are required")
+	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil || c.Alerts == nil || c.Keyring == nil || c.Rights == nil || c.Barred == nil:
+		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash, Destinations, Alerts, Keyring, Rights and Barred are required")
 	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
 		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
 	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil || c.Survey == nil:
@@ -266,6 +272,16 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/people/{ref}/export":                {http.MethodGet: h.getExport},
 		"/v1/people/{ref}/trail":                 {http.MethodGet: h.getPersonTrail},
 		"/v1/people/{ref}/unmerge":               {http.MethodPost: h.postUnmerge},
+		"/v1/people/{ref}/erase":                 {http.MethodPost: h.postErase},
+		"/v1/people/{ref}/correct":               {http.MethodPost: h.postCorrect},
+		"/v1/people/{ref}/restrict":              {http.MethodPost: h.postRestrict},
+		"/v1/people/{ref}/lift":                  {http.MethodPost: h.postLift},
+		"/v1/people/{ref}/object":                {http.MethodPost: h.postObject},
+		"/v1/admit":                              {http.MethodPost: h.postAdmit},
+		"/v1/requests":                           {http.MethodGet: h.getRequests, http.MethodPost: h.postRequest},
+		"/v1/requests/{id}":                      {http.MethodGet: h.getRequest},
+		"/v1/requests/{id}/close":                {http.MethodPost: h.postClose},
+		"/v1/requests/{id}/certificate":          {http.MethodGet: h.getCertificate},
 		"/v1/segments":                           {http.MethodGet: h.getSegments},
 		"/v1/segments/{name}/explain":            {http.MethodGet: h.explainSegment},
 		"/v1/journeys":                           {http.MethodGet: h.getJourneys},

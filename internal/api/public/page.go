@@ -63,6 +63,8 @@ type page struct {
 	Choices   []feedback.Choice
 	Said      []line
 	Receipts  string // where they are
+	Data      string // where a reader asks for their data; "": nowhere
+	Claim     feedback.Claiming
 	Wish      wish
 	Confirm   feedback.Confirming
 	Purposes  []described

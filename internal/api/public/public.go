@@ -69,6 +69,8 @@ func (d *Door) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/o/{token}", d.open)
 	mux.HandleFunc("/c/{token}", d.click)
 	mux.HandleFunc("/p/{token}/receipts", d.receipts)
+	mux.HandleFunc("/p/{token}/data", d.claim)
+	mux.HandleFunc("/r/{token}", d.fulfil)
 	mux.HandleFunc("/s/{token}", d.confirm)
 	mux.HandleFunc("/subscribe", d.subscribe)
 	mux.HandleFunc("/notices/{id}/{version}/{language}", d.notice)
@@ -177,6 +179,9 @@ func (d *Door) more(r *http.Request, token string, p *page) error {
 			title, _ = def.In(p.Language)
 		}
 		p.Said = append(p.Said, line{At: day(s.Time, p.Language), What: p.Say("said_" + s.Type), Of: title})
+	}
+	if d.desk.Claimable() {
+		p.Data = "/p/" + token + "/data"
 	}
 	if len(said) > 0 && d.desk.Prove != nil {
 		p.Receipts = "/p/" + token + "/receipts"

@@ -322,6 +322,9 @@ func (o *memoryOutbox) Give(id.Message, id.Person, id.Person) error { return err
 // Share implements outbox.Store, as Give does.
 func (o *memoryOutbox) Share(id.Message, id.Person) error { return errNotHere }
 
+// Forget implements outbox.Store: dispatch erases nobody.
+func (o *memoryOutbox) Forget(id.Message, id.Person, bool) error { return errNotHere }
+
 var errNotHere = errors.New("memory: mails are not divided here")
 
 // Counts implements outbox.Store.

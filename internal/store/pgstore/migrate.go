@@ -118,7 +118,13 @@ CREATE TABLE opt_in(id uuid PRIMARY KEY, address uuid NOT NULL, network text NOT
 	confirmed bigint, body bytea NOT NULL);
 CREATE INDEX opt_in_address ON opt_in(address, at);
 CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
-`, alertTable,
+`, alertTable, `
+CREATE TABLE request(id text PRIMARY KEY, kind text NOT NULL, law text NOT NULL, person bigint NOT NULL, subject uuid NOT NULL, received bigint NOT NULL,
+	due bigint NOT NULL, closed bigint, outcome text NOT NULL, told bigint NOT NULL, body bytea);
+CREATE INDEX request_open ON request(due) WHERE closed IS NULL;
+CREATE INDEX request_received ON request(received);
+CREATE TABLE barred(h uuid PRIMARY KEY, request text NOT NULL);
+`,
 }
 
 // tuning is how PostgreSQL itself had better store rows; databases that only

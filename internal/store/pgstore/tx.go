@@ -26,6 +26,7 @@ import (
 	"rapport/internal/processor"
 	"rapport/internal/profile"
 	"rapport/internal/project"
+	"rapport/internal/rights"
 	"rapport/internal/segment"
 	"rapport/internal/store"
 	"rapport/internal/store/rows"
@@ -244,6 +245,7 @@ func (t *tx) Audit() audit.Store         { return (*trail)(t) }
 
 func (t *tx) Destination() destination.Store { return (*tellings)(t) }
 func (t *tx) Alert() alert.Store             { return (*alerts)(t) }
+func (t *tx) Rights() rights.Store           { return (*requests)(t) }
 
 // send sends what is gathered at once, and gives the last answer.
 func (t *tx) send() (last pgconn.CommandTag, err error) {

@@ -155,6 +155,10 @@ func (p *people) Load(ids []id.Person, fn func(who id.Person, body []byte) error
 		buf := p.buf
 		p.buf = nil // fn may load further people
 		out, err := p.t.ring.Open(buf[:0], personLabel(p.label[:0], who), body)
+		if fault.CodeOf(err) == seal.CodeDestroyed { // A row of before they were erased has come back.
+			row := person.Row{ID: who, Erased: 1}
+			out, err = row.Append(buf[:0]), nil
+		}
 		if err == nil {
 			err = fn(who, out)
 		}
@@ -172,7 +176,14 @@ func (p *people) seal(who id.Person, body []byte) ([]byte, error) {
 	return p.buf, nil
 }
 
+// buried tells whether a row says only that somebody was erased: it is kept in the
+// clear, for their key is gone.
+func buried(body []byte) bool { return len(body) > 0 && body[0] == person.ErasedFormat }
+
 func (p *people) Insert(who id.Person, body []byte) error {
+	if buried(body) {
+		return p.Store.Insert(who, body)
+	}
 	if err := p.t.ring.Mint(seal.Person(who)); err != nil {
 		return err
 	}
@@ -184,6 +195,9 @@ func (p *people) Insert(who id.Person, body []byte) error {
 }
 
 func (p *people) Update(who id.Person, body []byte) error {
+	if buried(body) {
+		return p.Store.Update(who, body)
+	}
 	if err := p.t.ring.Mint(seal.Person(who)); err != nil { // Where the row is from before sealing.
 		return err
 	}
@@ -230,16 +244,40 @@ func mergeLabel(m *identity.Merge) []byte {
 	return fmt.Appendf(nil, "merge/%d/%d/%s", m.Into, m.From, m.Cause)
 }
 
-func (i *idents) AppendMerge(m identity.Merge) error {
-	if err := i.t.ring.Mint(seal.Person(m.From)); err != nil {
-		return err
+func (i *idents) seal(m identity.Merge, of identity.Merge) (identity.Merge, error) {
+	if err := i.t.ring.Mint(seal.Person(of.From)); err != nil {
+		return m, err
 	}
-	moved, err := i.t.ring.Seal(nil, seal.Person(m.From), mergeLabel(&m), m.Moved)
+	of.Cause = m.Cause
+	moved, err := i.t.ring.Seal(nil, seal.Person(of.From), mergeLabel(&of), m.Moved)
 	if err != nil {
-		return fmt.Errorf("seal a merge: %w", err)
+		return m, fmt.Errorf("seal a merge: %w", err)
 	}
 	m.Moved = moved
+	return m, nil
+}
+
+func (i *idents) AppendMerge(m identity.Merge) error {
+	m, err := i.seal(m, m)
+	if err != nil {
+		return err
+	}
 	return i.Store.AppendMerge(m)
+}
+
+// Remake writes nothing of what moved where the key is gone: it was of somebody who
+// was erased.
+func (i *idents) Remake(old, now identity.Merge) error {
+	sealed, err := i.seal(now, old)
+	if fault.CodeOf(err) == seal.CodeDestroyed {
+		sealed, err = now, nil
+		sealed.Moved = nil
+	}
+	if err != nil {
+		return err
+	}
+	now = sealed
+	return i.Store.Remake(old, now)
 }
 
 func (i *idents) Merges(who id.Person) ([]identity.Merge, error) {

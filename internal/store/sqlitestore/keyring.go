@@ -69,7 +69,7 @@ func (k *Keyring) Get(keys [][]byte, fn func(i int, body []byte) error) error {
 		q := k.c.query("SELECT body FROM data_key WHERE k = ?")
 		q.blob(key)
 		var err error
-		if q.step() {
+		if q.step() && len(q.colRaw(0)) > 0 { // An empty one was ended.
 			err = fn(i, q.colRaw(0))
 		}
 		if err := errors.Join(err, q.done()); err != nil {
@@ -98,7 +98,7 @@ func (k *Keyring) Add(rows []seal.Row) error {
 func (k *Keyring) Replace(rows []seal.Row) error {
 	return k.write(func() error {
 		for _, r := range rows {
-			q := k.c.query("UPDATE data_key SET body = ?2 WHERE k = ?1")
+			q := k.c.query("UPDATE data_key SET body = ?2 WHERE k = ?1 AND length(body) > 0")
 			q.blob(r.Key)
 			q.blob(r.Body)
 			if err := q.exec(); err != nil {
@@ -110,10 +110,20 @@ func (k *Keyring) Replace(rows []seal.Row) error {
 }
 
 // Drop deletes keys, and leaves no copy of them in the journal.
-func (k *Keyring) Drop(keys [][]byte) error {
+func (k *Keyring) Drop(keys [][]byte) error { return k.end(keys, "DELETE FROM data_key WHERE k = ?") }
+
+// End does the same for good: an empty row stands where a key was, or would be.
+func (k *Keyring) End(keys [][]byte) error {
+	return k.end(keys, "INSERT INTO data_key(k, body) VALUES(?, x'') ON CONFLICT(k) DO UPDATE SET body = excluded.body")
+}
+
+func (k *Keyring) end(keys [][]byte, sql string) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	err := k.write(func() error {
 		for _, key := range keys {
-			q := k.c.query("DELETE FROM data_key WHERE k = ?")
+			q := k.c.query(sql)
 			q.blob(key)
 			if err := q.exec(); err != nil {
 				return err
@@ -145,7 +155,7 @@ func (k *Keyring) After(key []byte, limit int) (out []seal.Row, err error) {
 	if k.c == nil {
 		return nil, errClosed("keys.db")
 	}
-	q := k.c.query("SELECT k, body FROM data_key WHERE k > ? ORDER BY k LIMIT ?")
+	q := k.c.query("SELECT k, body FROM data_key WHERE k > ? AND length(body) > 0 ORDER BY k LIMIT ?")
 	q.blob(append([]byte{}, key...)) // Not NULL, which is before nothing.
 	q.int(int64(limit))
 	for q.step() {

@@ -128,7 +128,14 @@ CREATE TABLE opt_in(id BLOB PRIMARY KEY, address BLOB NOT NULL, network TEXT NOT
 	confirmed INTEGER, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX opt_in_address ON opt_in(address, at);
 CREATE INDEX opt_in_network ON opt_in(network, at) WHERE network <> '';
-`, alertTable,
+`, alertTable, `
+-- rights: what people asked of their data, and identifiers under which nothing is kept any more.
+CREATE TABLE request(id TEXT PRIMARY KEY, kind TEXT NOT NULL, law TEXT NOT NULL, person INTEGER NOT NULL, subject BLOB NOT NULL, received INTEGER NOT NULL,
+	due INTEGER NOT NULL, closed INTEGER, outcome TEXT NOT NULL, told INTEGER NOT NULL, body BLOB) WITHOUT ROWID;
+CREATE INDEX request_open ON request(due) WHERE closed IS NULL;
+CREATE INDEX request_received ON request(received);
+CREATE TABLE barred(h BLOB PRIMARY KEY, request TEXT NOT NULL) WITHOUT ROWID;
+`,
 }
 
 // Schema is the number of state.db's schema that this program writes.

@@ -14,6 +14,7 @@ import (
 	"rapport/internal/processor"
 	"rapport/internal/profile"
 	"rapport/internal/project"
+	"rapport/internal/rights"
 	"rapport/internal/segment"
 	"rapport/internal/store"
 	"rapport/internal/timer"
@@ -83,3 +84,4 @@ func (t *tx) Audit() audit.Store         { return (*trail)(t) }
 
 func (t *tx) Destination() destination.Store { return (*tellings)(t) }
 func (t *tx) Alert() alert.Store             { return (*alerts)(t) }
+func (t *tx) Rights() rights.Store           { return (*requests)(t) }

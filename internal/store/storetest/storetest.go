@@ -63,7 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Trail", testTrail},
 		{"Relay", testRelay},
 		{"Told", testTold},
-		{"Destinations", testDestinations},
+		{"Destinations", testDestinations}, {"Requests", testRequests}, {"Barred", testBarred}, {"Forget", testForget},
 		{"HeldBack", testHeldBack},
 		{"Trim", testTrim},
 		{"Alerts", testAlerts},

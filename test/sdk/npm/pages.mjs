@@ -78,6 +78,29 @@ try {
     preferences: base + own.pathname + '?lang=en', einstellungen: base + own.pathname + '?lang=de', notice: base + notice,
     used: link + '?lang=en', signal: base + '/privacy-signal', broken: base + '/p/nothing',
   })
+
+  // A copy of the data, and then the end of them: each by a link that is mailed.
+  const claim = async (button, subject, name) => {
+    await page.goto(`${base}${own.pathname}?lang=de`)
+    await page.getByRole('button', { name: button }).click()
+    await page.getByRole('heading', { name: 'Sehen Sie in Ihr Postfach' }).waitFor()
+    await inbox.goto(`${base}/inbox/?to=${encodeURIComponent(email)}`)
+    await inbox.getByRole('link', { name: subject }).first().click()
+    return inbox.frameLocator('iframe').getByRole('link', { name }).getAttribute('href')
+  }
+  const copy = await claim('Meine Daten herunterladen', 'Ihre Daten bei', 'Meine Daten')
+  await page.goto(copy)
+  await page.getByRole('heading', { name: 'Ihre Daten' }).waitFor()
+  await audit({ copy: copy + '?lang=en' })
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Als Seite zum Lesen herunterladen' }).click()])
+  if (!(await readFile(await download.path(), 'utf8')).includes(email)) throw new Error('the copy does not hold the address')
+  const end = await claim('Mich löschen', 'Ihre Daten bei', 'Löschen …')
+  await page.goto(end)
+  await page.getByRole('heading', { name: 'Alles über Sie löschen?' }).waitFor()
+  await audit({ erase: end + '?lang=en', asked: base + own.pathname + '?lang=en' })
+  await page.getByRole('button', { name: 'Mich löschen' }).click()
+  await page.getByRole('heading', { name: 'Sie wurden gelöscht' }).waitFor()
+  await audit({ erased: end + '?lang=en' })
   console.log(JSON.stringify({ pages: seen.length, receipts: given, trouble }))
   if (trouble.length) throw new Error(trouble.join('\n'))
 } finally {

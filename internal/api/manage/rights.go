@@ -1,0 +1,504 @@
+package manage
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"rapport/internal/access"
+	"rapport/internal/audit"
+	"rapport/internal/consent"
+	"rapport/internal/destination"
+	"rapport/internal/event"
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/processor"
+	"rapport/internal/purpose"
+	"rapport/internal/rights"
+)
+
+// Rights takes down what people ask of their data.
+type Rights interface {
+	Open(ctx context.Context, r rights.Request) (rights.Request, error)
+	Close(ctx context.Context, name, outcome string, body json.RawMessage) (rights.Request, error)
+	Request(ctx context.Context, name string) (rights.Request, error)
+	Requests(ctx context.Context, q rights.Query) ([]rights.Request, error)
+}
+
+var _ Rights = (*rights.Desk)(nil)
+
+// request is one as the API tells it.
+type request struct {
+	ID           string                `json:"id"`
+	Kind         rights.Kind           `json:"kind"`
+	Law          rights.Law            `json:"law"`
+	Person       string                `json:"person,omitempty"`
+	Received     time.Time             `json:"received_at"`
+	Due          time.Time             `json:"due_at"`
+	Closed       time.Time             `json:"closed_at,omitzero"`
+	Outcome      string                `json:"outcome,omitempty"`
+	Overdue      bool                  `json:"overdue"`
+	Result       json.RawMessage       `json:"result,omitempty"`
+	Destinations []destination.Reached `json:"destinations,omitempty"`
+}
+
+func (h *Handler) told(r *rights.Request) request {
+	out := request{
+		ID: r.ID, Kind: r.Kind, Law: r.Law, Received: r.Received, Due: r.Due, Closed: r.Closed, Outcome: r.Outcome,
+		Overdue: r.Open() && h.Now().After(r.Due), Result: r.Body,
+	}
+	if r.Person != 0 {
+		out.Person = r.Person.String()
+	}
+	return out
+}
+
+// asking is what a caller says of a request.
+type asking struct {
+	Request  string     `json:"request"` // an open one that this answers
+	Law      rights.Law `json:"law"`
+	Received time.Time  `json:"received_at"`
+	Note     string     `json:"note"`
+
+	Purposes []purpose.Purpose `json:"purposes"` // to which somebody objects; none: all
+}
+
+func (a *asking) check(now time.Time) error {
+	switch {
+	case a.Law != "" && !a.Law.Valid():
+		return wrong("/law", "bad_request_law", "the clock of a request is gdpr (one month) or ccpa (45 days)")
+	case len(a.Note) > rights.MaxNote:
+		return wrong("/note", "note_too_long", "a note has at most %d bytes", rights.MaxNote)
+	case a.Received.After(now):
+		return wrong("/received_at", "bad_received", "a request cannot have come in the future")
+	}
+	if a.Law == "" {
+		a.Law = rights.GDPR
+	}
+	if a.Received.IsZero() {
+		a.Received = now
+	}
+	return nil
+}
+
+// postErase erases somebody. The answer comes when it is done; under one
+// idempotency key, or for one open request, it is done once.
+func (h *Handler) postErase(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "dry_run")
+	dry := q.flag("dry_run")
+	if q.err != nil {
+		return q.err
+	}
+	var in asking
+	if err := h.decode(r, maxSmallBody, &in); err != nil {
+		return err
+	}
+	now := h.Now().UTC().Truncate(time.Millisecond)
+	if err := in.check(now); err != nil {
+		return err
+	}
+	name, done, err := h.answers(r, &in, rights.Erase)
+	if err != nil {
+		return err
+	}
+	if done != nil {
+		return h.answerRequest(w, r, done)
+	}
+	who, err := h.find(r.Context(), r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	if dry {
+		out, err := h.Reader.Erasing(r.Context(), who)
+		if err != nil {
+			return err
+		}
+		return h.answer(w, r, http.StatusOK, out)
+	}
+	e, err := processor.EraseEvent(name, who, now, processor.EraseRequest{Law: in.Law, Received: in.Received.UnixMilli(), Note: in.Note})
+	if err != nil {
+		return err
+	}
+	if err := h.carryOut(r.Context(), e); err != nil {
+		return err
+	}
+	x, err := h.Rights.Request(r.Context(), name)
+	if err != nil || x.Open() {
+		return fault.New(fault.Conflict, "not_erased", "the person could not be erased: the record was set aside or the person is gone; `rapport mend` lists what was set aside")
+	}
+	return h.answerRequest(w, r, &x)
+}
+
+// answers finds the id of the request that a call answers, or the request itself
+// when it was answered already.
+func (h *Handler) answers(r *http.Request, in *asking, kind rights.Kind) (name string, done *rights.Request, err error) {
+	if len(in.Purposes) > 0 && kind != rights.Object {
+		return "", nil, wrong("/purposes", "bad_purposes", "to %s concerns all purposes", kind)
+	}
+	if name = in.Request; name == "" {
+		key, err := idempotencyKey(r.Header)
+		if err != nil {
+			return "", nil, err
+		}
+		keyed := digestOf([]byte(string(kind) + " " + key))
+		name = string(kind) + "-" + hex.EncodeToString(keyed[:16])
+	}
+	x, err := h.Rights.Request(r.Context(), name)
+	switch {
+	case fault.KindOf(err) == fault.NotFound && in.Request == "":
+		return name, nil, nil
+	case err != nil:
+		return "", nil, err
+	case x.Kind != kind:
+		return "", nil, unprocessable("other_request", "the request asks to %s", x.Kind)
+	case !x.Open():
+		return name, &x, nil
+	}
+	in.Law, in.Received = x.Law, x.Received
+	return name, nil, nil
+}
+
+// carryOut has a record walked.
+func (h *Handler) carryOut(ctx context.Context, e *event.Event) error {
+	pos, _, err := h.Log.Append(ctx, eventlog.Live, [][]byte{e.Append(nil)})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := h.Walk.Wait(ctx, eventlog.Live, pos); err != nil {
+		return notWalked("the request is durable and not walked yet")
+	}
+	return nil
+}
+
+func (h *Handler) answerRequest(w http.ResponseWriter, r *http.Request, x *rights.Request) error {
+	out := h.told(x)
+	if x.Told != 0 {
+		var err error
+		if out.Destinations, err = h.Destinations.Where(r.Context(), x.Told); err != nil {
+			return err
+		}
+	}
+	return h.answer(w, r, http.StatusOK, out)
+}
+
+// postAdmit lets events under an identifier of somebody who was erased be kept again.
+func (h *Handler) postAdmit(w http.ResponseWriter, r *http.Request, caller access.Key) error {
+	var in identity.Name
+	if err := h.decode(r, maxSmallBody, &in); err != nil {
+		return err
+	}
+	if in.Kind == "" || in.Value == "" {
+		return wrong("", "bad_identifier", `name the identifier that comes back: {"kind": "email", "value": "…"}`)
+	}
+	if in.Kind == identity.Email {
+		in.Value = strings.ToLower(strings.TrimSpace(in.Value))
+	}
+	subject := h.Hash(in.Kind, in.Value)
+	if err := h.note(r, caller, "person.admit_asked", subject, "", map[string]string{"kind": in.Kind}); err != nil {
+		return err
+	}
+	if !h.Barred(subject) {
+		return fault.New(fault.NotFound, "not_erased", "nobody who was erased had this identifier: its events are kept")
+	}
+	props, err := json.Marshal(processor.AdmitRequest{Subject: hex.EncodeToString(subject[:])})
+	if err != nil {
+		return err
+	}
+	now := h.Now().UTC().Truncate(time.Millisecond)
+	e := &event.Event{
+		Type: event.Rights, Name: processor.AdmitRecord, Source: house, MessageID: "admit-" + h.random.name(), Time: now, Received: now, Properties: props,
+	}
+	if err := h.carryOut(r.Context(), e); err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, map[string]bool{"admitted": true})
+}
+
+// getRequests lists what people asked for.
+func (h *Handler) getRequests(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "open", "kind", "limit")
+	x := rights.Query{Open: q.flag("open"), Kind: rights.Kind(q.text("kind")), Limit: int(q.number("limit", 100, rights.MaxListed))}
+	if q.err != nil {
+		return q.err
+	}
+	if x.Kind != "" && !x.Kind.Valid() {
+		return wrong("/kind", "bad_request_kind", "a request is one of export, correct, erase, restrict, lift and object")
+	}
+	list, err := h.Rights.Requests(r.Context(), x)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Requests []request `json:"requests"`
+	}{[]request{}}
+	for i := range list {
+		out.Requests = append(out.Requests, h.told(&list[i]))
+	}
+	return h.answer(w, r, http.StatusOK, out)
+}
+
+// postRequest takes one down that cannot be answered at once: its clock runs.
+func (h *Handler) postRequest(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	var in struct {
+		Kind   rights.Kind `json:"kind"`
+		Person string      `json:"person"`
+		asking
+	}
+	if err := h.decode(r, maxSmallBody, &in); err != nil {
+		return err
+	}
+	now := h.Now().UTC().Truncate(time.Millisecond)
+	if err := in.check(now); err != nil {
+		return err
+	}
+	if !in.Kind.Valid() {
+		return wrong("/kind", "bad_request_kind", "a request is one of export, correct, erase, restrict, lift and object")
+	}
+	who, err := h.find(r.Context(), in.Person)
+	if err != nil {
+		return err
+	}
+	body, err := noteOf(in.Note)
+	if err != nil {
+		return err
+	}
+	x, err := h.Rights.Open(r.Context(), rights.Request{
+		ID: "req-" + h.random.name(), Kind: in.Kind, Law: in.Law, Person: who, Subject: h.Hash(audit.PersonKind, who.String()),
+		Received: in.Received.UTC().Truncate(time.Millisecond), Body: body,
+	})
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusCreated, h.told(&x))
+}
+
+func noteOf(text string) (json.RawMessage, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return json.Marshal(map[string]string{"note": text})
+}
+
+func (h *Handler) getRequest(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	x, err := h.Rights.Request(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return h.answerRequest(w, r, &x)
+}
+
+// postClose notes what became of one.
+func (h *Handler) postClose(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	var in struct {
+		Outcome string `json:"outcome"`
+		Note    string `json:"note"`
+	}
+	if err := h.decode(r, maxSmallBody, &in); err != nil {
+		return err
+	}
+	if len(in.Note) > rights.MaxNote {
+		return wrong("/note", "note_too_long", "a note has at most %d bytes", rights.MaxNote)
+	}
+	body, err := noteOf(in.Note)
+	if err != nil {
+		return err
+	}
+	x, err := h.Rights.Close(r.Context(), r.PathValue("id"), in.Outcome, body)
+	if err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, h.told(&x))
+}
+
+// getCertificate signs what an erasure came to and how far each destination is.
+func (h *Handler) getCertificate(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	x, err := h.Rights.Request(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if x.Kind != rights.Erase || x.Open() {
+		return fault.New(fault.Conflict, "not_erased", "only of an erasure that was carried out there is a certificate")
+	}
+	var done processor.Erased
+	if err := json.Unmarshal(x.Body, &done); err != nil {
+		return fmt.Errorf("read what an erasure came to: %w", err)
+	}
+	lines := []string{
+		"erasure " + x.ID, "of " + x.Person.String(), "received " + stamp(x.Received), "due " + stamp(x.Due), "done " + stamp(x.Closed),
+		fmt.Sprintf("identifiers %d, events %d, mails %d of which withdrawn %d, rejected %d, set aside %d",
+			done.Identifiers, done.Events, done.Mails, done.Withdrawn, done.Rejects, done.Asides),
+	}
+	if x.Told != 0 {
+		where, err := h.Destinations.Where(r.Context(), x.Told)
+		if err != nil {
+			return err
+		}
+		for _, d := range where {
+			lines = append(lines, "destination "+d.Destination+" "+d.State)
+		}
+	}
+	lines = append(lines, "signed "+stamp(h.Now()))
+	text, err := h.Trail.Certify(lines)
+	if err != nil {
+		return err
+	}
+	w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	w.Header()["Cache-Control"] = noStore
+	_, err = w.Write([]byte(text))
+	return err
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// postCorrect puts traits of somebody right.
+func (h *Handler) postCorrect(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	var in struct {
+		Traits map[string]json.RawMessage `json:"traits"`
+		asking
+	}
+	if err := h.decode(r, maxSmallBody, &in); err != nil {
+		return err
+	}
+	now := h.Now().UTC().Truncate(time.Millisecond)
+	if err := in.check(now); err != nil {
+		return err
+	}
+	if len(in.Traits) == 0 {
+		return wrong("/traits", "nothing_corrected", "name at least one trait with its right value; null takes it away")
+	}
+	for name := range in.Traits {
+		if strings.HasPrefix(name, "$") || name == "" {
+			return wrong("/traits", "bad_trait", "the house writes traits that begin with $ itself")
+		}
+	}
+	name, done, err := h.answers(r, &in.asking, rights.Correct)
+	if err != nil {
+		return err
+	}
+	if done != nil {
+		return h.answerRequest(w, r, done)
+	}
+	who, err := h.find(r.Context(), r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	traits, err := json.Marshal(in.Traits)
+	if err != nil {
+		return err
+	}
+	e := &event.Event{
+		Type: event.Identify, Source: house, MessageID: name, Person: int64(who), Time: now, Received: now, Traits: traits,
+	}
+	if err := h.carryOut(r.Context(), e); err != nil {
+		return err
+	}
+	return h.closed(w, r, name, rights.Correct, who, &in.asking)
+}
+
+// closed takes a request down that was carried out.
+func (h *Handler) closed(w http.ResponseWriter, r *http.Request, name string, kind rights.Kind, who id.Person, in *asking) error {
+	x := rights.Request{ID: name, Kind: kind, Law: in.Law, Person: who, Subject: h.Hash(audit.PersonKind, who.String()), Received: in.Received.UTC()}
+	x, err := h.Rights.Open(r.Context(), x)
+	if err != nil {
+		return err
+	}
+	body, err := noteOf(in.Note)
+	if err != nil {
+		return err
+	}
+	if x, err = h.Rights.Close(r.Context(), x.ID, "done", body); err != nil {
+		return err
+	}
+	return h.answerRequest(w, r, &x)
+}
+
+// postRestrict has somebody's data kept and not used, postLift ends that.
+func (h *Handler) postRestrict(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	return h.say(w, r, rights.Restrict, consent.Objected, func(*asking) ([]purpose.Purpose, error) { return []purpose.Purpose{consent.Restriction}, nil })
+}
+
+func (h *Handler) postLift(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	return h.say(w, r, rights.Lift, consent.Granted, func(*asking) ([]purpose.Purpose, error) { return []purpose.Purpose{consent.Restriction}, nil })
+}
+
+// postObject has somebody's data not used for some purposes, or for all to which
+// one may object.
+func (h *Handler) postObject(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	return h.say(w, r, rights.Object, consent.Objected, func(in *asking) ([]purpose.Purpose, error) {
+		for _, p := range in.Purposes {
+			if err := h.mayBeSaid(p, consent.Objected); err != nil {
+				return nil, err
+			}
+		}
+		if len(in.Purposes) > 0 {
+			return in.Purposes, nil
+		}
+		var all []purpose.Purpose
+		for _, d := range h.Consent.Policy().Purposes() {
+			if d.Objectable() {
+				all = append(all, d.Name)
+			}
+		}
+		if len(all) == 0 {
+			return nil, unprocessable("nothing_objectable", "the configuration has no purpose to which one may object")
+		}
+		return all, nil
+	})
+}
+
+// say writes a word of somebody under each of their identifiers and takes the
+// request down that asked for it.
+func (h *Handler) say(w http.ResponseWriter, r *http.Request, kind rights.Kind, state consent.State, about func(*asking) ([]purpose.Purpose, error)) error {
+	var in asking
+	if err := h.decode(r, maxSmallBody, &in); err != nil {
+		return err
+	}
+	if err := in.check(h.Now().UTC().Truncate(time.Millisecond)); err != nil {
+		return err
+	}
+	purposes, err := about(&in)
+	if err != nil {
+		return err
+	}
+	name, done, err := h.answers(r, &in, kind)
+	if err != nil {
+		return err
+	}
+	if done != nil {
+		return h.answerRequest(w, r, done)
+	}
+	who, err := h.find(r.Context(), r.PathValue("ref"))
+	if err != nil {
+		return err
+	}
+	p, err := h.Reader.Person(r.Context(), who, "")
+	if err != nil {
+		return err
+	}
+	var entries []consent.Entry
+	for _, x := range p.Identifiers {
+		for _, why := range purposes {
+			entries = append(entries, consent.Entry{Subject: h.Hash(x.Kind, x.Value), Kind: x.Kind, Purpose: why, State: state, Method: consent.ByAPI})
+		}
+	}
+	if err := h.Consent.Submit(r.Context(), name, house, entries); err != nil {
+		return err
+	}
+	if state == consent.Granted { // What widens holds once it is walked.
+		tail, _ := h.Log.Tail(eventlog.Live)
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		if err := h.Walk.Wait(ctx, eventlog.Live, tail); err != nil {
+			return notWalked("the request is durable and not walked yet")
+		}
+	}
+	return h.closed(w, r, name, kind, p.ID, &in)
+}

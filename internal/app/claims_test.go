@@ -1,0 +1,131 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rapport/internal/app"
+	"rapport/internal/delivery/deliverytest"
+)
+
+// preferencesOf gives the path of the page of preferences out of the newest mail.
+func (l *lived) preferencesOf(sink *deliverytest.Sink, to string) string {
+	l.t.Helper()
+	_, page := letter(l.t, sink, to)
+	for _, link := range linksIn(page) {
+		if strings.HasPrefix(link, "/u/") {
+			page = l.ask("GET", link, "").Body.String()
+		}
+	}
+	path := regexp.MustCompile(`/p/[\w-]+`).FindString(page)
+	if path == "" {
+		l.t.Fatalf("no page of preferences in %s", page)
+	}
+	return path
+}
+
+// TestReadersClaimTheirData: from the page of preferences a reader gets a copy of
+// their data, and is erased, by a link that is mailed to the very address, works
+// once and in time, and does nothing to those who only look.
+func TestReadersClaimTheirData(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		sink := taking(t, func(string) bool { return false })
+		files := map[string]string{
+			"rapport.yaml": strings.Replace(askingSheet, "consent:", "rights: {confirm_with: data, law: ccpa}\nconsent:", 1) +
+				"limits: {events_per_second: 1000000, burst: 1000000, manage_per_second: 100000}\n",
+			"templates/data/template.yaml": "subject: \"Your data {{ trigger.claim | default: '-' }}\"\npurpose: service\nclass: transactional\ntracking: false\n",
+			"templates/data/body.html":     `<html><body>{% if trigger.claim_url %}<a href="{{ trigger.claim_url }}">Data</a>{% endif %}</body></html>`,
+		}
+		for name, text := range asking {
+			files[name] = text
+		}
+		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), files))
+		const ann = "ann@people.example"
+		if code, _ := l.receipt("ann", "r1"); code > 299 {
+			t.Fatal(code)
+		}
+		if w := l.ask("POST", "/v1/identify", `{"messageId":"i","userId":"ann","traits":{"email":"`+ann+`","city":"Sampletown"}}`); w.Code != http.StatusOK {
+			t.Fatal(w.Code, w.Body)
+		}
+		l.settle()
+		preferences := l.preferencesOf(sink, ann)
+		l.wantPage(l.ask("GET", preferences, ""), 200, preferences+"/data", "Erase me", "Download my data")
+
+		claim := func(what string) string {
+			t.Helper()
+			l.wantPage(l.form(preferences+"/data", url.Values{"do": {what}}), 200, "on its way")
+			l.settle()
+			subject, page := letter(t, sink, ann)
+			if subject != "Your data "+what || len(linksIn(page)) != 1 || strings.Contains(page, "/o/") {
+				t.Fatalf("the mail: %s %s", subject, page)
+			}
+			return linksIn(page)[0]
+		}
+		link := claim("export")
+		for range 2 { // a gateway, and then the reader
+			l.wantPage(l.ask("GET", link, ""), 200, "Download as JSON")
+		}
+		w := l.form(link, url.Values{"as": {"json"}})
+		var copied struct{ Traits []struct{ Name string } }
+		if err := json.Unmarshal(w.Body.Bytes(), &copied); w.Code != 200 || err != nil || len(copied.Traits) == 0 ||
+			!strings.Contains(w.Body.String(), "Sampletown") || !strings.Contains(w.Header().Get("Content-Disposition"), "my-data.json") {
+			t.Fatalf("the copy: %d %v %v %s", w.Code, err, w.Header(), w.Body)
+		}
+		l.wantPage(l.form(link, url.Values{"as": {"json"}}), 200, "done already")
+
+		late := claim("erase")
+		clock.Set(clock.Now().Add(25 * time.Hour))
+		l.wantPage(l.form(late, url.Values{}), http.StatusGone, "expired")
+		link = claim("erase")
+		l.wantPage(l.ask("GET", link, ""), 200, "cannot be taken back")
+		if w := l.ask("GET", "/v1/people/user_id:ann", ""); w.Code != 200 {
+			t.Fatalf("who only looked was erased: %d", w.Code)
+		}
+		l.wantPage(l.form(link, url.Values{}), 200, "You were erased")
+		if w := l.ask("GET", "/v1/people/user_id:ann", ""); w.Code != http.StatusNotFound {
+			t.Errorf("she is there: %d", w.Code)
+		}
+		l.wantPage(l.form(link, url.Values{}), 200, "done already")
+		l.wantPage(l.form(preferences+"/data", url.Values{"do": {"export"}}), http.StatusNotFound)
+		l.wantPage(l.ask("GET", "/r/not-ours", ""), http.StatusNotFound)
+
+		var list struct {
+			Requests []struct{ Kind, Law, Outcome string }
+		}
+		l.get("/v1/requests?kind=erase", &list)
+		if len(list.Requests) != 2 || list.Requests[0].Outcome != "done" || list.Requests[0].Law != "ccpa" || list.Requests[1].Outcome != "" {
+			t.Errorf("requests: %+v", list.Requests)
+		}
+	})
+}
+
+// TestClaimsAreFew: one person is not sent a mail for every press of the button.
+func TestClaimsAreFew(t *testing.T) {
+	t.Parallel()
+	sink := taking(t, func(string) bool { return false })
+	l := live(t, app.Options{Data: t.TempDir(), Clock: handClock()}, small(t, sink.Addr(), map[string]string{
+		"rapport.yaml":                 strings.Replace(askingSheet, "consent: {confirm_with: confirm, ", "rights: {confirm_with: data}\nconsent: {", 1),
+		"templates/data/template.yaml": "subject: Data\npurpose: service\nclass: transactional\ntracking: false\n",
+		"templates/data/body.html":     `<html><body>{% if trigger.claim_url %}<a href="{{ trigger.claim_url }}">Data</a>{% endif %}</body></html>`,
+	}))
+	if code, _ := l.receipt("ann", "r1"); code > 299 {
+		t.Fatal(code)
+	}
+	l.settle()
+	preferences := l.preferencesOf(sink, "ann@people.example")
+	for range 3 {
+		l.wantPage(l.form(preferences+"/data", url.Values{"do": {"export"}}), 200, "on its way")
+	}
+	l.wantPage(l.form(preferences+"/data", url.Values{"do": {"erase"}}), http.StatusTooManyRequests, "Enough links")
+	l.settle()
+	if n := len(sink.All()); n != 4 {
+		t.Errorf("%d mails left, want the receipt and three", n)
+	}
+}

@@ -1,0 +1,274 @@
+package app
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"rapport/internal/eventlog"
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/identity"
+	"rapport/internal/processor"
+	"rapport/internal/rights"
+	"rapport/internal/seal"
+	"rapport/internal/store"
+)
+
+// erasuresFile lists of whom nothing is kept any more, apart from the databases: a
+// backup of them that is older than an erasure would bring the person back, and
+// this file erases them again. It holds keyed hashes and no name.
+const erasuresFile = "erasures.jsonl"
+
+// erasure is one line of the file: identifiers under which nothing is kept from
+// then on, or is kept again.
+type erasure struct {
+	At       time.Time `json:"at"`
+	Barred   []string  `json:"barred,omitempty"`   // in hex
+	Admitted []string  `json:"admitted,omitempty"` // in hex
+}
+
+// erasures is the file. It is safe for concurrent use.
+type erasures struct {
+	mu   sync.Mutex
+	path string
+	file *os.File
+}
+
+// openErasures reads the file, gives whose hashes are barred by it, and opens it
+// to be appended to. A line that a crash cut short was never promised to anybody.
+func openErasures(dir string) (*erasures, []id.Hash, error) {
+	path := filepath.Join(dir, erasuresFile)
+	raw, err := os.ReadFile(path) //nolint:gosec // The path is the operator's own choice.
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("read who was erased: %w", err)
+	}
+	barred, err := readErasures(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // As above.
+	if err != nil {
+		return nil, nil, fmt.Errorf("open who was erased: %w", err)
+	}
+	if n := bytes.LastIndexByte(raw, '\n') + 1; n < len(raw) {
+		if err := file.Truncate(int64(n)); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("mend who was erased: %w", err), file.Close())
+		}
+	}
+	return &erasures{path: path, file: file}, barred, nil
+}
+
+func readErasures(raw []byte) (barred []id.Hash, err error) {
+	all := map[id.Hash]bool{}
+	var order []id.Hash
+	sc := bufio.NewScanner(bytes.NewReader(raw[:bytes.LastIndexByte(raw, '\n')+1]))
+	sc.Buffer(nil, 1<<20)
+	for n := 1; sc.Scan(); n++ {
+		var e erasure
+		if err := json.Unmarshal(sc.Bytes(), &e); err != nil {
+			return nil, fault.New(fault.Conflict, "erasures_damaged", "line %d of %s cannot be read: restore the file from a backup", n, erasuresFile)
+		}
+		for i, list := range [2][]string{e.Barred, e.Admitted} {
+			for _, text := range list {
+				var h id.Hash
+				if k, err := hex.Decode(h[:], []byte(text)); err != nil || k != len(h) {
+					return nil, fault.New(fault.Conflict, "erasures_damaged", "line %d of %s cannot be read: restore the file from a backup", n, erasuresFile)
+				}
+				all[h] = i == 0
+				order = append(order, h)
+			}
+		}
+	}
+	for _, h := range order {
+		if all[h] && !slices.Contains(barred, h) {
+			barred = append(barred, h)
+		}
+	}
+	return barred, sc.Err()
+}
+
+// add writes a line and has it on the disk before it returns.
+func (x *erasures) add(e erasure) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, err := x.file.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write who was erased: %w", err)
+	}
+	return x.file.Sync()
+}
+
+func hexes(list []id.Hash) (out []string) {
+	for _, h := range list {
+		out = append(out, hex.EncodeToString(h[:]))
+	}
+	return out
+}
+
+// openBarred learns of whom nothing is kept: from the state, and from the file,
+// which the state may be older than.
+func (h *House) openBarred(ctx context.Context) error {
+	var inFile []id.Hash
+	var err error
+	if h.erasures, inFile, err = openErasures(h.Data); err != nil {
+		return err
+	}
+	h.onClose(h.erasures.file.Close)
+	err = h.state.Read(ctx, func(tx store.Tx) error { return h.barred.Load(tx.Rights()) })
+	if err != nil {
+		return fmt.Errorf("read who was erased: %w", err)
+	}
+	missing := slices.DeleteFunc(slices.Clone(inFile), h.barred.Has)
+	if len(missing) > 0 {
+		err = h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
+			return tx.Rights().Bar("restored", missing)
+		})
+		if err != nil {
+			return fmt.Errorf("bar who was erased: %w", err)
+		}
+		h.barred.Change(missing, nil)
+	}
+	h.again = missing
+	if err := h.destroyAgain(ctx); err != nil {
+		return err
+	}
+	known := map[id.Hash]bool{}
+	for _, x := range inFile {
+		known[x] = true
+	}
+	return h.noteBarred(ctx, known)
+}
+
+// noteBarred writes into the file what only the state knows: a crash came between
+// the two.
+func (h *House) noteBarred(ctx context.Context, known map[id.Hash]bool) error {
+	var fresh []id.Hash
+	err := h.state.Read(ctx, func(tx store.Tx) error {
+		fresh = fresh[:0]
+		return tx.Rights().EachBarred(func(x id.Hash, _ string) error {
+			if !known[x] {
+				fresh = append(fresh, x)
+			}
+			return nil
+		})
+	})
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	return h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(fresh)})
+}
+
+// eraseAgain has those erased once more whom an older state has brought back.
+func (h *House) eraseAgain(ctx context.Context) error {
+	if len(h.again) == 0 {
+		return nil
+	}
+	who := make([]id.Person, len(h.again))
+	err := h.state.Read(ctx, func(tx store.Tx) error { return tx.Identity().Lookup(h.again, who) })
+	if err != nil {
+		return fmt.Errorf("look up who was erased: %w", err)
+	}
+	names := map[id.Person][]id.Hash{}
+	for i, x := range who {
+		if x != 0 {
+			names[x] = append(names[x], h.again[i])
+		}
+	}
+	now := h.clock.Now().UTC().Truncate(time.Millisecond)
+	var bodies [][]byte
+	for _, x := range slices.Sorted(maps.Keys(names)) {
+		e, err := processor.EraseEvent(fmt.Sprintf("erase-again-%d-%d", x, now.UnixMilli()), x, now, processor.EraseRequest{
+			Law: rights.GDPR, Received: now.UnixMilli(), Note: "erased before the backup that was restored", Subjects: hexes(names[x]),
+		})
+		if err != nil {
+			return err
+		}
+		bodies = append(bodies, e.Append(nil))
+	}
+	if len(bodies) > 0 {
+		h.logger.Warn("the state is older than erasures, which are done again", "people", len(bodies))
+		if _, _, err := h.log.Append(ctx, eventlog.Live, bodies); err != nil {
+			return fmt.Errorf("erase again: %w", err)
+		}
+	}
+	h.again = nil
+	return nil
+}
+
+// erased follows what the walk has committed: with the keys goes what any copy
+// holds of who was erased.
+func (h *House) erased(gone []id.Person, barred, admitted []id.Hash) {
+	h.barred.Change(barred, admitted)
+	if err := h.destroy(gone, barred); err != nil {
+		h.logger.Error("keys of who was erased could not be destroyed; it is tried again at the next start", "error", err)
+	}
+	if err := h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(barred), Admitted: hexes(admitted)}); err != nil {
+		h.logger.Error("an erasure stands in the state and could not be written beside it; it is tried again at the next start", "error", err)
+	}
+}
+
+// destroy takes the keys of people, and of what was said under their names.
+func (h *House) destroy(gone []id.Person, names []id.Hash) error {
+	if h.keyring == nil || len(gone)+len(names) == 0 {
+		return nil
+	}
+	var keys []seal.ID
+	for _, who := range gone {
+		keys = append(keys, seal.Person(who))
+	}
+	for _, name := range names {
+		keys = append(keys, seal.Name(name))
+	}
+	return h.keyring.ring.Destroy(keys...)
+}
+
+// destroyAgain takes the keys of those who were erased last: a crash may have come
+// between the two.
+func (h *House) destroyAgain(ctx context.Context) error {
+	if h.keyring == nil {
+		return nil
+	}
+	var gone []id.Person
+	err := h.state.Read(ctx, func(tx store.Tx) error {
+		gone = gone[:0]
+		list, err := tx.Rights().Requests(rights.Query{Kind: rights.Erase, Limit: rights.MaxListed})
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			if list[i].Open() || list[i].Person == 0 {
+				continue
+			}
+			gone = append(gone, list[i].Person)
+			merges, err := tx.Identity().Merges(list[i].Person)
+			if err != nil {
+				return err
+			}
+			for _, m := range merges {
+				if m.Into == list[i].Person && m.Rule != identity.RuleUnmerge {
+					gone = append(gone, m.From)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read who was erased: %w", err)
+	}
+	return h.destroy(gone, nil)
+}

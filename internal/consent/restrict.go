@@ -1,0 +1,40 @@
+package consent
+
+import "rapport/internal/purpose"
+
+// Restriction is under which it is kept that somebody's data may be held and not
+// used (GDPR, Art. 18): no purpose of a policy, but a word of the ledger like any
+// other. Objected restricts, Granted lifts.
+const Restriction purpose.Purpose = "restriction"
+
+// Restricted is the reason of what is denied because of it.
+const Restricted = "restricted"
+
+// restrictionShift is where it stands in a subject's word of states.
+const restrictionShift = 2 * MaxPurposes
+
+// stores tells whether an operation only keeps data, or gives them to whom they are
+// about: a restriction does not touch that (Art. 18(2)).
+func (o Operation) stores() bool { return o == Collect || o == Merge || o == Export }
+
+// restricts tells from memory whether one of the subjects asked for it.
+func (v *view) restricts(q *Question) bool {
+	if q.Operation.stores() {
+		return false
+	}
+	var all uint64
+	for i := range q.Subjects {
+		states, _ := v.picture.look(&q.Subjects[i])
+		all |= states
+	}
+	states, _ := v.picture.look(&q.Address)
+	return (all|states)>>restrictionShift != 0
+}
+
+// restriction is a subject's part of the word of states.
+func restriction(held []Held) uint64 {
+	if h, ok := standing(held, Restriction); ok && h.State > Granted {
+		return uint64(h.State-Granted) << restrictionShift
+	}
+	return 0
+}
