@@ -12,7 +12,7 @@ type group struct {
 func commands(c *console) []group {
 	return []group{
 		{"begin", []*cobra.Command{demoCommand(c), initCommand(c), checkCommand(c), schemaCommand(c), doctorCommand(c), planCommand(c), manCommand(c), versionCommand(c)}},
-		{"run", []*cobra.Command{serveCommand(c), applyCommand(c), importCommand(c), databaseCommand(c), keysCommand(c), migrateStoreCommand(c), digestCommand(c), benchCommand(c)}},
+		{"run", []*cobra.Command{serveCommand(c), applyCommand(c), importCommand(c), databaseCommand(c), keysCommand(c), backupCommand(c), restoreCommand(c), verifyBackupCommand(c), migrateStoreCommand(c), digestCommand(c), benchCommand(c)}},
 		{"ask", []*cobra.Command{sendCommand(c), personCommand(c), segmentCommand(c), journeyCommand(c), messageCommand(c), eventCommand(c), sourceCommand(c), rejectedCommand(c), destinationCommand(c), alertCommand(c), keyCommand(c), consentCommand(c), auditCommand(c), privacyCommand(c)}},
 	}
 }

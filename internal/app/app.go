@@ -71,6 +71,7 @@ type House struct {
 	keyring  *Keyring // nil: nothing is sealed
 	logStore logStore
 	state    store.State
+	files    *files // log and state where they are files
 	trail    *audit.Trail
 	log      *eventlog.Log
 	hasher   *id.Hasher

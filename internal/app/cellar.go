@@ -86,7 +86,7 @@ func (h *House) openFiles(ctx context.Context) error {
 		return err
 	}
 	h.onClose(state.Close)
-	h.state = state
+	h.state, h.files = state, &files{state, log}
 	if err := mustBeWhole(ctx, state); err != nil || fresh {
 		return err
 	}

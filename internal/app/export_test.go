@@ -122,3 +122,6 @@ func holds(ctx context.Context, s move.State, t *move.Table, text string) (bool,
 		}
 	}
 }
+
+// TrailKey gives the public key of the trail.
+func (h *House) TrailKey() string { return h.trail.Key() }

@@ -25,6 +25,7 @@ type Keyring struct {
 	keys *keys
 	o    RootKey
 	ring *seal.Ring
+	file *sqlitestore.Keyring
 	now  func() time.Time
 
 	closers []func() error
@@ -80,7 +81,7 @@ func openKeyring(dir string, k *keys, o RootKey, vfs string, now func() time.Tim
 	if err != nil {
 		return nil, err
 	}
-	r.closers = append(r.closers, kept.Close)
+	r.closers, r.file = append(r.closers, kept.Close), kept
 	if err := r.unlock(kept); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -25,6 +26,25 @@ func (t *Trail) Certify(lines []string) (string, error) {
 		return "", fmt.Errorf("sign a certificate: %w", err)
 	}
 	return string(raw), nil
+}
+
+// Last gives the newest checkpoint, false where there is none yet.
+func (t *Trail) Last(ctx context.Context) (c Checkpoint, found bool, err error) {
+	err = t.keeper.Read(ctx, func(st Store) error {
+		c, found, err = st.LastCheckpoint()
+		return err
+	})
+	return c, found, err
+}
+
+// LinesOf reads a certificate without checking it, for whoever has just made it.
+func LinesOf(raw []byte) ([]string, error) {
+	text, _, ok := strings.Cut(string(raw), "\n\n")
+	head, rest, _ := strings.Cut(text, "\n")
+	if !ok || head != certificate {
+		return nil, fault.New(fault.Invalid, "bad_certificate", "this is no certificate")
+	}
+	return strings.Split(rest, "\n"), nil
 }
 
 // OpenCertificate checks the signature of a certificate and gives its lines.

@@ -20,6 +20,7 @@ import (
 	"rapport/internal/alert"
 	"rapport/internal/api"
 	"rapport/internal/audit"
+	"rapport/internal/backup"
 	"rapport/internal/consent"
 	"rapport/internal/doctor"
 	"rapport/internal/eventlog"
@@ -203,6 +204,8 @@ type Config struct {
 	// has seen, 0 for any.
 	Apply func(ctx context.Context, files map[string][]byte, expect int) (any, error)
 
+	// Backup writes a part of what the house holds; may be nil.
+	Backup func(ctx context.Context, part backup.Part, w io.Writer) error
 	// Survey tells what the log holds of a source, or of all; its answer is encoded as it is.
 	Survey func(ctx context.Context, source string, since time.Time, most int64) (any, error)
 
@@ -278,6 +281,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/people/{ref}/lift":                  {http.MethodPost: h.postLift},
 		"/v1/people/{ref}/object":                {http.MethodPost: h.postObject},
 		"/v1/admit":                              {http.MethodPost: h.postAdmit},
+		"/v1/backup":                             {http.MethodGet: h.getBackup},
 		"/v1/requests":                           {http.MethodGet: h.getRequests, http.MethodPost: h.postRequest},
 		"/v1/requests/{id}":                      {http.MethodGet: h.getRequest},
 		"/v1/requests/{id}/close":                {http.MethodPost: h.postClose},

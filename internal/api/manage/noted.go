@@ -26,6 +26,7 @@ var rowsOf = map[string]string{
 	"POST /v1/people/{ref}/restrict":              "person.restrict_asked",
 	"POST /v1/people/{ref}/lift":                  "person.lift_asked",
 	"POST /v1/people/{ref}/object":                "person.object_asked",
+	"GET /v1/backup":                              "backup.taken",
 	"GET /v1/requests":                            "requests.read",
 	"GET /v1/requests/{id}":                       "request.read",
 	"POST /v1/requests":                           "request.open_asked",

@@ -18,8 +18,10 @@ CREATE TABLE data_key(k BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 // Keyring keeps wrapped keys in keys.db, apart from what they open. What is
 // dropped is overwritten, in the file and in its journal.
 type Keyring struct {
-	mu sync.Mutex
-	c  *conn
+	mu   sync.Mutex
+	c    *conn
+	path string
+	vfs  string
 }
 
 var _ seal.Store = (*Keyring)(nil)
@@ -36,7 +38,7 @@ func OpenKeyring(c KeyringConfig) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
-	k := &Keyring{c: w}
+	k := &Keyring{c: w, path: c.Path, vfs: c.VFS}
 	if err := k.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open keys: %w", err), w.close())
 	}
