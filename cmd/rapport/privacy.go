@@ -1,8 +1,12 @@
 package main
 
 import (
+	"strconv"
+	"time"
+
 	"github.com/spf13/cobra"
 
+	"rapport/internal/app"
 	"rapport/internal/privacy"
 )
 
@@ -12,7 +16,7 @@ func privacyCommand(c *console) *cobra.Command {
 		Short: "What a data protection officer asks for",
 		Long:  "What is held about one person is written by `rapport person export`, what was done with it by\n`rapport audit person`.",
 	}
-	cmd.AddCommand(privacyRecord(c), privacyRequests(c), privacyRequest(c), privacyCertificate(c))
+	cmd.AddCommand(privacyRecord(c), privacyRequests(c), privacyRequest(c), privacyCertificate(c), privacyRetention(c))
 	return cmd
 }
 
@@ -39,6 +43,44 @@ What no configuration says is listed at the end, for you to add. It asks no serv
 				return c.printJSON(r)
 			}
 			return r.Markdown(c.out)
+		},
+	}
+}
+
+func privacyRetention(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "retention",
+		Short: "List what is kept for a term only, and what was taken so far",
+		Long: `Retention lists the terms that the tracking plan in effect gives to traits and events.
+A trait ends at the instant at which its term does; events are taken out of every
+history once a day.`,
+		Example: "  rapport privacy retention",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			type answer struct {
+				Terms  []app.Term
+				Traits int64 `json:"traits_expired"`
+				Events app.Retention
+				Log    int64 `json:"log_seconds"`
+			}
+			return show(cmd.Context(), c, path("retention"), nil, func(a answer) {
+				looked := "not yet"
+				if !a.Events.At.IsZero() {
+					looked = c.time(a.Events.At)
+				}
+				c.pairs([2]string{"events taken", thousands(a.Events.Taken)}, [2]string{"looked for", looked},
+					[2]string{"traits ended", thousands(a.Traits) + " since the start"}, [2]string{"the log keeps", (time.Duration(a.Log) * time.Second).String()})
+				if len(a.Terms) == 0 {
+					c.printf("\nThe tracking plan keeps everything for ever: give events and traits a retention (docs/plan.md).\n")
+					return
+				}
+				var rows [][]string
+				for _, t := range a.Terms {
+					rows = append(rows, []string{t.What, clean(t.Name), strconv.Itoa(t.Days)})
+				}
+				c.printf("\n")
+				c.table([]string{"WHAT", "NAME", ">DAYS"}, rows)
+			})
 		},
 	}
 }

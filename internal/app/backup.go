@@ -85,6 +85,9 @@ func (h *House) copyData(ctx context.Context, dir string, m *backup.Manifest) ([
 	if err := describe(ctx, state, m); err != nil {
 		return nil, err
 	}
+	if err := markCopy(ctx, log, m); err != nil {
+		return nil, err
+	}
 	names := []string{state, log, filepath.Join(h.Data, keysFile)}
 	if _, err := os.Stat(filepath.Join(h.Data, erasuresFile)); err == nil {
 		names = append(names, filepath.Join(h.Data, erasuresFile))
@@ -111,6 +114,22 @@ func describe(ctx context.Context, path string, m *backup.Manifest) (err error) 
 		m.People, err = tx.Persons().Count()
 		return err
 	})
+}
+
+// markCopy notes in the copy of a log how far the copy of the state is: the house
+// may have noted since that its own is further, and an older state is refused.
+func markCopy(ctx context.Context, path string, m *backup.Manifest) (err error) {
+	l, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: path})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	for _, lane := range lanes {
+		if err := l.Mark(ctx, lane, m.Walked[lane.String()]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *House) copyKeys(ctx context.Context, dir string) ([]string, error) {

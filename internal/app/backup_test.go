@@ -66,7 +66,14 @@ func TestBackup(t *testing.T) {
 		}
 	})
 	first := l.backs(backup.Data)
+	if err := l.house.Mark(context.Background()); err != nil { // as it does each minute
+		t.Fatal(err)
+	}
 	data := l.backs(backup.Data)
+	l.settle()
+	if err := l.house.Mark(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	close(stop)
 	group.Wait()
 	l.settle()

@@ -101,7 +101,7 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 		l.tracks(t, "ann", "a1")
 		for n := 1; n <= 12; n++ { // more often than an item has attempts
 			r.wait("an attempt", func(all []*message) bool { return len(all) == n })
-			if x := l.until("d", "it waits", func(x line) bool { return x.State == "waiting" }); x.Reason != "asked_to_wait" || x.Dead != 0 || x.Waiting != 0 {
+			if x := l.until("d", "it waits", func(x line) bool { return x.State == "waiting" && x.At.Equal(clock.Now()) }); x.Reason != "asked_to_wait" || x.Dead != 0 || x.Waiting != 0 {
 				t.Fatalf("%+v", x)
 			}
 			if n == 12 {

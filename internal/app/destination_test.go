@@ -178,6 +178,7 @@ type line struct {
 	State, Reason, Last   string
 	Behind, Waiting, Dead int64
 	Counts                map[string]int64
+	At                    time.Time `json:"last_at"`
 }
 
 func (l *lived) line(name string) (out line) {

@@ -125,3 +125,9 @@ func holds(ctx context.Context, s move.State, t *move.Table, text string) (bool,
 
 // TrailKey gives the public key of the trail.
 func (h *House) TrailKey() string { return h.trail.Key() }
+
+// Mark notes in the log how far the state is.
+func (h *House) Mark(ctx context.Context) error { return h.mark(ctx) }
+
+// Retain takes what is kept no longer, as each day does.
+func (h *House) Retain(ctx context.Context) error { return h.retain(ctx) }

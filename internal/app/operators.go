@@ -45,7 +45,7 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 		Apply: func(ctx context.Context, files map[string][]byte, expect int) (any, error) {
 			return h.Apply(ctx, files, expect)
 		},
-		Backup: h.Backup,
+		Backup: h.Backup, Retention: h.terms,
 		Survey: func(ctx context.Context, source string, since time.Time, most int64) (any, error) {
 			return h.survey(ctx, source, since, most)
 		},

@@ -102,7 +102,7 @@ func (h *House) startSending(ctx context.Context) error {
 func (h *House) housekeeping(ctx context.Context) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
-	last := h.clock.Now()
+	last, retained := h.clock.Now(), time.Time{} // A start looks once, and then each day does.
 	for {
 		select {
 		case <-ctx.Done():
@@ -125,6 +125,9 @@ func (h *House) housekeeping(ctx context.Context) error {
 		}
 		last = now
 		err = h.clean(ctx, now)
+		if now.Sub(retained) >= 24*time.Hour && err == nil {
+			retained, err = now, h.retain(ctx)
+		}
 		h.cleaning.Store(&cleaning{err})
 		if err != nil && ctx.Err() == nil {
 			h.logger.Warn("cleaning failed, trying again later", "error", err)

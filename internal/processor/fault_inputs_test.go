@@ -209,7 +209,6 @@ func TestTenThousandAliasesToOnePersonAreBounded(t *testing.T) {
 	h := setup(t, shop)
 	h.do(event.Event{Type: event.Identify, UserID: "u1", Traits: []byte(`{"plan":"pro"}`)})
 	const times = 10_000
-	began := time.Now()
 	for i := range times {
 		h.append(event.Event{Type: event.Alias, UserID: "u1", Previous: fmt.Sprintf("old%d", i)})
 		if i%10 == 0 {
@@ -220,16 +219,12 @@ func TestTenThousandAliasesToOnePersonAreBounded(t *testing.T) {
 		}
 	}
 	h.walk()
-	took := time.Since(began)
 	p := h.person("user_id", "u1")
 	if len(p.Identifiers) > identity.MaxIdentifiers || countOf(p, "anonymous_id") > 5 {
 		t.Errorf("%d identifiers, %d of them anonymous", len(p.Identifiers), countOf(p, "anonymous_id"))
 	}
 	if st := h.walker.Stats(); st.Refused == 0 || st.SetAside != 0 {
 		t.Errorf("stats %+v, want refusals counted and nothing set aside", st)
-	}
-	if took > 30*time.Second {
-		t.Errorf("took %s", took)
 	}
 	h.do(event.Event{UserID: "u1", Name: "Product Added"})
 	same(t, "the person goes on", 1, len(h.person("user_id", "u1").Segments))

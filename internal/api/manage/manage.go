@@ -206,6 +206,8 @@ type Config struct {
 
 	// Backup writes a part of what the house holds; may be nil.
 	Backup func(ctx context.Context, part backup.Part, w io.Writer) error
+	// Retention tells what is kept for a term only; its answer is encoded as it is.
+	Retention func(ctx context.Context) (any, error)
 	// Survey tells what the log holds of a source, or of all; its answer is encoded as it is.
 	Survey func(ctx context.Context, source string, since time.Time, most int64) (any, error)
 
@@ -281,6 +283,7 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/people/{ref}/lift":                  {http.MethodPost: h.postLift},
 		"/v1/people/{ref}/object":                {http.MethodPost: h.postObject},
 		"/v1/admit":                              {http.MethodPost: h.postAdmit},
+		"/v1/retention":                          {http.MethodGet: h.getRetention},
 		"/v1/backup":                             {http.MethodGet: h.getBackup},
 		"/v1/requests":                           {http.MethodGet: h.getRequests, http.MethodPost: h.postRequest},
 		"/v1/requests/{id}":                      {http.MethodGet: h.getRequest},
