@@ -38,16 +38,18 @@ func journeyCommand(c *console) *cobra.Command {
 			})
 		},
 	}
+	var why *string
 	explain := &cobra.Command{
 		Use:     "explain JOURNEY PERSON",
 		Short:   "Say why somebody did, or did not, get a mail: each gate, value and time",
 		Example: "  rapport journey explain abandoned-cart email:ann@shop.example",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := map[string]string{"person": personRef(args[1])}
+			q := map[string]string{"person": personRef(args[1]), "purpose": *why}
 			return show(cmd.Context(), c, path("journeys", args[0], "explain"), q, c.journeyStory)
 		},
 	}
+	why = forPurpose(explain)
 	cmd.AddCommand(list, explain, journeyTestCommand(c), journeyTriggerCommand(c))
 	return cmd
 }

@@ -27,16 +27,24 @@ in journeys, permission, and what they did.`,
 	return cmd
 }
 
+// forPurpose adds the flag by which somebody is read as a purpose sees them.
+func forPurpose(cmd *cobra.Command) *string {
+	return cmd.Flags().String("purpose", "", "what this purpose may see, if the person permits it")
+}
+
 func personShow(c *console) *cobra.Command {
-	return &cobra.Command{
+	var why *string
+	cmd := &cobra.Command{
 		Use:     "show PERSON",
 		Short:   "Show what is known about somebody",
 		Example: "  rapport person show email:ann@shop.example",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(cmd.Context(), c, path("people", personRef(args[0])), nil, c.person)
+			return show(cmd.Context(), c, path("people", personRef(args[0])), map[string]string{"purpose": *why}, c.person)
 		},
 	}
+	why = forPurpose(cmd)
+	return cmd
 }
 
 func (c *console) person(p explain.Person) {
@@ -111,13 +119,14 @@ func value(raw json.RawMessage) string {
 func personEvents(c *console) *cobra.Command {
 	var limit int
 	var cursor string
+	var why *string
 	cmd := &cobra.Command{
 		Use:     "events PERSON",
 		Short:   "List what somebody did, newest first",
 		Example: "  rapport person events user_id:42 --limit 50",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := map[string]string{"limit": strconv.Itoa(limit), "cursor": cursor}
+			q := map[string]string{"limit": strconv.Itoa(limit), "cursor": cursor, "purpose": *why}
 			return show(cmd.Context(), c, path("people", personRef(args[0]), "events"), q, func(a eventsAnswer) {
 				var rows [][]string
 				for _, e := range a.Events {
@@ -134,6 +143,7 @@ func personEvents(c *console) *cobra.Command {
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many")
 	cmd.Flags().StringVar(&cursor, "cursor", "", "where the last list ended")
+	why = forPurpose(cmd)
 	return cmd
 }
 

@@ -36,13 +36,14 @@ func segmentCommand(c *console) *cobra.Command {
 			})
 		},
 	}
+	var why *string
 	explain := &cobra.Command{
 		Use:     "explain SEGMENT PERSON",
 		Short:   "Say why somebody is in a segment or not, with the values seen and when that will change",
 		Example: "  rapport segment explain cart-abandoners email:ann@shop.example",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := map[string]string{"person": personRef(args[1])}
+			q := map[string]string{"person": personRef(args[1]), "purpose": *why}
 			return show(cmd.Context(), c, path("segments", args[0], "explain"), q, func(a explain.Segment) {
 				state := c.red("not in")
 				if a.In {
@@ -61,10 +62,17 @@ func segmentCommand(c *console) *cobra.Command {
 				} else {
 					c.printf("%s\n\n", c.dim("if nothing happens, that is asked again at "+c.time(*a.Until)))
 				}
+				if a.Purposes != nil {
+					c.printf("%s\n\n", c.dim("it may be used for "+a.Purposes.String()+", by what it reads"))
+				}
+				if a.Withheld != "" {
+					c.printf("%s\n\n", c.yellow("the rule holds, but the person permits none of that"))
+				}
 				c.explanation(a.Why, 0)
 			})
 		},
 	}
+	why = forPurpose(explain)
 	cmd.AddCommand(list, explain)
 	return cmd
 }

@@ -37,6 +37,7 @@ import (
 	"rapport/internal/journey"
 	"rapport/internal/processor"
 	"rapport/internal/project"
+	"rapport/internal/purview"
 	"rapport/internal/ratelimit"
 	"rapport/internal/rights"
 	"rapport/internal/store"
@@ -94,11 +95,12 @@ type House struct {
 	cleaning atomic.Pointer[cleaning] // how it last went
 	clients  []*fetch.Client          // of the office's destinations
 	told     []project.Destination
-	barred   rights.Barred // of whom nothing is kept any more
-	erasures *erasures     // the same, in a file that no backup of the databases brings back
-	again    []id.Hash     // barred by the file alone: the state is older, and may hold them again
-	settled  chan struct{} // closed once what had arrived at the start is walked
-	inEffect chan struct{} // closed once a configuration is
+	toldFrom *purview.Table // what they may be told of
+	barred   rights.Barred  // of whom nothing is kept any more
+	erasures *erasures      // the same, in a file that no backup of the databases brings back
+	again    []id.Hash      // barred by the file alone: the state is older, and may hold them again
+	settled  chan struct{}  // closed once what had arrived at the start is walked
+	inEffect chan struct{}  // closed once a configuration is
 	effect   sync.Once
 	doors    http.Handler
 	inbox    *devinbox.Inbox
@@ -206,7 +208,7 @@ func (h *House) firstEdition(ctx context.Context, first *project.Config) error {
 }
 
 func (h *House) storeVersion(ctx context.Context, v project.Version) error {
-	config, _ := project.Load(project.Files(v.Files))
+	config, _ := project.LoadStored(project.Files(v.Files))
 	err := h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
 		if config != nil {
 			if err := consent.KeepNotices(tx.Consent(), config.Notices, v.Applied); err != nil {
@@ -262,6 +264,8 @@ func (h *House) buildWalk(ctx context.Context) error {
 	h.figures = &figures{
 		state: h.state, resolver: h.resolver, consent: h.consent,
 		journeys: func() *journey.Catalog { return h.walker.Version().Journeys },
+		purview:  func() *purview.Table { return h.walker.Version().Purview },
+		now:      h.clock.Now,
 	}
 	return err
 }

@@ -150,7 +150,7 @@ func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: configuration %d", processor.ErrNoVersion, number)
 	}
-	config, problems := project.Load(project.Files(v.Files))
+	config, problems := project.LoadStored(project.Files(v.Files))
 	if config == nil {
 		return nil, &problemsError{problems}
 	}
@@ -195,7 +195,7 @@ func build(number int, config *project.Config) (*edition, error) {
 	}
 	return &edition{
 		number: number, config: config,
-		walk:    &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys, Terms: config.Plans.Terms()},
+		walk:    &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys, Terms: config.Plans.Terms(), Purview: config.Purview},
 		content: config.Content(number),
 		book:    config.Book(),
 	}, nil

@@ -46,7 +46,7 @@ func (h *House) useDestinations(ctx context.Context, c *project.Config) error {
 	if h.office == nil || h.Wire != nil {
 		return nil
 	}
-	if h.office.Used() && reflect.DeepEqual(h.told, c.Destinations) {
+	if h.office.Used() && reflect.DeepEqual(h.told, c.Destinations) && reflect.DeepEqual(h.toldFrom, c.Purview) {
 		return nil
 	}
 	var defs []destination.Definition
@@ -58,7 +58,7 @@ func (h *House) useDestinations(ctx context.Context, c *project.Config) error {
 		}
 		clients = append(clients, client)
 		def := destination.Definition{
-			Name: d.Name, URL: d.URL, Purpose: d.Purpose, Where: d.Where, Existing: d.Existing, Identifiers: d.Identifiers,
+			Name: d.Name, URL: d.URL, Purpose: d.Purpose, Sees: c.Purview.For(d.Purpose), Where: d.Where, Existing: d.Existing, Identifiers: d.Identifiers,
 			Integration: d.Integration, Connections: d.Connections, Client: client, Alerts: d.Alerts,
 			Events: destination.Choice(d.Events), Segments: destination.Choice(d.Segments),
 			Messages: destination.Choice(d.Messages), Consent: destination.Choice(d.Consent),
@@ -80,7 +80,7 @@ func (h *House) useDestinations(ctx context.Context, c *project.Config) error {
 	for _, old := range h.clients {
 		old.Close()
 	}
-	h.clients, h.told = clients, c.Destinations
+	h.clients, h.told, h.toldFrom = clients, c.Destinations, c.Purview
 	return nil
 }
 
@@ -187,8 +187,12 @@ func party(who id.Person, rec *identity.Record) *destination.Party {
 }
 
 // Permit implements destination.Gate.
-func (p parties) Permit(ctx context.Context, who *destination.Party, why purpose.Purpose) (ok bool, reason string, err error) {
-	d := p.h.consent.Decide(ctx, consent.Question{Subjects: who.Subjects, Operation: consent.Sync, Purpose: why, At: p.h.clock.Now()})
+func (p parties) Permit(ctx context.Context, who *destination.Party, why purpose.Purpose, class purpose.Class) (ok bool, reason string, err error) {
+	q := consent.Question{Subjects: who.Subjects, Operation: consent.Sync, Purpose: why, At: p.h.clock.Now()}
+	if class == purpose.Sensitive {
+		q.Class = consent.Sensitive
+	}
+	d := p.h.consent.Decide(ctx, q)
 	if d.Reason == consent.Unreadable {
 		return false, "", fault.New(fault.Unavailable, consent.Unreadable, "permission cannot be read: the item waits")
 	}

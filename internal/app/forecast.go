@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"rapport/internal/consent"
@@ -9,6 +10,7 @@ import (
 	"rapport/internal/identity"
 	"rapport/internal/journey"
 	"rapport/internal/person"
+	"rapport/internal/processor"
 	"rapport/internal/profile"
 	"rapport/internal/purpose"
 	"rapport/internal/rule"
@@ -81,7 +83,16 @@ func (f *forecast) one(who id.Person, body []byte, older *segment.Catalog) error
 		return err
 	}
 	_ = f.will.Decode(nil) // An empty section always decodes.
+	var failed error
+	f.work.Permit = func(purposes []purpose.Purpose, class purpose.Class, now int64) (bool, int64) {
+		ok, until, err := processor.Computes(f.house.consent, f.tx.Consent(), f.house.resolver, &f.ident, &f.prof, purposes, class, now)
+		failed = errors.Join(failed, err)
+		return ok, until
+	}
 	f.next.walk.Segments.All(&f.will, f, f.now, true, &f.work)
+	if failed != nil {
+		return failed
+	}
 	in := map[string]bool{}
 	for _, m := range f.next.walk.Segments.In(&f.will) {
 		in[m.Segment] = true

@@ -19,6 +19,7 @@ import (
 	"rapport/internal/person"
 	"rapport/internal/profile"
 	"rapport/internal/purpose"
+	"rapport/internal/purview"
 	"rapport/internal/store"
 )
 
@@ -28,6 +29,8 @@ type figures struct {
 	resolver *identity.Resolver
 	consent  *consent.Authority
 	journeys func() *journey.Catalog
+	purview  func() *purview.Table
+	now      func() time.Time
 }
 
 var (
@@ -81,7 +84,17 @@ func (f *figures) Open(ctx context.Context, who id.Person, why purpose.Purpose) 
 		if err := p.Decode(r.Profile); err != nil {
 			return err
 		}
-		out = content.Person{Email: rec.Address(p.Text("email")), Subjects: subjects(rec), View: p.View(why, nil)}
+		out = content.Person{Email: rec.Address(p.Text("email")), Subjects: subjects(rec)}
+		sees := f.purview().For(why)
+		if sees.Sensitive() {
+			d := f.consent.DecideIn(tx.Consent(), consent.Question{
+				Subjects: out.Subjects, Operation: consent.Personalise, Purpose: why, Channel: purpose.Web, Class: consent.Sensitive, At: f.now(),
+			})
+			if d.Effect != consent.Allow {
+				sees = sees.Modest()
+			}
+		}
+		out.View = p.View(why, sees)
 		return nil
 	})
 	return out, err

@@ -125,7 +125,7 @@ func TestPeopleStayInTheirJourneyHoweverOftenTheRestChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := string(p.Traits["slow"]); got != `"done"` {
-		why, _ := reader.Journey(ctx, "slow", who)
+		why, _ := reader.Journey(ctx, "slow", who, "")
 		t.Errorf("the journey did not go on: slow = %s\n%s", got, why.Text)
 	}
 }

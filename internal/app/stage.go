@@ -153,5 +153,5 @@ func (h *House) Proceed(ctx context.Context, at time.Time) (time.Time, error) {
 
 // Mail tells the story of one mail.
 func (h *House) Mail(ctx context.Context, m id.Message) (*explain.MailStory, error) {
-	return h.reader.Message(ctx, m)
+	return h.reader.Message(ctx, m, "")
 }

@@ -78,6 +78,7 @@ type Decision struct {
 	Basis   purpose.Basis // that permits or would have had to
 	Record  string        // the ledger's record that decided, if one did
 	Version int64         // the newest row of the ledger when it was decided
+	Until   time.Time     // when the grant that permits it ends, zero where it does not
 }
 
 // The reasons of decisions. A suppression's reason is "suppressed_" and its Reason.
@@ -287,6 +288,29 @@ func (a *Authority) DecideIn(st Store, q Question) Decision {
 	return d
 }
 
+// DecideAny answers as DecideIn whether one of several purposes permits something: of
+// those that do, by the one that does longest.
+func (a *Authority) DecideAny(st Store, q Question, purposes ...purpose.Purpose) Decision {
+	once := &readOnce{Store: st}
+	best := deny(q.Operation, UnknownPurpose)
+	for _, q.Purpose = range purposes {
+		d := a.DecideIn(once, q)
+		switch {
+		case d.Reason == Unreadable:
+			return d
+		case d.Effect != Allow:
+			if best.Effect != Allow {
+				best = d
+			}
+		case d.Until.IsZero():
+			return d
+		case best.Effect != Allow || d.Until.After(best.Until):
+			best = d
+		}
+	}
+	return best
+}
+
 func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
 	basis := q.basis(def)
 	subjects := q.Subjects
@@ -343,7 +367,7 @@ func judge(def *Definition, basis purpose.Basis, q *Question, subjects int, said
 		d = deny(q.Operation, Expired)
 		d.Record = said.Record
 	case said.State == Granted:
-		d.Effect, d.Reason = Allow, ByGrant
+		d.Effect, d.Reason, d.Until = Allow, ByGrant, until(def, said.At, said.Expires)
 	default:
 		d = deny(q.Operation, NoConsent)
 	}

@@ -13,9 +13,9 @@ const Restricted = "restricted"
 // restrictionShift is where it stands in a subject's word of states.
 const restrictionShift = 2 * MaxPurposes
 
-// stores tells whether an operation only keeps data, or gives them to whom they are
-// about: a restriction does not touch that (Art. 18(2)).
-func (o Operation) stores() bool { return o == Collect || o == Merge || o == Export }
+// stores tells whether an operation only keeps data: a restriction does not touch that
+// (Art. 18(2)), nor what people are given of their own, for which nobody asks.
+func (o Operation) stores() bool { return o == Collect || o == Merge }
 
 // restricts tells from memory whether one of the subjects asked for it.
 func (v *view) restricts(q *Question) bool {

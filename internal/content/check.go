@@ -38,6 +38,8 @@ func (p *parser) check() {
 				continue
 			}
 			told[at] = true
+			file, line, col := p.where(pt, r.Position)
+			t.Spots = append(t.Spots, Spot{r.Path, file, line, col})
 			p.read(pt, r, inBlock)
 		}
 	})

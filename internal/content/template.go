@@ -27,12 +27,20 @@ type Template struct {
 	ReplyTo   string
 	Tracking  bool          // opens and clicks may be noticed, where the person permits it
 	Reads     []liquid.Read // what it reads, over all parts, in order of part and place
+	Spots     []Spot        // where it reads each of them
 	subject   *part
 	preheader *part
 	html      *part
 	text      *part // nil: made from the HTML part
 	blocks    map[string]*block
 	guarded   map[string]bool
+}
+
+// Spot is a place in a template's folder at which a value is read.
+type Spot struct {
+	Path         string
+	File         string // below the folder
+	Line, Column int
 }
 
 // ReadsPath tells whether any of the template's parts reads a value.

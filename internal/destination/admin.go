@@ -179,7 +179,7 @@ func (o *Office) Try(ctx context.Context, name string) (Trial, error) {
 		return Trial{}, err
 	}
 	it := Item{Kind: trial, Name: name, At: o.Wall(), Body: body, Seq: int64(o.Rand() * (1 << 53))}
-	if body, err = envelope(&it, nil, nil, nil, nil); err != nil {
+	if body, err = envelope(&it, nil, nil, &Definition{}, nil); err != nil {
 		return Trial{}, err
 	}
 	t := Trial{ID: idOf(&it)}

@@ -17,6 +17,7 @@ import (
 	"rapport/internal/fetch"
 	"rapport/internal/id"
 	"rapport/internal/purpose"
+	"rapport/internal/purview"
 	"rapport/internal/rule"
 )
 
@@ -74,7 +75,8 @@ type Definition struct {
 	URL         string
 	Secrets     []Secret // one, or two while one takes the other's place
 	Purpose     purpose.Purpose
-	Events      Choice // names of track events, and identify, page, screen, group and alias
+	Sees        *purview.Scope // what the purpose may see; nil: everything
+	Events      Choice         // names of track events, and identify, page, screen, group and alias
 	Where       *rule.Where
 	Segments    Choice
 	Messages    Choice
@@ -109,9 +111,9 @@ type Party struct {
 type Gate interface {
 	// Whom finds whom items are about, one for each, nil where nobody is known.
 	Whom(ctx context.Context, items []*Item) ([]*Party, error)
-	// Permit asks whether a party's data may leave for a purpose. An error says
-	// that nobody can tell: the item waits and is asked about again.
-	Permit(ctx context.Context, p *Party, why purpose.Purpose) (ok bool, reason string, err error)
+	// Permit asks whether a party's data of a class may leave for a purpose. An error
+	// says that nobody can tell: the item waits and is asked about again.
+	Permit(ctx context.Context, p *Party, why purpose.Purpose, class purpose.Class) (ok bool, reason string, err error)
 }
 
 // Keeper runs functions over this room's rows in one transaction.

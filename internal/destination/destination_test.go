@@ -253,7 +253,7 @@ func TestEnvelope(t *testing.T) {
 		if tt.options != "" {
 			options = []byte(tt.options)
 		}
-		got, err := envelope(&tt.it, tt.e, tt.p, tt.kinds, options)
+		got, err := envelope(&tt.it, tt.e, tt.p, &Definition{Identifiers: tt.kinds}, options)
 		if err != nil || !json.Valid(got) {
 			t.Fatalf("%s: %v in %s", tt.name, err, got)
 		}

@@ -62,12 +62,14 @@ type told struct {
 // envelope writes the body of a request: type, timestamp and data, after Standard
 // Webhooks. In data stands what the item tells, the person by the identifiers
 // that the destination may know, and the options its sender gave.
-func envelope(it *Item, e *event.Event, p *Party, kinds []string, options []byte) ([]byte, error) {
-	at, data := it.At, it.Body
+func envelope(it *Item, e *event.Event, p *Party, d *Definition, options []byte) ([]byte, error) {
+	kinds := d.Identifiers
+	at, data := it.At, d.about(it)
 	if it.Kind == Event {
+		properties, traits := d.sees(e)
 		t := told{
 			MessageID: e.MessageID, Source: e.Source, Event: e.Name, Previous: e.Previous, GroupID: e.GroupID, Received: e.Received,
-			Properties: e.Properties, Traits: e.Traits,
+			Properties: properties, Traits: traits,
 		}
 		if slices.Contains(kinds, "user_id") {
 			t.UserID = e.UserID

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rapport/internal/event"
+	"rapport/internal/purview"
 )
 
 // How much the feed holds and reads.
@@ -26,7 +27,13 @@ type entry struct {
 	mu    sync.Mutex
 	party *Party
 	read  time.Time // machine time at which party was read; zero: never
-	made  map[string][]byte
+	made  map[written][]byte
+}
+
+// written is what an envelope depends on beside its item.
+type written struct {
+	text string // options and kinds of identifiers
+	sees purview.Scope
 }
 
 // feed gives items in order. Those that keep up read each item once together.
@@ -178,20 +185,23 @@ func (f *feed) whom(ctx context.Context, e *entry) (*Party, error) {
 }
 
 // body writes the envelope once for all that are told the same.
-func (e *entry) body(p *Party, kinds []string, options []byte) ([]byte, error) {
+func (e *entry) body(p *Party, d *Definition, options []byte) ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := string(options)
-	for _, k := range kinds {
-		key += "\x00" + k
+	key := written{text: string(options)}
+	for _, k := range d.Identifiers {
+		key.text += "\x00" + k
+	}
+	if d.Sees != nil {
+		key.sees = *d.Sees
 	}
 	if b, ok := e.made[key]; ok && p == e.party {
 		return b, nil
 	}
-	b, err := envelope(&e.Item, e.event, p, kinds, options)
+	b, err := envelope(&e.Item, e.event, p, d, options)
 	if err == nil && p == e.party {
 		if e.made == nil {
-			e.made = map[string][]byte{}
+			e.made = map[written][]byte{}
 		}
 		e.made[key] = b
 	}

@@ -1,7 +1,10 @@
 package destination
 
 import (
+	"encoding/json"
+
 	"rapport/internal/event"
+	"rapport/internal/purpose"
 	"rapport/internal/rule"
 )
 
@@ -37,12 +40,12 @@ func (d *Definition) wants(it *Item, e *event.Event) (ok bool, options []byte) {
 	}
 	switch it.Kind {
 	case Event:
-		if !d.Events.Has(it.Name) || !d.where(e) {
+		if !d.Events.Has(it.Name) || !d.Sees.Event(e.Type, e.Name) || !d.where(e) {
 			return false, nil
 		}
 		return e.Integrations.Allows(d.Integration)
 	case Segment:
-		return d.Segments.Has(it.Name), nil
+		return d.Segments.Has(it.Name) && d.Sees.Segment(it.Name), nil
 	case Message:
 		return d.Messages.Has(it.Name), nil
 	case Consent:
@@ -61,13 +64,42 @@ func (d *Definition) where(e *event.Event) bool {
 	if d.Where == nil {
 		return true
 	}
-	raw := e.Properties
+	raw, traits := d.sees(e)
 	if e.Type == event.Identify || e.Type == event.Group {
-		raw = e.Traits
+		raw = traits
 	}
 	var o rule.Object
 	o.Reset(raw)
 	return d.Where.Match(&o)
+}
+
+// sees gives what the destination may know of an event. What it may not know, its
+// filter does not know either.
+func (d *Definition) sees(e *event.Event) (properties, traits []byte) {
+	return d.Sees.Properties(e.Type, e.Name, e.Properties), d.Sees.Traits(e.Type, e.Traits)
+}
+
+// about is the body of an item of another kind, as far as the destination may know
+// it: what stands in a mail for a purpose is seen by those that see as much.
+func (d *Definition) about(it *Item) []byte {
+	if it.Kind != Message || d.Sees == nil {
+		return it.Body
+	}
+	var said map[string]json.RawMessage
+	if json.Unmarshal(it.Body, &said) != nil {
+		return nil
+	}
+	var made purpose.Purpose
+	if json.Unmarshal(said["purpose"], &made) == nil && d.Sees.Serves(made) {
+		return it.Body
+	}
+	delete(said, "email_subject")
+	delete(said, "link_url")
+	b, err := json.Marshal(said)
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // asks tells whether permission is asked for an item. A narrowing and an erasure

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rapport/internal/fault"
+	"rapport/internal/purpose"
 )
 
 // verdict says what an attempt came to.
@@ -61,7 +62,14 @@ func (c *clerk) send(ctx context.Context, e *entry) outcome {
 			return outcome{verdict: dropped, reason: reasonNobody}
 		}
 	}
-	body, err := e.body(p, c.def.Identifiers, options)
+	def, err := c.seeing(ctx, e, p)
+	if err != nil {
+		return c.unsure(ctx, err)
+	}
+	if ok, _ := def.wants(&e.Item, e.event); !ok { // Its filter chooses by what is hidden.
+		return outcome{verdict: dropped, reason: reasonFilter}
+	}
+	body, err := e.body(p, def, options)
 	if err != nil {
 		return outcome{verdict: refused, reason: "unwritable"}
 	}
@@ -69,7 +77,7 @@ func (c *clerk) send(ctx context.Context, e *entry) outcome {
 		return outcome{verdict: refused, reason: reasonLarge}
 	}
 	if e.asks() {
-		may, reason, err := c.o.Gate.Permit(ctx, p, c.def.Purpose)
+		may, reason, err := c.o.Gate.Permit(ctx, p, c.def.Purpose, purpose.Unclassified)
 		if err != nil {
 			return c.unsure(ctx, err)
 		}
@@ -78,6 +86,21 @@ func (c *clerk) send(ctx context.Context, e *entry) outcome {
 		}
 	}
 	return post(ctx, c.def, idOf(&e.Item), c.o.Wall(), body)
+}
+
+// seeing gives the destination as it sees whom an item is about: of what is sensitive
+// nothing without their yes.
+func (c *clerk) seeing(ctx context.Context, e *entry, p *Party) (*Definition, error) {
+	if e.Kind != Event || p == nil || !c.def.Sees.Sensitive() {
+		return c.def, nil
+	}
+	ok, _, err := c.o.Gate.Permit(ctx, p, c.def.Purpose, purpose.Sensitive)
+	if ok || err != nil {
+		return c.def, err
+	}
+	modest := *c.def
+	modest.Sees = modest.Sees.Modest()
+	return &modest, nil
 }
 
 // unsure is what comes of not being able to tell whether something may go.

@@ -207,7 +207,7 @@ func (r *Reader) EachMail(ctx context.Context, d *Dossier, fn func(*MailStory) e
 		return fmt.Errorf("list mails: %w", err)
 	}
 	for _, m := range ids {
-		story, err := r.Message(ctx, m)
+		story, err := r.Message(ctx, m, "")
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ import (
 	"rapport/internal/processor"
 	"rapport/internal/profile"
 	"rapport/internal/purpose"
+	"rapport/internal/purview"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
 	"rapport/internal/spec"
@@ -210,11 +211,16 @@ func (r *Reader) subjects(f *figure) (all []id.Hash, address id.Hash) {
 // Person tells what is known of somebody, as far as a purpose may see it; no
 // purpose sees all, for the operator.
 func (r *Reader) Person(ctx context.Context, who id.Person, why purpose.Purpose) (*Person, error) {
+	v := r.Version()
+	var sees *purview.Scope
 	var f *figure
 	var merges []identity.Merge
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
 		var err error
 		if f, err = load(b, who); err != nil {
+			return err
+		}
+		if sees, err = r.scope(b, v, f, why); err != nil {
 			return err
 		}
 		merges, err = b.Identity.Merges(f.id)
@@ -231,15 +237,20 @@ func (r *Reader) Person(ctx context.Context, who id.Person, why purpose.Purpose)
 	for _, x := range f.ident.Identifiers {
 		out.Identifiers = append(out.Identifiers, Identifier{x.Kind, x.Value, utc(x.First)})
 	}
-	f.prof.View(why, nil).Each(func(name string, value []byte, _ int64) {
+	f.prof.View(why, sees).Each(func(name string, value []byte, _ int64) {
 		out.Traits[name] = append(json.RawMessage(nil), value...)
 	})
-	v := r.Version()
 	for _, m := range v.Segments.In(&f.seg) {
+		if !sees.Segment(m.Segment) {
+			continue
+		}
 		out.Segments = append(out.Segments, Membership{m.Segment, utc(m.Since), instant(m.Until, m.Until != rule.Never)})
 	}
 	for i := range f.jour.Places {
 		p := &f.jour.Places[i]
+		if !serves(sees, v, p.Journey) {
+			continue
+		}
 		out.Journeys = append(out.Journeys, Place{p.Journey, v.Journeys.Step(p), utc(p.Entered), p.Version, instant(p.Until, p.Waiting && p.Until != rule.Never)})
 	}
 	due := min(f.seg.NextDue(), f.jour.NextDue())
@@ -330,9 +341,9 @@ func violationsOf(e *event.Event) (out []Violation) {
 	return out
 }
 
-// Events gives a page of a person's timeline, newest first by when it was
-// walked, and the cursor of the next page, "" at the end.
-func (r *Reader) Events(ctx context.Context, who id.Person, cursor string, limit int) ([]Event, string, error) {
+// Events gives a page of a person's timeline as far as a purpose may see it, newest
+// first by when it was walked, and the cursor of the next page, "" at the end.
+func (r *Reader) Events(ctx context.Context, who id.Person, why purpose.Purpose, cursor string, limit int) ([]Event, string, error) {
 	skip := profile.Pointer(0)
 	if cursor != "" {
 		n, err := strconv.ParseInt(cursor, 36, 64)
@@ -348,6 +359,10 @@ func (r *Reader) Events(ctx context.Context, who id.Person, cursor string, limit
 		if err != nil {
 			return err
 		}
+		sees, err := r.scope(b, r.Version(), f, why)
+		if err != nil {
+			return err
+		}
 		return profile.History(b.History, f.prof.Heads, func(at profile.Pointer, e *event.Event) (bool, error) {
 			if skip != 0 {
 				if at == skip {
@@ -360,7 +375,9 @@ func (r *Reader) Events(ctx context.Context, who id.Person, cursor string, limit
 				next = strconv.FormatInt(int64(at), 36)
 				return false, nil
 			}
-			out = append(out, eventOf(e))
+			if shown, ok := seen(sees, e); ok {
+				out = append(out, eventOf(shown))
+			}
 			return true, nil
 		})
 	})
@@ -414,10 +431,14 @@ type Segment struct {
 	Written string           `json:"written"`                    // the rule's canonical text
 	Pending bool             `json:"backfill_pending,omitempty"` // the backfill has not come to the person yet: this is what it will find
 	Why     rule.Explanation `json:"rule"`
+
+	Purposes purpose.Set `json:"purposes,omitempty"` // for which it may be used; none are told where it is for all
+	Withheld string      `json:"withheld,omitempty"` // "consent": the rule holds, and the person permits none of them
 }
 
-// Segment explains a membership with the values seen now.
-func (r *Reader) Segment(ctx context.Context, name string, who id.Person) (*Segment, error) {
+// Segment explains a membership with the values seen now, to a purpose that may use
+// the segment.
+func (r *Reader) Segment(ctx context.Context, name string, who id.Person, why purpose.Purpose) (*Segment, error) {
 	v := r.Version()
 	def, ok := v.Segments.Definition(name)
 	if !ok {
@@ -425,20 +446,30 @@ func (r *Reader) Segment(ctx context.Context, name string, who id.Person) (*Segm
 	}
 	now := r.Now()
 	var f *figure
-	pending := false
+	pending, withheld := false, ""
 	err := r.Keeper.Read(ctx, func(b processor.Books) (err error) {
 		if f, err = load(b, who); err != nil {
 			return err
 		}
-		if pending = f.prof.Version < v.Number; pending {
-			return f.bring(b, v, now)
+		sees, err := r.scope(b, v, f, why)
+		if err != nil {
+			return err
 		}
-		return nil
+		if !sees.Sees(def.Use) {
+			return outside("the segment", name, why)
+		}
+		if pending = f.prof.Version < v.Number; pending {
+			if err := r.bring(f, b, v, now); err != nil {
+				return err
+			}
+		}
+		withheld, err = r.withheld(f, b, v, &def, now)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &Segment{Segment: name, Person: f.id.String(), At: now, Written: def.Rule.String(), Pending: pending}
+	out := &Segment{Segment: name, Person: f.id.String(), At: now, Written: def.Rule.String(), Pending: pending, Purposes: def.Use.Purposes, Withheld: withheld}
 	out.Why = def.Rule.Explain(&subject{f, v}, rule.At{Now: now.UnixMilli()})
 	_, until := def.Rule.Eval(&subject{f, v}, rule.At{Now: now.UnixMilli()})
 	out.Until = instant(until, until != rule.Never)
@@ -452,13 +483,14 @@ func (r *Reader) Segment(ctx context.Context, name string, who id.Person) (*Segm
 
 // bring counts somebody for a configuration that the backfill has not brought
 // them to yet, in memory only: what is told of them is what will be.
-func (f *figure) bring(b processor.Books, v *processor.Version, now time.Time) error {
+func (r *Reader) bring(f *figure, b processor.Books, v *processor.Version, now time.Time) error {
 	if err := f.prof.Recount(b.History, v.Schema); err != nil {
 		return fmt.Errorf("recount %s: %w", f.id, err)
 	}
-	var work segment.Work
+	var failed error
+	work := segment.Work{Permit: r.computes(f, b, &failed)}
 	v.Segments.All(&f.seg, &subject{f, v}, now.UnixMilli(), true, &work)
-	return nil
+	return failed
 }
 
 func (r *Reader) read(ctx context.Context, who id.Person) (f *figure, err error) {

@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,9 +91,12 @@ func mailOf(m *outbox.Mail, story []outbox.Step, parts []byte) Mail {
 }
 
 // Message tells the whole story of one mail: why it was decided, every state
-// with its time, the parts.
-func (r *Reader) Message(ctx context.Context, m id.Message) (*MailStory, error) {
+// with its time, the parts. A purpose is told of mails that were made for one that
+// sees no more than itself.
+func (r *Reader) Message(ctx context.Context, m id.Message, why purpose.Purpose) (*MailStory, error) {
 	var out *MailStory
+	v := r.Version()
+	sees := v.Purview.For(why)
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
 		mail, ok, err := b.Outbox.Get(m)
 		if err != nil {
@@ -100,6 +104,18 @@ func (r *Reader) Message(ctx context.Context, m id.Message) (*MailStory, error) 
 		}
 		if !ok {
 			return fault.New(fault.NotFound, "no_such_message", "there is no message %s; one that was just asked for appears once its request is walked", m)
+		}
+		if why != "" {
+			f, err := load(b, mail.Person)
+			if err != nil {
+				return err
+			}
+			if _, err := r.scope(b, v, f, why); err != nil {
+				return err
+			}
+		}
+		if !sees.Serves(mail.Purpose) {
+			return outside("the mail", m.String(), why)
 		}
 		story, err := b.Outbox.Story(m)
 		if err != nil {
@@ -119,14 +135,26 @@ func (r *Reader) Message(ctx context.Context, m id.Message) (*MailStory, error) 
 	return out, err
 }
 
-// Mails lists the mails in a person's story, newest first.
-func (r *Reader) Mails(ctx context.Context, who id.Person, limit int) ([]Mail, error) {
+// Mails lists the mails in a person's story that a purpose may see, newest first.
+func (r *Reader) Mails(ctx context.Context, who id.Person, why purpose.Purpose, limit int) ([]Mail, error) {
 	out := []Mail{}
+	v := r.Version()
+	sees := v.Purview.For(why)
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
+		if why != "" {
+			f, err := load(b, who)
+			if err != nil {
+				return err
+			}
+			if _, err := r.scope(b, v, f, why); err != nil {
+				return err
+			}
+		}
 		mails, err := b.Outbox.OfPerson(who, limit)
 		if err != nil {
 			return err
 		}
+		mails = slices.DeleteFunc(mails, func(m outbox.Mail) bool { return !sees.Serves(m.Purpose) })
 		return appendMails(&out, b, mails)
 	})
 	return out, err
@@ -186,15 +214,22 @@ type Journey struct {
 }
 
 // Journey explains each gate with value and time.
-func (r *Reader) Journey(ctx context.Context, name string, who id.Person) (*Journey, error) {
+func (r *Reader) Journey(ctx context.Context, name string, who id.Person, why purpose.Purpose) (*Journey, error) {
 	v := r.Version()
 	if v.Journeys.Definition(name) == nil && len(v.Journeys.Versions(name)) == 0 {
 		return nil, fault.New(fault.NotFound, "no_such_journey", "there is no journey %q in configuration %d", name, v.Number)
+	}
+	sees := v.Purview.For(why)
+	if !serves(sees, v, name) {
+		return nil, outside("the journey", name, why)
 	}
 	var out *Journey
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
 		f, err := load(b, who)
 		if err != nil {
+			return err
+		}
+		if _, err := r.scope(b, v, f, why); err != nil {
 			return err
 		}
 		now := r.Now()
@@ -212,7 +247,7 @@ func (r *Reader) Journey(ctx context.Context, name string, who id.Person) (*Jour
 		}
 		var own []outbox.Mail
 		for _, m := range mails {
-			if m.Journey == name {
+			if m.Journey == name && sees.Serves(m.Purpose) {
 				own = append(own, m)
 			}
 		}

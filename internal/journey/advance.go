@@ -323,7 +323,11 @@ func (t *Turn) send(f *flow, p *Place, n *node, at int64) {
 		template = ""
 	}
 	t.note(p, at, NoteSent, n.id, template)
-	t.emit(f, p, Effect{Kind: Send, At: at, Step: n.id, Intent: in})
+	e := Effect{Kind: Send, At: at, Step: n.id, Intent: in}
+	if f.trigger.kind == OnNamedEvent {
+		e.Trigger = f.trigger.name
+	}
+	t.emit(f, p, e)
 }
 
 // mailKey is "journey/<name>/<person>/<step>/<occurrence>"; the person is who

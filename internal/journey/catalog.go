@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rapport/internal/event"
+	"rapport/internal/purpose"
 	"rapport/internal/rule"
 )
 
@@ -184,6 +185,16 @@ func (c *Catalog) Definition(name string) *Definition {
 		return f.Definition
 	}
 	return nil
+}
+
+// Purposes lists for what all versions of a journey that are known are: what is
+// remembered of somebody may be of any of them.
+func (c *Catalog) Purposes(name string) []purpose.Purpose {
+	var out []purpose.Purpose
+	for _, f := range c.flows[name] {
+		out = append(out, f.purpose)
+	}
+	return out
 }
 
 // Versions lists the versions of a journey that are known, oldest first.

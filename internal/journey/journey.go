@@ -102,6 +102,13 @@ type SendRef struct {
 	Line, Column   int
 }
 
+// ValueRef is one trait that a set step computes, and what of.
+type ValueRef struct {
+	Trait        string
+	Reads        []string // paths below person and trigger
+	Line, Column int
+}
+
 // Refs is everything that a journey refers to: each name once, where it first
 // stands, in the order of the text.
 type Refs struct {
@@ -110,10 +117,14 @@ type Refs struct {
 	Purposes  []Ref
 	Providers []Ref
 	Segments  []Ref
-	Events    []Ref        // those it is begun by, waits for, exits by or counts
-	Traits    []Ref        // those it reads, as paths
-	Sets      []Ref        // those it sets
-	Tallies   []rule.Tally // what must be counted for it, each once
+	Events    []Ref // those it is begun by, waits for, exits by or counts
+	Traits    []Ref // those it reads, as paths
+	Sets      []Ref // those it sets
+	// Properties are those of the trigger that it reads, as paths; Values what each set
+	// step makes traits of.
+	Properties []Ref
+	Values     []ValueRef
+	Tallies    []rule.Tally // what must be counted for it, each once
 }
 
 // Definition is one checked journey. It is immutable and safe for use by many

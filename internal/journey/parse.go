@@ -151,6 +151,7 @@ func (p *parser) definition(n *yaml.Node) {
 		if d.key == "" || len(d.key) > rule.MaxPath {
 			p.fail(k, "write key: order_id", "a key is the path of a property of the trigger")
 		}
+		d.refs.Properties = addRef(d.refs.Properties, d.key, k.Line, k.Column)
 	}
 	p.include(f["include_existing"])
 	p.onChange(f["on_change"])

@@ -344,6 +344,7 @@ func (p *parser) event(c *cond, name, where, same *yaml.Node) {
 		if m.same, m.stored = p.name(same, "same"), nil; len(m.same) > rule.MaxPath {
 			p.fail(same, "write same: cart_id", "same is the path of a property of trigger and event")
 		}
+		p.def.refs.Properties = addRef(p.def.refs.Properties, m.same, same.Line, same.Column)
 	}
 	c.events = append(c.events, m)
 	p.refer(r, name)
@@ -394,6 +395,9 @@ func (p *parser) refer(r *rule.Rule, n *yaml.Node) {
 	}
 	for _, s := range r.Traits() {
 		refs.Traits = addRef(refs.Traits, s, n.Line, n.Column)
+	}
+	for _, s := range r.Properties() {
+		refs.Properties = addRef(refs.Properties, s, n.Line, n.Column)
 	}
 	var err error
 	if refs.Tallies, err = rule.Union(refs.Tallies, r.Tallies()...); err != nil {

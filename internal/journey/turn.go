@@ -59,6 +59,7 @@ type Effect struct {
 	Step    string
 	Reason  string // stable snake_case
 	Intent  message.Intent
+	Trigger string // the event that brought Intent.Data, as tallies count it; "" where none did
 	Traits  []byte // a JSON object
 }
 

@@ -47,6 +47,7 @@ func (p *parser) set(v *yaml.Node, at int) {
 		p.def.refs.Sets = addRef(p.def.refs.Sets, name, k.Line, k.Column)
 		if a, ok := p.assignment(name, x); ok {
 			p.def.nodes[at].sets = append(p.def.nodes[at].sets, a)
+			p.def.refs.Values = append(p.def.refs.Values, ValueRef{Trait: name, Reads: a.reads(), Line: x.Line, Column: x.Column})
 		}
 	}
 }
@@ -74,6 +75,21 @@ func (p *parser) assignment(name string, x *yaml.Node) (a assignment, ok bool) {
 		return a, false
 	}
 	return a, true
+}
+
+// reads lists what the value is made of.
+func (a *assignment) reads() (out []string) {
+	var all []liquid.Read
+	switch {
+	case a.expr != nil:
+		all = a.expr.Reads()
+	case a.text != nil:
+		all = a.text.Reads()
+	}
+	for _, r := range all {
+		out = append(out, r.Path)
+	}
+	return out
 }
 
 // expression takes the braces off a text that is one Liquid expression.
@@ -226,6 +242,7 @@ func (p *parser) until(n *yaml.Node) *untilSpec {
 	}
 	if f["property"] != nil {
 		u.property = p.name(f["property"], "property")
+		p.def.refs.Properties = addRef(p.def.refs.Properties, u.property, f["property"].Line, f["property"].Column)
 	}
 	if f != nil && (f["trait"] != nil) == (f["property"] != nil) {
 		p.fail(n, "{trait: renews_at, before: 3d}", "until is the date in one trait or one property")

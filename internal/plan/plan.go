@@ -11,7 +11,6 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -66,18 +65,7 @@ type Attribute struct {
 // And gives what holds of something that is made of both: the higher class, the
 // purposes that both have, the shorter time.
 func (a Attribute) And(b Attribute) Attribute {
-	out := Attribute{Class: max(a.Class, b.Class), Purposes: a.Purposes, Retention: a.Retention}
-	switch {
-	case a.Purposes == nil:
-		out.Purposes = b.Purposes
-	case b.Purposes != nil:
-		out.Purposes = []purpose.Purpose{}
-		for _, p := range a.Purposes {
-			if slices.Contains(b.Purposes, p) {
-				out.Purposes = append(out.Purposes, p)
-			}
-		}
-	}
+	out := Attribute{Class: max(a.Class, b.Class), Purposes: purpose.Set(a.Purposes).And(b.Purposes), Retention: a.Retention}
 	if b.Retention > 0 && (out.Retention == 0 || b.Retention < out.Retention) {
 		out.Retention = b.Retention
 	}
@@ -88,9 +76,7 @@ func (a Attribute) And(b Attribute) Attribute {
 // of the family of one that is named. Where nothing is said everything is
 // permitted, as far as the plan goes.
 func (a Attribute) Permits(p purpose.Purpose) bool {
-	return a.Purposes == nil || slices.ContainsFunc(a.Purposes, func(q purpose.Purpose) bool {
-		return q == p || strings.HasPrefix(string(p), string(q)+".")
-	})
+	return purpose.Set(a.Purposes).Serves(p)
 }
 
 // Document is one plan as somebody wrote it.

@@ -25,6 +25,7 @@ import (
 type derived struct {
 	event   event.Event
 	about   string // the segment, or "" for traits
+	reason  string // of an exit
 	initial bool
 }
 
@@ -45,11 +46,14 @@ func derivedAudience(t segment.Transition, cause string) derived {
 	if t.Initial {
 		props = append(props, `,"initial":true`...)
 	}
+	if t.Reason != "" {
+		props = fmt.Appendf(props, `,"reason":%q`, t.Reason)
+	}
 	name := journey.AudienceExited
 	if t.Entered {
 		name = journey.AudienceEntered
 	}
-	return derived{about: t.Segment, initial: t.Initial, event: event.Event{
+	return derived{about: t.Segment, initial: t.Initial, reason: t.Reason, event: event.Event{
 		Type: event.Track, Name: name, Time: at, Received: at, Previous: cause, Properties: append(props, '}'),
 	}}
 }
@@ -97,6 +101,10 @@ func (w *Walker) effects(f *figure, now int64) error {
 			ef := &w.turn.Effects[i]
 			switch ef.Kind {
 			case journey.Send:
+				// What the mail's purpose may not see of the trigger does not go into the outbox.
+				if ef.Trigger != "" && w.version.Purview != nil {
+					ef.Intent.Data = w.scope(f, ef.Intent.Purpose, now).Named(ef.Trigger, ef.Intent.Data)
+				}
 				if err := w.owe(f, ef.Intent, now); err != nil {
 					return err
 				}

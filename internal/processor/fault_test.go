@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
@@ -26,6 +27,20 @@ type trouble struct {
 	read    func()                                 // after a snapshot was read
 	lost    int64                                  // retention has taken packs of history up to this one
 	commits int
+	said    func() error // when what somebody said of permission is read
+}
+
+// unread is permission that cannot always be read.
+type unread struct {
+	consent.Store
+	t *trouble
+}
+
+func (u *unread) Standing(subject id.Hash) ([]consent.Held, error) {
+	if err := u.t.said(); err != nil {
+		return nil, err
+	}
+	return u.Store.Standing(subject)
 }
 
 // retained is a history of which retention has taken the oldest packs.
@@ -51,6 +66,9 @@ func (k *faulty) Write(ctx context.Context, idle bool, fn func(processor.Books) 
 	err := k.Keeper.Write(ctx, idle, func(b processor.Books) error {
 		b.Persons = &faultyRows{b.Persons, k.t}
 		b.History = &retained{b.History, k.t}
+		if k.t.said != nil {
+			b.Consent = &unread{b.Consent, k.t}
+		}
 		if err := fn(b); err != nil {
 			return err
 		}

@@ -145,7 +145,7 @@ func (c *crowd) check() {
 
 // own lists the events of sources in a history, oldest first.
 func (c *crowd) own(who id.Person) (out []string) {
-	list, _, err := c.reader.Events(c.t.Context(), who, "", 200)
+	list, _, err := c.reader.Events(c.t.Context(), who, "", "", 200)
 	c.must(err)
 	for _, e := range list {
 		if e.Source != "rapport" {

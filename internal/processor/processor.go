@@ -24,6 +24,7 @@ import (
 	"rapport/internal/outbox"
 	"rapport/internal/person"
 	"rapport/internal/profile"
+	"rapport/internal/purview"
 	"rapport/internal/rights"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
@@ -69,7 +70,8 @@ type Happening struct {
 	Event   *event.Event // valid during the call only
 	Segment string       // what was entered or left, or ""
 	Entered bool
-	Initial bool // it was so already, or is imported
+	Initial bool   // it was so already, or is imported
+	Reason  string // why it was left, where that is not that the rule holds no more
 }
 
 // Keeper runs functions over the books in one transaction. The roof joins it to
@@ -88,6 +90,7 @@ type Version struct {
 	Segments *segment.Catalog
 	Journeys *journey.Catalog
 	Terms    map[string]time.Duration // how long traits are kept that are not kept for ever
+	Purview  *purview.Table           // what each purpose may see; nil: everything
 }
 
 // Clock is business time and how to wait for it.
@@ -143,7 +146,9 @@ type Walker struct {
 	counts       map[string]int64
 	former       map[uint32]string // names of segments by key, those that are no more among them
 	pending      segment.Backfill
-	oneByOne     int // people that a backfill still takes singly
+	spoke        []id.Hash   // identifiers of whom the record in hand says something of permission
+	named        []id.Person // people who go by another identifier since the record in hand
+	oneByOne     int         // people that a backfill still takes singly
 	relayedTo    int64
 	lastLive     time.Time // machine time of the last live batch
 
@@ -198,6 +203,7 @@ func New(c Config) (*Walker, error) {
 		moved: make(chan struct{}), armed: make(chan struct{}, 1), relayed: make(chan struct{}, 1), hurried: make(chan struct{}, 1),
 	}
 	w.subject.w = w
+	w.work.Permit = w.computes
 	w.set.init(w)
 	return w, nil
 }

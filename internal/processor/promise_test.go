@@ -165,7 +165,7 @@ journeys:
 	_, err := h.walker.Step(context.Background(), eventlog.Bulk)
 	h.must(err)
 	h.do(event.Event{UserID: "u2", Name: "Product Added"})
-	events, _, err := h.reader.Events(context.Background(), h.person("user_id", "u1").ID, "", 10)
+	events, _, err := h.reader.Events(context.Background(), h.person("user_id", "u1").ID, "", "", 10)
 	h.must(err)
 	var entered struct{ Initial bool }
 	h.must(json.Unmarshal(events[0].Properties, &entered))
@@ -225,7 +225,7 @@ func TestAConfigurationTakesEffectBetweenRecords(t *testing.T) {
 	same(t, "version", 2, h.walker.Version().Number)
 	same(t, "before", []string{"A", "Audience Entered old 0s"}, h.names("user_id", "before"))
 	same(t, "after", []string{"A", "Audience Entered fresh 0s"}, h.names("user_id", "after"))
-	why, err := h.reader.Segment(context.Background(), "fresh", h.person("user_id", "before").ID)
+	why, err := h.reader.Segment(context.Background(), "fresh", h.person("user_id", "before").ID, "")
 	h.must(err)
 	if !why.Pending || !why.In || !why.Why.Truth {
 		t.Errorf("who is not brought to the version yet is shown as they will be: %+v", why)
@@ -381,7 +381,7 @@ func TestTimelinePagesAfterAMerge(t *testing.T) {
 	who := h.person("user_id", "u1").ID
 	var got []string
 	for cursor, pages := "", 0; ; pages++ {
-		events, next, err := h.reader.Events(context.Background(), who, cursor, 7)
+		events, next, err := h.reader.Events(context.Background(), who, "", cursor, 7)
 		h.must(err)
 		for _, e := range events {
 			got = append(got, e.Name)

@@ -58,7 +58,7 @@ func (w *Walker) settle(f *figure, parent string, initial bool) error {
 			d.event.MessageID = fmt.Sprintf("%s/%d", c.parent, c.sequence)
 			d.event.Source = reserved
 			if d.event.Type == event.Track { // an entry or an exit; told before what it sets off
-				if err := w.outside(Happening{f.id, &d.event, d.about, d.event.Name == journey.AudienceEntered, initial || d.initial}); err != nil {
+				if err := w.outside(Happening{f.id, &d.event, d.about, d.event.Name == journey.AudienceEntered, initial || d.initial, d.reason}); err != nil {
 					return err
 				}
 			}

@@ -235,8 +235,16 @@ func (w *Walker) setAside(lane eventlog.Lane, it *item, cause error) error {
 	})
 }
 
-// one walks one record.
+// one walks one record, and then whom it has changed in what they permit.
 func (w *Walker) one(it *item, lane eventlog.Lane) error {
+	w.spoke, w.named = w.spoke[:0], w.named[:0]
+	if err := w.record(it, lane); err != nil {
+		return err
+	}
+	return w.reconsider(&it.e)
+}
+
+func (w *Walker) record(it *item, lane eventlog.Lane) error {
 	if it.err != nil {
 		return fault.Wrap(it.err, fault.Internal, "record_damaged", "the record cannot be read")
 	}
@@ -319,6 +327,11 @@ func (w *Walker) permission(e *event.Event) error {
 		return fmt.Errorf("apply permission: %w", err)
 	}
 	w.p.consent = append(w.p.consent, applied)
+	if w.version.Segments.Asking() {
+		for i := range entries {
+			w.spoke = append(w.spoke, entries[i].Subject)
+		}
+	}
 	return nil
 }
 

@@ -49,6 +49,7 @@ const purposes = `
 purposes:
   service: {basis: contract}
   marketing.newsletter: {basis: legitimate_interest}
+  care: {basis: consent}
 `
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -209,7 +210,7 @@ func (h *house) person(kind, value string) *explain.Person {
 // names lists a person's events, oldest first, by name or type.
 func (h *house) names(kind, value string) []string {
 	h.t.Helper()
-	events, _, err := h.reader.Events(context.Background(), h.person(kind, value).ID, "", 1000)
+	events, _, err := h.reader.Events(context.Background(), h.person(kind, value).ID, "", "", 1000)
 	h.must(err)
 	var out []string
 	for i := len(events) - 1; i >= 0; i-- {

@@ -225,6 +225,9 @@ func (s *workingSet) Ready(who id.Person) error {
 // Bind implements identity.Directory.
 func (s *workingSet) Bind(h id.Hash, who id.Person) {
 	s.idents[h] = who
+	if s.w.version.Segments.Asking() {
+		s.w.named = append(s.w.named, who)
+	}
 	if err := s.books.Identity.Bind(h, who); err != nil && s.w.failure == nil {
 		s.w.failure = fmt.Errorf("bind identifier: %w", err)
 	}

@@ -68,14 +68,20 @@ func (p *Profile) Fold(e *event.Event, props *rule.Object, s *Schema, may Guard,
 	p.count(NameOf(e), at, props, s, c, false)
 }
 
+// The names under which rules know views of pages and screens.
+const (
+	PageViewed   = "Page Viewed"
+	ScreenViewed = "Screen Viewed"
+)
+
 // NameOf gives the name under which rules know an event: that of a track, and
 // for the other types the name Segment's own audiences use.
 func NameOf(e *event.Event) string {
 	switch e.Type {
 	case event.Page:
-		return "Page Viewed"
+		return PageViewed
 	case event.Screen:
-		return "Screen Viewed"
+		return ScreenViewed
 	case event.Track, event.Outcome:
 		return e.Name
 	}

@@ -26,6 +26,13 @@ var nestedSpellings = map[string]string{
 	"employee_count": "employeeCount", "employeeCount": "employee_count",
 }
 
+// Twin gives the other spelling of a reserved name inside address and company,
+// false where it has one spelling only.
+func Twin(name string) (string, bool) {
+	other, ok := nestedSpellings[name]
+	return other, ok
+}
+
 // Canonical gives the name under which a trait is kept that came under another.
 func Canonical(name string) string {
 	if to, ok := spellings[name]; ok {

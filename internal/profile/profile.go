@@ -63,7 +63,7 @@ func (p *Profile) Trait(path string) ([]byte, bool) {
 	i, ok := p.find(name)
 	if !ok || p.Traits[i].Value == nil {
 		if name == "name" && !nested {
-			return p.fullName()
+			return p.fullName(nil)
 		}
 		return nil, false
 	}
@@ -73,9 +73,13 @@ func (p *Profile) Trait(path string) ([]byte, bool) {
 	return within(p.Traits[i].Value, rest)
 }
 
-func (p *Profile) fullName() ([]byte, bool) {
+// fullName joins a name of its parts, of those that somebody may see.
+func (p *Profile) fullName(seen Scope) ([]byte, bool) {
 	var parts []string
 	for _, name := range [...]string{"first_name", "last_name"} {
+		if seen != nil && !seen.Trait(name) {
+			continue
+		}
 		if i, ok := p.find(name); ok {
 			if s, ok := stringOf(p.Traits[i].Value); ok && s != "" {
 				parts = append(parts, s)

@@ -162,12 +162,18 @@ func TestAMergeKeepsTheLimits(t *testing.T) {
 	same(t, "refused", profile.MaxTraits-20, c.Refused)
 }
 
+// only is a scope that sees the traits for which it holds.
+type only func(path string) bool
+
+func (o only) Trait(path string) bool             { return o(path) }
+func (o only) Within(_ string, raw []byte) []byte { return raw }
+
 func TestAViewHidesWhatItsPurposeMayNotSee(t *testing.T) {
 	t.Parallel()
 	var p profile.Profile
 	fold(&p, profile.NewSchema(nil), identify(`{"plan":"pro","address":{"city":"Paris"},"gone":1}`, 0))
 	fold(&p, profile.NewSchema(nil), identify(`{"gone":null}`, time.Hour))
-	v := p.View("marketing", func(name string) bool { return name != "address" })
+	v := p.View("marketing", only(func(path string) bool { return !strings.HasPrefix(path, "address") }))
 	if _, ok := v.Trait("address.city"); ok {
 		t.Error("a hidden trait was shown")
 	}
@@ -181,8 +187,12 @@ func TestAViewHidesWhatItsPurposeMayNotSee(t *testing.T) {
 	if _, ok := none.Trait("plan"); ok {
 		t.Error("a view of nothing shows something")
 	}
-	if _, ok := p.View("marketing", func(name string) bool { return name == "name" }).Trait("first_name"); ok {
+	if _, ok := p.View("marketing", only(func(path string) bool { return path == "name" })).Trait("first_name"); ok {
 		t.Error("a hidden trait was shown")
+	}
+	fold(&p, profile.NewSchema(nil), identify(`{"first_name":"Ann","last_name":"Smith"}`, 0))
+	if got, _ := p.View("marketing", only(func(path string) bool { return path != "last_name" })).Trait("name"); string(got) != `"Ann"` {
+		t.Errorf("a name was joined of what is hidden: %s", got)
 	}
 }
 

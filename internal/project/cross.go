@@ -22,6 +22,7 @@ func (l *loader) cross() {
 	l.crossSegments()
 	l.crossJourneys()
 	l.crossDestinations()
+	l.crossPurposes()
 	l.crossPostal()
 	l.crossConsent()
 	l.eventNames()

@@ -23,6 +23,7 @@ import (
 	"rapport/internal/content"
 	"rapport/internal/journey"
 	"rapport/internal/plan"
+	"rapport/internal/purview"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
 	"rapport/internal/wording"
@@ -34,6 +35,7 @@ type Config struct {
 	Policy    *consent.Policy
 	Sources   []Source              // by name
 	Plans     *plan.Set             // the tracking plans; nil: there are none
+	Purview   *purview.Table        // what each purpose may see; nil: everything
 	Segments  []segment.Definition  // by name
 	Journeys  []*journey.Definition // by name
 	Templates map[string]*content.Template
@@ -76,8 +78,16 @@ func (c *Config) Journey(name string) (*journey.Definition, bool) {
 
 // Load reads a folder. Problems are in order of file and line; with an error
 // among them there is no configuration, with warnings alone there is one.
-func Load(fsys fs.FS) (*Config, []Problem) {
-	l := &loader{fsys: fsys, report: &report{}, files: map[string][]byte{}, parsed: map[string]*file{}}
+func Load(fsys fs.FS) (*Config, []Problem) { return load(fsys, Error) }
+
+// LoadStored reads a folder that was in effect once. What it does for another purpose
+// than its plan says was not refused by the program that checked it, so it is a
+// warning: views hide it all the same, and a house that holds it opens and can be
+// given a better one.
+func LoadStored(fsys fs.FS) (*Config, []Problem) { return load(fsys, Warning) }
+
+func load(fsys fs.FS, outside Severity) (*Config, []Problem) {
+	l := &loader{fsys: fsys, outside: outside, report: &report{}, files: map[string][]byte{}, parsed: map[string]*file{}}
 	l.find()
 	l.read()
 	l.cross()
@@ -102,13 +112,15 @@ func Digest(files map[string][]byte) string {
 
 // loader carries one reading of a folder.
 type loader struct {
-	fsys   fs.FS
-	report *report
-	files  map[string][]byte
-	parsed map[string]*file        // the YAML files that could be read
-	refs   map[string]journey.Refs // of each journey, also of those with mistakes
-	plans  []*plan.Document
-	config Config
+	fsys    fs.FS
+	outside Severity // of what is used for another purpose
+	report  *report
+	files   map[string][]byte
+	parsed  map[string]*file        // the YAML files that could be read
+	refs    map[string]journey.Refs // of each journey, also of those with mistakes
+	plans   []*plan.Document
+	lent    map[string]bool // "TEMPLATE/FILE" of partials that all templates share
+	config  Config
 }
 
 // The folders that hold one thing a file.

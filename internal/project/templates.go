@@ -39,7 +39,7 @@ func (l *loader) readTemplates() {
 	folders := l.templateFolders()
 	shared := folders[sharedPartials]
 	delete(folders, sharedPartials)
-	l.config.Templates = map[string]*content.Template{}
+	l.config.Templates, l.lent = map[string]*content.Template{}, map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(folders)) {
 		dir := path.Join("templates", name)
 		if !isName(name) {
@@ -53,23 +53,30 @@ func (l *loader) readTemplates() {
 		if f == nil {
 			continue
 		}
-		lent := share(folders[name], shared)
+		for file := range share(folders[name], shared) {
+			l.lent[name+"/"+file] = true
+		}
 		t, problems := content.ParseTemplate(name, f.root, folders[name], l.config.Policy)
 		for _, p := range problems {
 			s := Error
 			if p.Warning {
 				s = Warning
 			}
-			file := path.Join(dir, p.File)
-			if lent[p.File] {
-				file = path.Join("templates", sharedPartials, path.Base(p.File))
-			}
-			l.report.add(Problem{File: file, Line: p.Line, Column: p.Column, Severity: s, Message: p.Message, Hint: p.Hint})
+			l.report.add(Problem{File: l.templateFile(name, p.File), Line: p.Line, Column: p.Column, Severity: s, Message: p.Message, Hint: p.Hint})
 		}
 		if t != nil {
 			l.config.Templates[name] = t
 		}
 	}
+}
+
+// templateFile gives the path of a file that a template reads: its own, or one that
+// all share.
+func (l *loader) templateFile(name, file string) string {
+	if l.lent[name+"/"+file] {
+		return path.Join("templates", sharedPartials, path.Base(file))
+	}
+	return path.Join("templates", name, file)
 }
 
 // Content gives the templates with what all mails have in common, as the

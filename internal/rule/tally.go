@@ -40,6 +40,15 @@ func (t *Tally) Take(props *Object) (s Sample, ok bool) {
 	return s, true
 }
 
+// Reads gives the paths of the properties that counting looks at, sorted.
+func (t *Tally) Reads() []string {
+	out := append(t.Where.Reads(), t.As.Reads()...)
+	if t.Property != "" {
+		out = append(out, t.Property)
+	}
+	return sortUnique(out)
+}
+
 // Measures says whether values are kept beside times.
 func (t *Tally) Measures() bool { return t.Property != "" || t.As != nil }
 

@@ -30,6 +30,24 @@ func (w *Where) Match(props *Object) bool {
 	return true
 }
 
+// Reads gives the paths of the properties that are compared, sorted; those of the
+// objects of a list behind the list's own.
+func (w *Where) Reads() []string {
+	if w == nil {
+		return nil
+	}
+	var out []string
+	for i := range w.terms {
+		c := &w.terms[i]
+		if out = append(out, c.path); c.more != nil && c.more.items != nil {
+			for _, below := range c.more.items.Reads() {
+				out = append(out, c.path+"."+below)
+			}
+		}
+	}
+	return sortUnique(out)
+}
+
 // String gives the canonical text, which two Wheres share when they ask the
 // same; "" for nil.
 func (w *Where) String() string {

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"rapport/internal/purpose"
 	"rapport/internal/rule"
 )
 
@@ -11,9 +12,18 @@ import (
 type Transition struct {
 	Segment string
 	Entered bool
-	At      int64 // the instant from which it is true
-	Initial bool  // caused by backfill, a changed definition or a bulk import
+	At      int64  // the instant from which it is true
+	Initial bool   // caused by backfill, a changed definition or a bulk import
+	Reason  string // of an exit: ByConsent, or "" where only the rule does not hold any more
 }
+
+// ByConsent is the reason of an exit, whatever the rule says: the person permits none of
+// the purposes for which the segment may be used.
+const ByConsent = "consent"
+
+// Permit tells whether the person in hand permits one of some purposes for data of a
+// class, and until when if nothing is said meanwhile.
+type Permit func(purposes []purpose.Purpose, class purpose.Class, now int64) (ok bool, until int64)
 
 // Changes says what an event touched.
 type Changes struct {
@@ -24,9 +34,10 @@ type Changes struct {
 // Work is scratch space for evaluating, one for each walker. The zero value is
 // ready.
 type Work struct {
-	open []uint64 // bit i: segment i is to be evaluated
-	out  []Transition
-	gone []uint32 // keys of segments that are no more and that somebody was in
+	Permit Permit   // asked of whoever a rule holds for; nil: everything is permitted
+	open   []uint64 // bit i: segment i is to be evaluated
+	out    []Transition
+	gone   []uint32 // keys of segments that are no more and that somebody was in
 }
 
 // Gone gives the keys of the memberships that the last All has forgotten,
@@ -103,6 +114,17 @@ func (c *Catalog) All(s *State, who Subject, now int64, initial bool, w *Work) [
 	return w.out
 }
 
+// Reconsider evaluates every segment that depends on what somebody permits, as when
+// they have said something of it.
+func (c *Catalog) Reconsider(s *State, who Subject, now int64, initial bool, w *Work) []Transition {
+	w.reset(len(c.segs))
+	for _, i := range c.asking {
+		w.mark(i)
+	}
+	c.run(s, who, now, initial, w)
+	return w.out
+}
+
 // run works the marked segments off in their order, so that each is asked once
 // and after all that it reads.
 func (c *Catalog) run(s *State, who Subject, now int64, initial bool, w *Work) {
@@ -126,6 +148,14 @@ func (c *Catalog) one(s *State, i int, who Subject, now int64, initial bool, w *
 	in, until := seg.Rule.Eval(who, rule.At{Now: now})
 	at, known := s.find(seg.key)
 	was := known && s.entries[at].in
+	reason := ""
+	if (in || was) && len(seg.Asks) > 0 && w.Permit != nil {
+		if ok, ends := w.Permit(seg.Asks, seg.Use.Class, now); !ok {
+			in, reason = false, ByConsent
+		} else if in {
+			until = min(until, ends)
+		}
+	}
 	switch {
 	case !in && until == rule.Never:
 		if known {
@@ -143,7 +173,7 @@ func (c *Catalog) one(s *State, i int, who Subject, now int64, initial bool, w *
 	if in == was {
 		return false
 	}
-	w.out = append(w.out, Transition{Segment: seg.Name, Entered: in, At: now, Initial: initial})
+	w.out = append(w.out, Transition{Segment: seg.Name, Entered: in, At: now, Initial: initial, Reason: reason})
 	return true
 }
 

@@ -14,6 +14,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rapport/internal/profile"
+	"rapport/internal/purpose"
+	"rapport/internal/purview"
 	"rapport/internal/rule"
 )
 
@@ -23,6 +25,11 @@ type Definition struct {
 	Title string
 	Note  string
 	Rule  *rule.Rule
+	// Use is what all that the rule reads may be used for. Asks are the declared purposes
+	// in it: one of them must be permitted by whoever is in the segment. Whoever knows
+	// the tracking plans fills both in; without them nobody is asked.
+	Use  purview.Use
+	Asks []purpose.Purpose
 }
 
 // Parse reads a segment's file: title, note and rule.
@@ -73,6 +80,7 @@ type Catalog struct {
 	byTally   map[uint32][]int
 	byTrait   map[string][]int
 	bySegment map[int][]int
+	asking    []int        // those that depend on what people permit
 	Tallies   []rule.Tally // united, in order of id
 }
 
@@ -98,6 +106,9 @@ func Compile(defs []Definition) (*Catalog, error) {
 		}
 		c.segs = append(c.segs, s)
 		c.byKey[s.key], c.byName[d.Name] = i, i
+		if len(d.Asks) > 0 {
+			c.asking = append(c.asking, i)
+		}
 		tallies := d.Rule.Tallies()
 		for _, t := range tallies {
 			c.byTally[t.ID] = append(c.byTally[t.ID], i)
@@ -189,6 +200,9 @@ func (c *Catalog) Definition(name string) (Definition, bool) {
 	}
 	return c.segs[i].Definition, true
 }
+
+// Asking tells whether any segment depends on what people permit.
+func (c *Catalog) Asking() bool { return len(c.asking) > 0 }
 
 // Len is the number of segments.
 func (c *Catalog) Len() int { return len(c.segs) }

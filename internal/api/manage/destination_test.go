@@ -18,7 +18,7 @@ func (nobody) Whom(_ context.Context, items []*destination.Item) ([]*destination
 	return make([]*destination.Party, len(items)), nil
 }
 
-func (nobody) Permit(context.Context, *destination.Party, purpose.Purpose) (bool, string, error) {
+func (nobody) Permit(context.Context, *destination.Party, purpose.Purpose, purpose.Class) (bool, string, error) {
 	return false, "no_subject", nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/message"
+	"rapport/internal/purpose"
 	"rapport/internal/rule"
 )
 
@@ -66,14 +67,16 @@ func (h *Handler) await(r *http.Request, q *query) error {
 }
 
 func (h *Handler) getPerson(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	if err := h.await(r, queryOf(r, "min_position")); err != nil {
+	q := queryOf(r, "purpose", "min_position")
+	why := q.purpose()
+	if err := h.await(r, q); err != nil {
 		return err
 	}
 	who, err := h.find(r.Context(), r.PathValue("ref"))
 	if err != nil {
 		return err
 	}
-	p, err := h.Reader.Person(r.Context(), who, "")
+	p, err := h.Reader.Person(r.Context(), who, why)
 	if err != nil {
 		return err
 	}
@@ -81,7 +84,8 @@ func (h *Handler) getPerson(w http.ResponseWriter, r *http.Request, _ access.Key
 }
 
 func (h *Handler) getEvents(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	q := queryOf(r, "limit", "cursor", "min_position")
+	q := queryOf(r, "limit", "cursor", "purpose", "min_position")
+	why := q.purpose()
 	limit := q.number("limit", defaultPage, maxPage)
 	if err := h.await(r, q); err != nil {
 		return err
@@ -90,7 +94,7 @@ func (h *Handler) getEvents(w http.ResponseWriter, r *http.Request, _ access.Key
 	if err != nil {
 		return err
 	}
-	events, cursor, err := h.Reader.Events(r.Context(), who, q.text("cursor"), int(limit))
+	events, cursor, err := h.Reader.Events(r.Context(), who, why, q.text("cursor"), int(limit))
 	if err != nil {
 		return err
 	}
@@ -111,28 +115,38 @@ func (h *Handler) getSegments(w http.ResponseWriter, r *http.Request, _ access.K
 	return h.answer(w, r, http.StatusOK, map[string]any{"segments": list})
 }
 
-// asks reads whom an explanation is about, and which thing of theirs.
-func (h *Handler) asks(r *http.Request) (who id.Person, name string, err error) {
-	q := queryOf(r, "person", "min_position")
+// purpose reads for which purpose somebody is read; none is the operator.
+func (q *query) purpose() purpose.Purpose {
+	p := q.text("purpose")
+	if _, there := q.values["purpose"]; there && (p == "" || len(p) > maxSendName) {
+		q.fault("purpose", "no_such_purpose", "a purpose is a name from purposes.yaml; leave the parameter out to read as the operator")
+	}
+	return purpose.Purpose(p)
+}
+
+// asks reads whom an explanation is about, which thing of theirs, and for which purpose.
+func (h *Handler) asks(r *http.Request) (who id.Person, name string, why purpose.Purpose, err error) {
+	q := queryOf(r, "person", "purpose", "min_position")
+	why = q.purpose()
 	if q.text("person") == "" {
 		q.fault("person", "person_required", "say whom it is about: person=kind:value")
 	}
 	if err := h.await(r, q); err != nil {
-		return 0, "", err
+		return 0, "", "", err
 	}
 	if who, err = h.find(r.Context(), q.text("person")); err != nil {
-		return 0, "", err
+		return 0, "", "", err
 	}
 	name, err = named(r, "name")
-	return who, name, err
+	return who, name, why, err
 }
 
 func (h *Handler) explainSegment(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	who, name, err := h.asks(r)
+	who, name, why, err := h.asks(r)
 	if err != nil {
 		return err
 	}
-	s, err := h.Reader.Segment(r.Context(), name, who)
+	s, err := h.Reader.Segment(r.Context(), name, who, why)
 	if err != nil {
 		return err
 	}
@@ -172,11 +186,11 @@ func (h *Handler) getJourneys(w http.ResponseWriter, r *http.Request, _ access.K
 }
 
 func (h *Handler) explainJourney(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	who, name, err := h.asks(r)
+	who, name, why, err := h.asks(r)
 	if err != nil {
 		return err
 	}
-	j, err := h.Reader.Journey(r.Context(), name, who)
+	j, err := h.Reader.Journey(r.Context(), name, who, why)
 	if err != nil {
 		return err
 	}
@@ -184,14 +198,16 @@ func (h *Handler) explainJourney(w http.ResponseWriter, r *http.Request, _ acces
 }
 
 func (h *Handler) getMessage(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	if err := h.await(r, queryOf(r, "min_position")); err != nil {
+	q := queryOf(r, "purpose", "min_position")
+	why := q.purpose()
+	if err := h.await(r, q); err != nil {
 		return err
 	}
 	m, err := id.ParseMessage(r.PathValue("id"))
 	if err != nil {
 		return fault.New(fault.Invalid, "bad_message", "a mail's id is msg_ and 26 characters")
 	}
-	story, err := h.Reader.Message(r.Context(), m)
+	story, err := h.Reader.Message(r.Context(), m, why)
 	if err != nil {
 		return err
 	}
@@ -201,7 +217,8 @@ func (h *Handler) getMessage(w http.ResponseWriter, r *http.Request, _ access.Ke
 // getMessages lists mails, newest first: all, or those of a person, or those in
 // a state.
 func (h *Handler) getMessages(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	q := queryOf(r, "person", "state", "limit", "cursor", "min_position")
+	q := queryOf(r, "person", "state", "limit", "cursor", "purpose", "min_position")
+	why := q.purpose()
 	limit := int(q.number("limit", defaultPage, maxPage))
 	state, known := parseState(q.text("state"))
 	ref, cursor := q.text("person"), q.text("cursor")
@@ -209,6 +226,8 @@ func (h *Handler) getMessages(w http.ResponseWriter, r *http.Request, _ access.K
 	switch {
 	case q.text("state") != "" && !known:
 		q.fault("state", "bad_state", "a mail is pending, claimed, handing_over, accepted, deferred, failed, skipped, unknown or resolved")
+	case ref == "" && why != "":
+		q.fault("person", "person_required", "mails are read for a purpose of one person: person=kind:value")
 	case ref != "" && cursor != "":
 		q.fault("cursor", "bad_cursor", "the mails of one person come as one list, without a cursor")
 	case cursor != "":
@@ -220,7 +239,7 @@ func (h *Handler) getMessages(w http.ResponseWriter, r *http.Request, _ access.K
 	if err := h.await(r, q); err != nil {
 		return err
 	}
-	list, next, err := h.mails(r.Context(), ref, state, before, limit)
+	list, next, err := h.mails(r.Context(), ref, why, state, before, limit)
 	if err != nil {
 		return err
 	}
@@ -230,7 +249,7 @@ func (h *Handler) getMessages(w http.ResponseWriter, r *http.Request, _ access.K
 	}{list, next})
 }
 
-func (h *Handler) mails(ctx context.Context, ref string, state message.State, before id.Message, limit int) (list []explain.Mail, next string, err error) {
+func (h *Handler) mails(ctx context.Context, ref string, why purpose.Purpose, state message.State, before id.Message, limit int) (list []explain.Mail, next string, err error) {
 	if ref == "" {
 		list, err = h.Reader.Newest(ctx, state, before, limit)
 		if len(list) == limit {
@@ -245,7 +264,7 @@ func (h *Handler) mails(ctx context.Context, ref string, state message.State, be
 	if who, err = h.Reader.Living(ctx, who); err != nil {
 		return nil, "", err
 	}
-	all, err := h.Reader.Mails(ctx, who, maxPage)
+	all, err := h.Reader.Mails(ctx, who, why, maxPage)
 	list = []explain.Mail{}
 	for _, m := range all {
 		if (state == 0 || m.State == state.String()) && len(list) < limit {

@@ -14,15 +14,20 @@ import (
 	"rapport/internal/journey"
 	"rapport/internal/processor"
 	"rapport/internal/profile"
+	"rapport/internal/purpose"
+	"rapport/internal/purview"
 	"rapport/internal/rule"
 	"rapport/internal/segment"
 )
 
-// Compile makes a version of YAML with segments and journeys by name.
+// Compile makes a version of YAML with segments and journeys by name, and what
+// segments ask people for.
 func Compile(number int, text string) (*processor.Version, error) {
 	var raw struct {
 		Segments map[string]yaml.Node `yaml:"segments"`
 		Journeys map[string]yaml.Node `yaml:"journeys"`
+
+		Asks map[string][]purpose.Purpose `yaml:"asks"` // for which purposes a segment may be used
 	}
 	if err := yaml.Unmarshal([]byte(text), &raw); err != nil {
 		return nil, fmt.Errorf("read version %d: %w", number, err)
@@ -32,6 +37,9 @@ func Compile(number int, text string) (*processor.Version, error) {
 		d, problems := segment.Parse(name, &node)
 		if len(problems) > 0 {
 			return nil, fmt.Errorf("segment %s: %v", name, problems)
+		}
+		if asks := raw.Asks[name]; asks != nil {
+			d.Use, d.Asks = purview.Use{Purposes: asks}, asks
 		}
 		defs = append(defs, d)
 	}

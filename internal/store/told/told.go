@@ -19,6 +19,7 @@ import (
 	"rapport/internal/outbox"
 	"rapport/internal/processor"
 	"rapport/internal/purpose"
+	"rapport/internal/segment"
 	"rapport/internal/store"
 )
 
@@ -97,6 +98,9 @@ func (t *tx) Happened(h processor.Happening) error {
 		if !h.Entered {
 			it.Flags |= destination.Left
 		}
+		if h.Reason == segment.ByConsent { // Whoever acts on the membership must hear of its end.
+			it.Flags |= destination.Narrows
+		}
 	case e.Type == event.Outcome && e.Source == feedback.Source && e.Name == feedback.Opened:
 		it.Kind, it.Name, it.Body = destination.Message, "opened", e.Properties
 	case e.Type == event.Outcome && e.Source == feedback.Source && e.Name == feedback.Clicked:
@@ -110,7 +114,7 @@ func (t *tx) Happened(h processor.Happening) error {
 		return nil
 	}
 	if h.Segment != "" {
-		it.Body = object(map[string]any{"segment": h.Segment, "initial": h.Initial, "cause": e.Previous})
+		it.Body = object(map[string]any{"segment": h.Segment, "initial": h.Initial, "cause": e.Previous, "reason": h.Reason})
 	}
 	return t.tell(&it, e)
 }
