@@ -17,7 +17,6 @@ func TestTheTableOfFaultsIsTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests := regexp.MustCompile("`([a-z/]+)` ((?:Test[A-Za-z0-9]+(?:, )?)+)")
 	number := regexp.MustCompile(`^\| (\d+) \|`)
 	listed := map[int]bool{}
 	rows := 0
@@ -33,7 +32,7 @@ func TestTheTableOfFaultsIsTrue(t *testing.T) {
 			}
 			listed[n] = true
 		}
-		found := tests.FindAllStringSubmatch(line, -1)
+		found := named.FindAllStringSubmatch(line, -1)
 		if len(found) == 0 {
 			t.Errorf("no test is named: %s", line)
 		}
@@ -46,7 +45,7 @@ func TestTheTableOfFaultsIsTrue(t *testing.T) {
 			}
 		}
 	}
-	for _, n := range []int{1, 2, 3, 4, 6, 8, 9, 10, 13, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 27, 28, 32, 33, 41, 50} {
+	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 40, 41, 47, 49, 50} {
 		if !listed[n] {
 			t.Errorf("fault %d is not in the table", n)
 		}
@@ -55,6 +54,40 @@ func TestTheTableOfFaultsIsTrue(t *testing.T) {
 		t.Errorf("%d rows: the table was not read", rows)
 	}
 }
+
+// Every test that the page of claims names is in the tree, and every claim names one.
+func TestTheClaimsOfSecurityAreTrue(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := 0
+	for line := range strings.Lines(string(raw)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| claim |") {
+			continue
+		}
+		claims++
+		found := named.FindAllStringSubmatch(line, -1)
+		if len(found) == 0 {
+			t.Errorf("no test is named: %s", line)
+		}
+		for _, m := range found {
+			source := testsOf(t, filepath.Join("..", m[1]))
+			for name := range strings.SplitSeq(strings.TrimSuffix(m[2], ", "), ", ") {
+				if !strings.Contains(source, "func "+name+"(t *testing.T)") {
+					t.Errorf("%s has no %s", m[1], name)
+				}
+			}
+		}
+	}
+	if claims < 30 {
+		t.Errorf("%d claims: the page was not read", claims)
+	}
+}
+
+// named finds a room and tests of it.
+var named = regexp.MustCompile("`([a-z/]+)` ((?:Test[A-Za-z0-9]+(?:, )?)+)")
 
 // testsOf gives the text of a folder's tests.
 func testsOf(t *testing.T, dir string) string {
