@@ -13,9 +13,9 @@ const Never = math.MaxInt64
 // Joint tells since when identifiers of two who are parted were taken for one
 // person's. It is read from the merge log.
 type Joint struct {
-	since map[id.Hash]int64
-	first map[id.Person][2]int64 // when the first of either side came to a record
-	until map[id.Person]int64    // from when on what a record held was in one with the other side
+	since    map[id.Hash]int64
+	first    map[id.Person][2]int64  // when the first of either side came to a record
+	arrivals map[id.Person][]arrival // at a record
 
 	who    id.Person
 	merges []Merge
@@ -34,7 +34,7 @@ func Joined(who id.Person, merges []Merge, stays, leaves []Identifier) (*Joint, 
 		return nil, err
 	}
 	j := &Joint{
-		since: map[id.Hash]int64{}, first: map[id.Person][2]int64{}, until: map[id.Person]int64{},
+		since: map[id.Hash]int64{}, first: map[id.Person][2]int64{}, arrivals: map[id.Person][]arrival{},
 		who: who, merges: merges, hops: hops, into: map[id.Person]id.Person{who: 0}, sides: [2][]Identifier{stays, leaves},
 	}
 	for i := range merges {
@@ -63,9 +63,7 @@ func Joined(who id.Person, merges []Merge, stays, leaves []Identifier) (*Joint, 
 			}
 			j.since[x.Hash] = since
 			for _, v := range visits[x.Hash] {
-				if until, known := j.until[v.to]; !known || since < until {
-					j.until[v.to] = since
-				}
+				j.arrivals[v.to] = append(j.arrivals[v.to], arrival{v.at, since})
 			}
 		}
 	}
@@ -77,13 +75,14 @@ type hop struct {
 	from, to id.Person
 	at       int64 // Unix milliseconds
 	parts    bool  // it leaves from
+	n        int   // place of its row in the merge log
 }
 
 func hopsOf(merges []Merge) (map[id.Hash][]hop, error) {
 	out := map[id.Hash][]hop{}
 	for i := range merges {
 		m := &merges[i]
-		h := hop{from: m.From, to: m.Into, at: m.At.UnixMilli()}
+		h := hop{from: m.From, to: m.Into, at: m.At.UnixMilli(), n: i}
 		if m.Rule == RuleUnmerge {
 			h.from, h.to, h.parts = m.Into, m.From, true
 		}
@@ -120,14 +119,71 @@ func (j *Joint) Since(h id.Hash) int64 {
 	return Never
 }
 
+// arrival is an identifier that came to a record, and from when on it was in one
+// with the other side.
+type arrival struct{ at, since int64 }
+
 // Held tells whose identifiers a record held at an instant, and from when on one
-// of them was in one record with the other side.
+// of those that were there by then was in one record with the other side.
 func (j *Joint) Held(who id.Person, at int64) (stays, leaves bool, since int64) {
 	first := j.came(who)
-	if until, known := j.until[who]; known {
-		return first[0] <= at, first[1] <= at, until
+	since = Never
+	for _, a := range j.arrivals[who] {
+		if a.at <= at {
+			since = min(since, a.since)
+		}
 	}
-	return false, false, Never
+	return first[0] <= at, first[1] <= at, since
+}
+
+// Joins gives the message that brought the two sides into one record, by its instant;
+// of several at one instant the first.
+func (j *Joint) Joins() (map[int64]string, error) {
+	out := map[int64]string{}
+	for i := range j.merges {
+		m := &j.merges[i]
+		at := m.At.UnixMilli()
+		if _, known := out[at]; known || m.Rule == RuleUnmerge {
+			continue
+		}
+		var moved Record
+		if err := moved.Decode(m.Moved); err != nil {
+			return nil, err
+		}
+		var brought [2]bool
+		for side := range j.sides {
+			for k := range j.sides[side] {
+				brought[side] = brought[side] || moved.Holds(j.sides[side][k].Hash)
+			}
+		}
+		stays, leaves := j.before(i, m.Into)
+		if brought[0] && leaves || brought[1] && stays {
+			out[at] = m.Cause
+		}
+	}
+	return out, nil
+}
+
+// before tells which sides had an identifier in a record when a row of the merge log
+// was written.
+func (j *Joint) before(row int, who id.Person) (stays, leaves bool) {
+	var in [2]bool
+	for side := range j.sides {
+		for i := range j.sides[side] {
+			x := &j.sides[side][i]
+			now, moves := j.who, j.hops[x.Hash]
+			if len(moves) > 0 {
+				now = moves[0].from
+			}
+			for _, m := range moves {
+				if m.n < row {
+					now = m.to
+				}
+			}
+			in[side] = in[side] || now == who && x.First <= j.merges[row].At.UnixMilli()
+		}
+	}
+	return in[0], in[1]
 }
 
 // where tells whose record held an identifier at an instant, zero before it was known:
@@ -162,27 +218,31 @@ func (j *Joint) became(who id.Person) id.Person {
 	return who
 }
 
-// in tells which sides have an identifier that was in one of some records at an instant.
-func (j *Joint) in(at int64, one func(id.Person) bool) (stays, leaves bool) {
+// in tells which sides have an identifier that was in one of some records at an
+// instant, and from when on one of those was in one record with the other side.
+func (j *Joint) in(at int64, one func(id.Person) bool) (stays, leaves bool, since int64) {
 	var in [2]bool
+	since = Never
 	for side := range j.sides {
 		for i := range j.sides[side] {
-			if who := j.where(&j.sides[side][i], at); who != 0 && one(who) {
-				in[side] = true
+			x := &j.sides[side][i]
+			if who := j.where(x, at); who != 0 && one(who) {
+				in[side], since = true, min(since, j.Since(x.Hash))
 			}
 		}
 	}
-	return in[0], in[1]
+	return in[0], in[1], since
 }
 
 // With tells which sides were in one record with somebody at an instant.
-func (j *Joint) With(who id.Person, at int64) (stays, leaves bool) {
+func (j *Joint) With(who id.Person, at int64) (stays, leaves bool, since int64) {
 	return j.in(at, func(x id.Person) bool { return x == who || j.became(x) == who })
 }
 
 // WithFormer tells which sides were in one record, at an instant, with somebody who
 // was parted from this person since.
-func (j *Joint) WithFormer(this id.Person, at int64) (stays, leaves bool, err error) {
+func (j *Joint) WithFormer(this id.Person, at int64) (stays, leaves bool, since int64, err error) {
+	since = Never
 	for i := range j.merges {
 		m := &j.merges[i]
 		if m.Rule != RuleUnmerge || m.At.UnixMilli() < at || j.became(m.Into) != this {
@@ -190,16 +250,27 @@ func (j *Joint) WithFormer(this id.Person, at int64) (stays, leaves bool, err er
 		}
 		var moved Record
 		if err := moved.Decode(m.Moved); err != nil {
-			return false, false, err
+			return false, false, Never, err
 		}
 		for k := range moved.Identifiers {
 			there := j.where(&moved.Identifiers[k], at)
 			if there == 0 {
 				continue
 			}
-			s, l := j.in(at, func(x id.Person) bool { return x == there })
-			stays, leaves = stays || s, leaves || l
+			s, l, from := j.in(at, func(x id.Person) bool { return x == there })
+			stays, leaves, since = stays || s, leaves || l, min(since, from)
 		}
 	}
-	return stays, leaves, nil
+	return stays, leaves, since, nil
+}
+
+// Parted gives the instant at which a request parted somebody, or the other instant
+// where it did not.
+func (j *Joint) Parted(request string, otherwise int64) int64 {
+	for i := range j.merges {
+		if m := &j.merges[i]; m.Rule == RuleUnmerge && m.Cause == request {
+			return m.At.UnixMilli()
+		}
+	}
+	return otherwise
 }

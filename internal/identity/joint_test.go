@@ -38,7 +38,7 @@ func TestJoined(t *testing.T) {
 		at            int64
 		stays, leaves bool
 		since         int64
-	}{{1, 9, false, false, 50}, {1, 49, true, false, 50}, {1, 50, true, true, 50}, {2, 49, false, true, 50}, {3, 60, true, false, 70}, {7, 99, false, false, Never}} {
+	}{{1, 9, false, false, Never}, {1, 49, true, false, 50}, {1, 50, true, true, 50}, {2, 49, false, true, 50}, {3, 60, true, false, 70}, {7, 99, false, false, Never}} {
 		if stays, leaves, since := j.Held(row.who, row.at); stays != row.stays || leaves != row.leaves || since != row.since {
 			t.Errorf("%s at %d: %v, %v, since %d", row.who, row.at, stays, leaves, since)
 		}

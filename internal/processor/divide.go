@@ -30,7 +30,6 @@ type Parting struct {
 
 	who   id.Person
 	joint *identity.Joint
-	first int64           // when the first of those who leave was in one record with the other side
 	joins map[int64]int   // where in the history the entry stands that joined them, by its instant
 	roots map[string]root // by message id
 	mails map[string]*outbox.Mail
@@ -96,19 +95,18 @@ func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, r
 			staying = append(staying, x)
 		}
 	}
-	out := &Parting{who: who, first: identity.Never, roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
+	out := &Parting{who: who, roots: map[string]root{}, mails: map[string]*outbox.Mail{}}
 	if out.joint, err = identity.Joined(who, merges, staying, leaving); err != nil {
 		return nil, err
-	}
-	for _, x := range leaving {
-		out.first = min(out.first, out.joint.Since(x.Hash))
 	}
 	all, err := entries(b.History, p)
 	if err != nil {
 		return nil, err
 	}
 	out.Lost = max(p.Events-int64(len(all)), 0)
-	out.joins = joinsOf(merges, all)
+	if out.joins, err = joinsOf(out.joint, all); err != nil {
+		return nil, err
+	}
 	mails, err := b.Outbox.OfPerson(who, MaxParted+1)
 	if err != nil {
 		return nil, fmt.Errorf("list mails: %w", err)
@@ -156,23 +154,20 @@ func entries(st profile.Store, p *profile.Profile) (all []*event.Event, err erro
 	return all, err
 }
 
-// joinsOf tells where in a history the entries stand that joined people, by their
+// joinsOf tells where in a history the entries stand that joined the two, by their
 // instants: of what happened at one instant, the walk's order tells which was first.
-func joinsOf(merges []identity.Merge, all []*event.Event) map[int64]int {
-	causes := map[string]int64{}
-	for i := range merges {
-		if merges[i].Rule != identity.RuleUnmerge {
-			causes[merges[i].Cause] = merges[i].At.UnixMilli()
-		}
+func joinsOf(j *identity.Joint, all []*event.Event) (map[int64]int, error) {
+	joins, err := j.Joins()
+	if err != nil {
+		return nil, err
 	}
 	out := map[int64]int{}
-	for i, e := range all {
-		at, joins := causes[e.MessageID]
-		if _, known := out[at]; joins && !known {
+	for at, cause := range joins {
+		if i := slices.IndexFunc(all, func(e *event.Event) bool { return e.MessageID == cause }); i >= 0 {
 			out[at] = i
 		}
 	}
-	return out
+	return out, nil
 }
 
 // MergesOf lists the merges of somebody and of all whom they were made of.
@@ -233,8 +228,8 @@ func (p *Parting) whose(e *event.Event, r *identity.Resolver, whose map[id.Hash]
 		return p.ofOutcome(e)
 	case request && e.Person != 0:
 		return p.held(id.Person(e.Person), e.Received.UnixMilli())
-	case e.Type == event.Unmerge: // who was parted then
-		return p.held(id.Person(e.Person), e.Received.UnixMilli())
+	case e.Type == event.Unmerge: // who was parted then, which was later than it was asked for
+		return p.held(id.Person(e.Person), p.joint.Parted(e.MessageID, e.Received.UnixMilli()))
 	case e.Source == reserved && !request:
 		return p.ofHouse(e.MessageID, e.Received)
 	}
@@ -300,11 +295,11 @@ func (p *Parting) ofEarlier(at int64) root {
 	if p.Lost > 0 {
 		return rootOf(both, 0)
 	}
-	stayed, left, err := p.joint.WithFormer(p.who, at)
+	stayed, left, since, err := p.joint.WithFormer(p.who, at)
 	if err != nil || stayed == left {
 		return rootOf(both, 0)
 	}
-	return rootOf(sideOf(stayed, left), p.first)
+	return rootOf(sideOf(stayed, left), since)
 }
 
 // sideOf gives the side of one of the two.
@@ -318,7 +313,10 @@ func sideOf(_, left bool) side {
 func (p *Parting) heldBy(number string, at int64) root {
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
-		return rootOf(both, 0)
+		return p.ofEarlier(at)
+	}
+	if stayed, left, _ := p.joint.Held(id.Person(n), at); !stayed && !left { // A sender's id that looks like one of ours, or a record that is in no merge.
+		return p.ofEarlier(at)
 	}
 	return p.held(id.Person(n), at)
 }
@@ -339,7 +337,7 @@ func (p *Parting) held(who id.Person, at int64) root {
 // leaver's alone.
 func (p *Parting) ofMail(m *outbox.Mail) root {
 	if m.Person != p.who { // Another's, who was parted from one of the two: it is only shared.
-		if stayed, left := p.joint.With(m.Person, m.Decided.UnixMilli()); stayed != left {
+		if stayed, left, _ := p.joint.With(m.Person, m.Decided.UnixMilli()); stayed != left {
 			return rootOf(sideOf(stayed, left), identity.Never)
 		}
 		return rootOf(both, 0)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"rapport/internal/event"
 	"rapport/internal/eventlog"
 )
 
@@ -54,6 +55,17 @@ const relayAtOnce = 500
 
 // Relay appends one round of waiting rows and says how many there were.
 func (w *Walker) Relay(ctx context.Context) (int, error) {
+	return w.relay(ctx, func([]byte) bool { return true })
+}
+
+// ofGroup tells whether a row has members of a group hear of a change.
+func ofGroup(body []byte) bool {
+	var e event.Event
+	return e.Decode(body) == nil && e.Type == event.GroupChanged
+}
+
+// relay appends those rows that are to be said; the others go unsaid.
+func (w *Walker) relay(ctx context.Context, say func(body []byte) bool) (int, error) {
 	var rows []RelayRow
 	err := w.Keeper.Read(ctx, func(b Books) error {
 		var err error
@@ -65,10 +77,14 @@ func (w *Walker) Relay(ctx context.Context) (int, error) {
 	}
 	bodies := make([][]byte, 0, len(rows))
 	for _, r := range rows {
-		bodies = append(bodies, r.Body)
+		if say(r.Body) {
+			bodies = append(bodies, r.Body)
+		}
 	}
-	if _, _, err := w.Log.Append(ctx, eventlog.Live, bodies); err != nil {
-		return 0, fmt.Errorf("append what state says: %w", err)
+	if len(bodies) > 0 {
+		if _, _, err := w.Log.Append(ctx, eventlog.Live, bodies); err != nil {
+			return 0, fmt.Errorf("append what state says: %w", err)
+		}
 	}
 	last := rows[len(rows)-1].Seq
 	w.relayedTo = last

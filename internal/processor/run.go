@@ -252,10 +252,9 @@ func (w *Walker) Fill(ctx context.Context) (more bool, err error) {
 }
 
 // Replay walks all that the log holds, one batch after the other, and ends when
-// nothing is left to walk. What the walk says to the log it says again: most of it
-// the log holds already, and drops; but where the lanes fall differently, a change
-// of a group finds the record of it behind itself, and its members hear of it by
-// the new one, at an instant of its own.
+// nothing is left to walk. What became of mails the log says itself; but where the
+// lanes fall differently, a change of a group finds the record of it behind itself,
+// and its members hear of it by a new one, at an instant of its own.
 func (w *Walker) Replay(ctx context.Context) error {
 	for {
 		done := 0
@@ -273,7 +272,7 @@ func (w *Walker) Replay(ctx context.Context) error {
 		if done > 0 || more {
 			continue
 		}
-		if done, err = w.Relay(ctx); err != nil || done == 0 {
+		if done, err = w.relay(ctx, ofGroup); err != nil || done == 0 {
 			return err
 		}
 	}
