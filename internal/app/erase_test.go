@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -362,6 +363,18 @@ func TestRequestsHaveClocks(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &r); err != nil {
 			t.Fatal(err)
 		}
+		alerts := func(want ...string) {
+			t.Helper()
+			got, err := l.house.Alert(t.Context())
+			var about []string
+			for _, a := range got {
+				about = append(about, a.About)
+			}
+			if err != nil || !slices.Equal(about, want) {
+				t.Errorf("alerts about %v, want %v, %v", about, want, err)
+			}
+		}
+		alerts(r.ID)
 		if w := l.ask("POST", "/v1/people/user_id:ann/erase", `{"request":"`+r.ID+`"}`); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"outcome":"done"`) {
 			t.Fatalf("erase: %d %s", w.Code, w.Body)
 		}
@@ -370,6 +383,7 @@ func TestRequestsHaveClocks(t *testing.T) {
 		if len(open.Requests) != 0 {
 			t.Errorf("still open: %v", open)
 		}
+		alerts()
 		if w := l.ask("POST", "/v1/requests/"+r.ID+"/close", `{"outcome":"refused"}`); w.Code != http.StatusConflict {
 			t.Errorf("closed twice: %d %s", w.Code, w.Body)
 		}

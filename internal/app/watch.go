@@ -9,6 +9,7 @@ import (
 	"rapport/internal/cert"
 	"rapport/internal/destination"
 	"rapport/internal/project"
+	"rapport/internal/rights"
 )
 
 // cleaning is how the last cleaning of log and state went.
@@ -24,6 +25,7 @@ func (h *House) watches() []alert.Watch {
 		{Name: "walk_behind", Look: h.lookAtWalk},
 		{Name: "retention_behind", Look: h.lookAtCleaning},
 		{Name: "certificate_ends", Look: h.lookAtCertificate},
+		{Name: "request_due", Look: h.lookAtRequests},
 	}
 }
 
@@ -188,4 +190,36 @@ func certificateAlerts(s cert.Standing, now time.Time, conf project.Alerts) (out
 		out = append(out, a)
 	}
 	return out
+}
+
+// pressing is how long before it is due a request of a person is a danger.
+const pressing = 2 * 24 * time.Hour
+
+func (h *House) lookAtRequests(ctx context.Context, _ time.Time) (out []alert.Alert, err error) {
+	now := h.clock.Now() // by which their clocks run
+	list, err := h.requests().Requests(ctx, rights.Query{Open: true})
+	for i := range list {
+		out = append(out, requestAlert(&list[i], now, h.alertsConfig())...)
+	}
+	return out, err
+}
+
+// requestAlert says that the clock of a request runs out.
+func requestAlert(r *rights.Request, now time.Time, conf project.Alerts) []alert.Alert {
+	left := r.Due.Sub(now)
+	if !r.Open() || left >= conf.RequestBefore {
+		return nil
+	}
+	a := alert.Alert{
+		About: r.ID, Severity: alert.Warning,
+		Text: fmt.Sprintf("What somebody asked for (%s) is to be answered until %s.", r.Kind, r.Due.UTC().Format(time.RFC3339)),
+		Do:   fmt.Sprintf("`rapport privacy request show %s` says what is asked; carry it out with `rapport person` and --request %s, or close it with the reason.", r.ID, r.ID),
+	}
+	if left < pressing {
+		a.Severity = alert.Danger
+	}
+	if left < 0 {
+		a.Text = fmt.Sprintf("What somebody asked for (%s) was to be answered until %s, and is not.", r.Kind, r.Due.UTC().Format(time.RFC3339))
+	}
+	return []alert.Alert{a}
 }

@@ -9,6 +9,7 @@ import (
 	"rapport/internal/cert"
 	"rapport/internal/destination"
 	"rapport/internal/project"
+	"rapport/internal/rights"
 )
 
 func TestDownAlert(t *testing.T) {
@@ -54,6 +55,28 @@ func TestCertificateAlerts(t *testing.T) {
 			if got[i].Severity != row.want[i] {
 				t.Errorf("%s: %+v", name, got[i])
 			}
+		}
+	}
+}
+
+func TestRequestAlert(t *testing.T) {
+	t.Parallel()
+	now, day := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC), 24*time.Hour
+	conf := project.Alerts{RequestBefore: 7 * day}
+	for name, row := range map[string]struct {
+		request rights.Request
+		want    alert.Severity // "": none
+	}{
+		"long":    {rights.Request{Due: now.Add(7 * day)}, ""},
+		"soon":    {rights.Request{Due: now.Add(7*day - 1)}, alert.Warning},
+		"now":     {rights.Request{Due: now.Add(2*day - 1)}, alert.Danger},
+		"overdue": {rights.Request{Due: now.Add(-1)}, alert.Danger},
+		"closed":  {rights.Request{Due: now.Add(-1), Closed: now}, ""},
+	} {
+		row.request.ID, row.request.Kind = "req-1", rights.Erase
+		got := requestAlert(&row.request, now, conf)
+		if (len(got) == 0) != (row.want == "") || len(got) > 0 && (got[0].Severity != row.want || got[0].About != "req-1" || got[0].Text == "" || got[0].Do == "") {
+			t.Errorf("%s: %+v, want %q", name, got, row.want)
 		}
 	}
 }

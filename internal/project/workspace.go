@@ -106,7 +106,7 @@ func workspace(f *file) Workspace {
 		"identifiers_per_kind", "rejects_kept", "manage_per_second", "free_disk"))
 	w.Rights = f.rightsOf(s.sub("rights", "confirm_with", "confirm_within", "law"))
 	w.Consent = f.consentOf(s.sub("consent", "controller", "jurisdiction", "confirm_with", "confirm_within", "asks_per_address", "asks_per_network"))
-	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before"))
+	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before", "request_before"))
 	w.Trail = trail(s.sub("trail", "every", "file", "webhook"))
 	return w
 }

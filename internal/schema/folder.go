@@ -40,6 +40,7 @@ var workspace = keys(
 		otherwise("held_for", duration, "10m", "how long a provider or destination is down, or the walk behind, before that is told"),
 		otherwise("backlog", integer, "100000", "records that may wait to be walked"),
 		otherwise("certificate_before", duration, "14d", "how long before its end a certificate is told of"),
+		otherwise("request_before", duration, "7d", "how long before it is due what a person asked for is told of"),
 	), "who is told that something is wrong with the house"),
 	key("consent", keys(
 		otherwise("controller", text, "the title", "who is responsible, in records and receipts"),
