@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"rapport/internal/audit"
 	"rapport/internal/backup"
@@ -51,7 +52,10 @@ func (h *House) Backup(ctx context.Context, part backup.Part, w io.Writer) (err 
 			return err
 		}
 	}
-	return out.Close(h.trail.Certify)
+	if err := out.Close(h.trail.Certify); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(h.Data, part.Mark()), []byte(m.Made.Format(time.RFC3339)+"\n"), 0o600)
 }
 
 func addFile(out *backup.Writer, name string) error {

@@ -25,6 +25,9 @@ func (l *lived) backs(part backup.Part) []byte {
 	if err := l.house.Backup(context.Background(), part, &out); err != nil {
 		l.t.Fatal(err)
 	}
+	if _, err := os.Stat(filepath.Join(l.house.Data, part.Mark())); err != nil {
+		l.t.Error(err)
+	}
 	return out.Bytes()
 }
 

@@ -33,6 +33,10 @@ const (
 	Keys Part = "keys"
 )
 
+// Mark names the file of a data folder whose time says when the last backup of a part
+// was taken from it.
+func (p Part) Mark() string { return "backup-" + string(p) + ".last" }
+
 // Names of what stands at the end.
 const (
 	manifestName  = "manifest.json"

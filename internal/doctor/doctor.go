@@ -108,6 +108,7 @@ var checks = []check{
 	{"secret_weak", (*Patient).secretsWeak},
 	{"secret_shared", (*Patient).secretsShared},
 	{"file_mode", (*Patient).fileModes},
+	{"backup_old", (*Patient).backups},
 	{"source_open", (*Patient).sourcesOpen},
 	{"source_unsigned", (*Patient).sourcesUnsigned},
 	{"retention", (*Patient).retention},

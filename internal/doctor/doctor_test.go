@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rapport/internal/alert"
+	"rapport/internal/backup"
 	"rapport/internal/cert"
 	"rapport/internal/project"
 )
@@ -237,6 +238,45 @@ func TestFileModes(t *testing.T) {
 	if got, text := worst(t, p, "file_mode"); got != Warning || !strings.Contains(text, "chmod 700 "+data) {
 		t.Errorf("the data folder may be entered by others: %s\n%s", got, text)
 	}
+}
+
+// TestBackups looks at a folder whose backups are missing, old and new.
+func TestBackups(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := patient(t, folder(), environment())
+	want := func(grade Grade, parts ...string) {
+		t.Helper()
+		got, text := worst(t, p, "backup_old")
+		if got != grade {
+			t.Errorf("%q, want %q\n%s", got, grade, text)
+		}
+		for _, part := range parts {
+			if !strings.Contains(text, part+": ") {
+				t.Errorf("nothing is said of %s:\n%s", part, text)
+			}
+		}
+	}
+	write := func(name string, age time.Duration) {
+		t.Helper()
+		path := filepath.Join(data, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, time.Time{}, now.Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("")
+	p.Data = data
+	want("") // It holds nothing.
+	write("state.db", 0)
+	want(Warning, "data")
+	write(backup.Data.Mark(), 6*day)
+	want(OK)
+	write("keys.db", 0)
+	want(Warning, "keys")
+	write(backup.Keys.Mark(), day)
+	want(OK)
+	write(backup.Data.Mark(), 8*day)
+	want(Warning, "data")
 }
 
 // TestNoSecretIsShown runs every check over secrets that are bad and looks whether
