@@ -26,7 +26,7 @@ func (h *Handler) getBackup(w http.ResponseWriter, r *http.Request, _ access.Key
 	err := h.Backup(r.Context(), part, out)
 	if err != nil && out.wrote {
 		h.Logger.Warn("a backup was not written to its end", "code", fault.CodeOf(err))
-		return nil
+		cut()
 	}
 	return err
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // getExport writes everything that is held about a person, as JSON or, for a
-// browser, as a page. What fails on the way leaves a document without its end.
+// browser, as a page. What fails on the way breaks the connection.
 func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key) error {
 	if q := queryOf(r); q.err != nil {
 		return q.err
@@ -37,6 +37,11 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 	}
 	if err := write(r.Context(), who, w); err != nil {
 		h.Logger.Warn("an export was not written to its end", "error", err)
+		cut()
 	}
 	return nil
 }
+
+// cut breaks the connection of an answer that has begun and cannot be written to its
+// end, so that nobody takes a part for the whole.
+func cut() { panic(http.ErrAbortHandler) }

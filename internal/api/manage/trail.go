@@ -139,8 +139,8 @@ func (h *Handler) getProof(w http.ResponseWriter, r *http.Request, _ access.Key)
 	return h.answer(w, r, http.StatusOK, p)
 }
 
-// getBundle streams the trail; what fails on the way leaves a bundle that does
-// not hold, for its head says how many rows there are.
+// getBundle streams the trail; what fails on the way breaks the connection, and leaves
+// a bundle that does not hold, for its head says how many rows there are.
 func (h *Handler) getBundle(w http.ResponseWriter, r *http.Request, _ access.Key) error {
 	q := queryOf(r, "from", "details")
 	from, details := int64(0), q.flag("details")
@@ -158,6 +158,7 @@ func (h *Handler) getBundle(w http.ResponseWriter, r *http.Request, _ access.Key
 	head["Cache-Control"] = noStore
 	if err := h.Trail.Export(r.Context(), w, from, details); err != nil {
 		h.Logger.Warn("a bundle of the trail was not written to its end", "error", err)
+		cut()
 	}
 	return nil
 }

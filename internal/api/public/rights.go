@@ -62,7 +62,7 @@ func (d *Door) fulfil(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case begun && err != nil:
 		d.logger.Warn("a reader's copy was not written to its end", "error", err)
-		return
+		panic(http.ErrAbortHandler) // Nobody is to take a part for the whole.
 	case begun:
 		return
 	case err != nil:
