@@ -375,6 +375,20 @@ func TestRequestsHaveClocks(t *testing.T) {
 			}
 		}
 		alerts(r.ID)
+		l.lives("bob")
+		for _, what := range []string{"erase", "restrict"} { // The second is refused for its kind.
+			if w := l.ask("POST", "/v1/people/user_id:bob/"+what, `{"request":"`+r.ID+`"}`); w.Code != http.StatusUnprocessableEntity {
+				t.Errorf("%s of another by ann's request: %d %s", what, w.Code, w.Body)
+			}
+		}
+		for who, want := range map[string]int{"ann": http.StatusOK, "bob": http.StatusUnprocessableEntity} {
+			if w := l.ask("GET", "/v1/requests/"+r.ID+"?person=user_id:"+who, ""); w.Code != want {
+				t.Errorf("the request as %s's: %d %s", who, w.Code, w.Body)
+			}
+		}
+		if w := l.ask("GET", "/v1/people/user_id:bob", ""); w.Code != http.StatusOK {
+			t.Errorf("bob: %d %s", w.Code, w.Body)
+		}
 		if w := l.ask("POST", "/v1/people/user_id:ann/erase", `{"request":"`+r.ID+`"}`); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"outcome":"done"`) {
 			t.Fatalf("erase: %d %s", w.Code, w.Body)
 		}

@@ -67,6 +67,8 @@ type asking struct {
 	Note     string     `json:"note"`
 
 	Purposes []purpose.Purpose `json:"purposes"` // to which somebody objects; none: all
+
+	asked id.Person // who asked, where it answers a request that was taken down
 }
 
 func (a *asking) check(now time.Time) error {
@@ -110,7 +112,7 @@ func (h *Handler) postErase(w http.ResponseWriter, r *http.Request, _ access.Key
 	if done != nil {
 		return h.answerRequest(w, r, done)
 	}
-	who, err := h.find(r.Context(), r.PathValue("ref"))
+	who, err := h.whom(r.Context(), r.PathValue("ref"), in.asked)
 	if err != nil {
 		return err
 	}
@@ -160,8 +162,24 @@ func (h *Handler) answers(r *http.Request, in *asking, kind rights.Kind) (name s
 	case !x.Open():
 		return name, &x, nil
 	}
-	in.Law, in.Received = x.Law, x.Received
+	in.Law, in.Received, in.asked = x.Law, x.Received, x.Person
 	return name, nil, nil
+}
+
+// whom finds who a call is about. What answers a request is about whoever asked: with
+// another's request nobody is erased.
+func (h *Handler) whom(ctx context.Context, ref string, asked id.Person) (id.Person, error) {
+	who, err := h.find(ctx, ref)
+	if err != nil || asked == 0 {
+		return who, err
+	}
+	if asked, err = h.Reader.Living(ctx, asked); err != nil {
+		return 0, err
+	}
+	if asked != who {
+		return 0, unprocessable("other_person", "the request is %s's, and the call is about %s: name who asked, or another request", asked, who)
+	}
+	return who, nil
 }
 
 // carryOut has a record walked.
@@ -287,10 +305,21 @@ func noteOf(text string) (json.RawMessage, error) {
 	return json.Marshal(map[string]string{"note": text})
 }
 
+// getRequest tells of one; with a person it must be that person's.
 func (h *Handler) getRequest(w http.ResponseWriter, r *http.Request, _ access.Key) error {
+	q := queryOf(r, "person")
+	ref := q.text("person")
+	if q.err != nil {
+		return q.err
+	}
 	x, err := h.Rights.Request(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
+	}
+	if ref != "" {
+		if _, err := h.whom(r.Context(), ref, x.Person); err != nil {
+			return err
+		}
 	}
 	return h.answerRequest(w, r, &x)
 }
@@ -386,7 +415,7 @@ func (h *Handler) postCorrect(w http.ResponseWriter, r *http.Request, _ access.K
 	if done != nil {
 		return h.answerRequest(w, r, done)
 	}
-	who, err := h.find(r.Context(), r.PathValue("ref"))
+	who, err := h.whom(r.Context(), r.PathValue("ref"), in.asked)
 	if err != nil {
 		return err
 	}
@@ -475,7 +504,7 @@ func (h *Handler) say(w http.ResponseWriter, r *http.Request, kind rights.Kind, 
 	if done != nil {
 		return h.answerRequest(w, r, done)
 	}
-	who, err := h.find(r.Context(), r.PathValue("ref"))
+	who, err := h.whom(r.Context(), r.PathValue("ref"), in.asked)
 	if err != nil {
 		return err
 	}
