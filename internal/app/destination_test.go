@@ -71,6 +71,13 @@ func (r *receiver) taken() []*message {
 	return slices.Clone(r.took)
 }
 
+// heard gives all that has come, taken or not, in order.
+func (r *receiver) heard() []*message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}
+
 func receiving(t *testing.T, secrets ...string) *receiver {
 	t.Helper()
 	r := &receiver{t: t, secrets: secrets, came: make(chan struct{})}

@@ -113,7 +113,7 @@ func TestAMarkerOfAnotherPurposeLeavesNowhere(t *testing.T) {
 			}
 			left[fmt.Sprint("mail ", i, " to ", got.To, subjectOf(string(got.Raw)))] = decodedMail(string(got.Raw))
 		}
-		for i, m := range ads.all {
+		for i, m := range ads.heard() {
 			left[fmt.Sprint("ads ", i, " ", m.Type)] = string(m.Raw)
 		}
 		for _, path := range []string{
@@ -195,7 +195,7 @@ func (l *lived) mailsOf(who string) []struct{ ID string } {
 func (l *lived) controls(t *testing.T, desk *receiver, left map[string]string) {
 	t.Helper()
 	told := map[string]bool{}
-	for _, m := range desk.all {
+	for _, m := range desk.heard() {
 		what := strings.TrimSpace(m.Type + " " + text(m.Data["event"]) + text(m.Data["segment"]))
 		told[what] = told[what] || strings.Contains(string(m.Raw), hidden) || strings.HasPrefix(m.Type, "segment.")
 	}

@@ -265,9 +265,11 @@ func TestEnvelope(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
+	disk, walk := []byte(`{"name":"disk_nearly_full","severity":"danger"}`), []byte(`{"name":"walk_behind","about":"live"}`)
 	same := [][2]Item{
 		{{Seq: 1, Person: 3}, {Seq: 2, Person: 3, Subject: id.Hash{1}}},
 		{{Seq: 1, Subject: id.Hash{1}}, {Seq: 2, Subject: id.Hash{1}}},
+		{{Seq: 1, Kind: Alert, Name: "began", Body: disk}, {Seq: 2, Kind: Alert, Name: "ended", Body: disk}},
 	}
 	for _, pair := range same {
 		if keyOf(&pair[0]) != keyOf(&pair[1]) {
@@ -275,7 +277,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	seen := map[int64]Item{}
-	for _, it := range []Item{{Seq: 1, Person: 3}, {Seq: 2, Person: 4}, {Seq: 3, Subject: id.Hash{1}}, {Seq: 4, Subject: id.Hash{2}}, {Seq: 5}, {Seq: 6}} {
+	for _, it := range []Item{{Seq: 1, Person: 3}, {Seq: 2, Person: 4}, {Seq: 3, Subject: id.Hash{1}}, {Seq: 4, Subject: id.Hash{2}}, {Seq: 5}, {Seq: 6}, {Seq: 7, Kind: Alert, Body: disk}, {Seq: 8, Kind: Alert, Body: walk}, {Seq: 9, Kind: Alert}} {
 		if other, ok := seen[keyOf(&it)]; ok {
 			t.Errorf("%+v waits for %+v", it, other)
 		}

@@ -3,7 +3,9 @@ package destination
 import (
 	"cmp"
 	"container/heap"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -45,14 +47,21 @@ func (l *lineup) remove(j *job) {
 	}
 }
 
-// keyOf tells whose items wait for each other: a person's, or those that bear the
-// same identifier of nobody known. What concerns nobody waits for nobody.
+// keyOf tells whose items wait for each other: a person's, those that bear the same
+// identifier of nobody known, or those of one alert, whose end must not be told before
+// its beginning. What else concerns nobody waits for nobody.
 func keyOf(it *Item) int64 {
 	switch {
 	case it.Person != 0:
 		return int64(it.Person)
 	case it.Subject != [16]byte{}:
 		return int64(binary.BigEndian.Uint64(it.Subject[:]) | 1<<63) // below zero
+	case it.Kind == Alert:
+		var a struct{ Name, About string }
+		if json.Unmarshal(it.Body, &a) == nil && a.Name != "" {
+			h := sha256.Sum256([]byte(a.Name + "\n" + a.About))
+			return int64(binary.BigEndian.Uint64(h[:]) | 1<<63)
+		}
 	}
 	return -1<<62 ^ it.Seq
 }
