@@ -67,8 +67,6 @@ type asking struct {
 	Note     string     `json:"note"`
 
 	Purposes []purpose.Purpose `json:"purposes"` // to which somebody objects; none: all
-
-	asked id.Person // who asked, where it answers a request that was taken down
 }
 
 func (a *asking) check(now time.Time) error {
@@ -105,15 +103,8 @@ func (h *Handler) postErase(w http.ResponseWriter, r *http.Request, _ access.Key
 	if err := in.check(now); err != nil {
 		return err
 	}
-	name, done, err := h.answers(r, &in, rights.Erase)
-	if err != nil {
-		return err
-	}
-	if done != nil {
-		return h.answerRequest(w, r, done)
-	}
-	who, err := h.whom(r.Context(), r.PathValue("ref"), in.asked)
-	if err != nil {
+	name, who, fresh, err := h.answers(w, r, &in, rights.Erase)
+	if err != nil || !fresh {
 		return err
 	}
 	if dry {
@@ -137,33 +128,34 @@ func (h *Handler) postErase(w http.ResponseWriter, r *http.Request, _ access.Key
 	return h.answerRequest(w, r, &x)
 }
 
-// answers finds the id of the request that a call answers, or the request itself
-// when it was answered already.
-func (h *Handler) answers(r *http.Request, in *asking, kind rights.Kind) (name string, done *rights.Request, err error) {
+// answers finds the id of the request that a call answers, and who it is about. One
+// that was answered already is told again, and is not fresh.
+func (h *Handler) answers(w http.ResponseWriter, r *http.Request, in *asking, kind rights.Kind) (name string, who id.Person, fresh bool, err error) {
 	if len(in.Purposes) > 0 && kind != rights.Object {
-		return "", nil, wrong("/purposes", "bad_purposes", "to %s concerns all purposes", kind)
+		return "", 0, false, wrong("/purposes", "bad_purposes", "to %s concerns all purposes", kind)
 	}
 	if name = in.Request; name == "" {
 		key, err := idempotencyKey(r.Header)
 		if err != nil {
-			return "", nil, err
+			return "", 0, false, err
 		}
 		keyed := digestOf([]byte(string(kind) + " " + key))
 		name = string(kind) + "-" + hex.EncodeToString(keyed[:16])
 	}
 	x, err := h.Rights.Request(r.Context(), name)
 	switch {
-	case fault.KindOf(err) == fault.NotFound && in.Request == "":
-		return name, nil, nil
+	case fault.KindOf(err) == fault.NotFound && in.Request == "": // It is the request itself.
 	case err != nil:
-		return "", nil, err
+		return "", 0, false, err
 	case x.Kind != kind:
-		return "", nil, unprocessable("other_request", "the request asks to %s", x.Kind)
+		return "", 0, false, unprocessable("other_request", "the request asks to %s", x.Kind)
 	case !x.Open():
-		return name, &x, nil
+		return "", 0, false, h.answerRequest(w, r, &x)
+	default:
+		in.Law, in.Received = x.Law, x.Received
 	}
-	in.Law, in.Received, in.asked = x.Law, x.Received, x.Person
-	return name, nil, nil
+	who, err = h.whom(r.Context(), r.PathValue("ref"), x.Person)
+	return name, who, err == nil, err
 }
 
 // whom finds who a call is about. What answers a request is about whoever asked: with
@@ -408,15 +400,8 @@ func (h *Handler) postCorrect(w http.ResponseWriter, r *http.Request, _ access.K
 			return wrong("/traits", "bad_trait", "the house writes traits that begin with $ itself")
 		}
 	}
-	name, done, err := h.answers(r, &in.asking, rights.Correct)
-	if err != nil {
-		return err
-	}
-	if done != nil {
-		return h.answerRequest(w, r, done)
-	}
-	who, err := h.whom(r.Context(), r.PathValue("ref"), in.asked)
-	if err != nil {
+	name, who, fresh, err := h.answers(w, r, &in.asking, rights.Correct)
+	if err != nil || !fresh {
 		return err
 	}
 	traits, err := json.Marshal(in.Traits)
@@ -497,15 +482,8 @@ func (h *Handler) say(w http.ResponseWriter, r *http.Request, kind rights.Kind, 
 	if err != nil {
 		return err
 	}
-	name, done, err := h.answers(r, &in, kind)
-	if err != nil {
-		return err
-	}
-	if done != nil {
-		return h.answerRequest(w, r, done)
-	}
-	who, err := h.whom(r.Context(), r.PathValue("ref"), in.asked)
-	if err != nil {
+	name, who, fresh, err := h.answers(w, r, &in, kind)
+	if err != nil || !fresh {
 		return err
 	}
 	p, err := h.Reader.Person(r.Context(), who, "")
