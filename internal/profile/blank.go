@@ -14,10 +14,10 @@ import (
 func Blank(st Store, heads []Pointer) (int, error) {
 	var p blanking
 	p.store = st
-	todo := append([]Pointer(nil), heads...)
-	for len(todo) > 0 {
-		at := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	left := append([]Pointer(nil), heads...)
+	for len(left) > 0 {
+		at := left[len(left)-1]
+		left = left[:len(left)-1]
 		for at != 0 {
 			prev, err := p.entry(at)
 			if err != nil {
