@@ -2,6 +2,7 @@ package processor_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -177,12 +178,7 @@ func TestOneRequestIsWalkedInItsOrder(t *testing.T) {
 	h.do(event.Event{Type: event.Identify, UserID: "ann"})
 	h.do(event.Event{Name: "Seen", Anonymous: "bob"})
 	h.clock.Move(time.Minute)
-	now := h.clock.Now()
-	a := event.Event{Type: event.Track, Name: "Gift", UserID: "ann", MessageID: "x1", Source: "shop", Time: now, Received: now}
-	b := event.Event{Type: event.Identify, UserID: "ann", Anonymous: "bob", MessageID: "x2", Source: "shop", Time: now, Received: now}
-	_, _, err := h.log.Append(context.Background(), eventlog.Live, [][]byte{a.Append(nil), b.Append(nil)})
-	h.must(err)
-	h.walk()
+	h.together(event.Event{Type: event.Track, Name: "Gift", UserID: "ann"}, event.Event{Type: event.Identify, UserID: "ann", Anonymous: "bob"})
 	h.clock.Move(time.Minute)
 	h.parts(h.person("user_id", "ann").ID, "bob")
 	same(t, "bob's mails", 0, len(h.mails(h.person("anonymous_id", "bob").ID)))
@@ -212,4 +208,18 @@ func TestAMailGoesWithWhoWasPartedBefore(t *testing.T) {
 	same(t, "ann's mails", 1, len(h.mails(ann)))
 	same(t, "bob's story", []string{"Person Parted", "Person Parted"}, h.names("anonymous_id", "bob"))
 	same(t, "carl's story", []string{"Seen", "identify", "Person Parted"}, h.names("user_id", "carl"))
+}
+
+// together writes events in one frame, as one request does, and walks them.
+func (h *house) together(events ...event.Event) {
+	h.t.Helper()
+	now := h.clock.Now()
+	var bodies [][]byte
+	for i, e := range events {
+		e.MessageID, e.Source, e.Time, e.Received = fmt.Sprint("x", i), "shop", now, now
+		bodies = append(bodies, e.Append(nil))
+	}
+	_, _, err := h.log.Append(context.Background(), eventlog.Live, bodies)
+	h.must(err)
+	h.walk()
 }

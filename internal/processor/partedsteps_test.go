@@ -42,18 +42,6 @@ func TestPartedOneByOne(t *testing.T) {
 	same(t, "the address's mails", 1, len(h.mails(h.person("email", "bob@x.example").ID)))
 }
 
-// partsOf parts names of any kind from a record.
-func (h *house) partsOf(who id.Person, names ...identity.Name) {
-	h.t.Helper()
-	h.sequence++
-	props, err := json.Marshal(processor.UnmergeRequest{Identifiers: names})
-	h.must(err)
-	h.do(event.Event{Type: event.Unmerge, Source: "rapport", MessageID: fmt.Sprint("unmerge/", h.sequence), Person: int64(who), Properties: props})
-	if n := len(h.asides()); n > 0 {
-		h.t.Fatalf("%d records are set aside: %v", n, h.asides())
-	}
-}
-
 // TestARequestIsReceivedBeforeItIsCommitted parts people as the API does: the request is
 // received some milliseconds before it is in the log, and is still theirs who were parted.
 func TestARequestIsReceivedBeforeItIsCommitted(t *testing.T) {
@@ -115,19 +103,11 @@ func TestTwoJoinsInOneRequest(t *testing.T) {
 	h.do(event.Event{Name: "Seen", Anonymous: "phone"})
 	h.do(event.Event{Name: "Seen", Anonymous: "bob"})
 	h.clock.Move(time.Minute)
-	now := h.clock.Now()
-	var bodies [][]byte
-	for i, e := range []event.Event{
-		{Type: event.Identify, UserID: "ann", Anonymous: "phone"},
-		{Type: event.Track, Name: "Gift", UserID: "ann"},
-		{Type: event.Identify, UserID: "ann", Anonymous: "bob"},
-	} {
-		e.MessageID, e.Source, e.Time, e.Received = fmt.Sprint("x", i), "shop", now, now
-		bodies = append(bodies, e.Append(nil))
-	}
-	_, _, err := h.log.Append(context.Background(), eventlog.Live, bodies)
-	h.must(err)
-	h.walk()
+	h.together(
+		event.Event{Type: event.Identify, UserID: "ann", Anonymous: "phone"},
+		event.Event{Type: event.Track, Name: "Gift", UserID: "ann"},
+		event.Event{Type: event.Identify, UserID: "ann", Anonymous: "bob"},
+	)
 	h.clock.Move(time.Minute)
 	h.parts(h.person("user_id", "ann").ID, "bob")
 	same(t, "bob's mails", 0, len(h.mails(h.person("anonymous_id", "bob").ID)))

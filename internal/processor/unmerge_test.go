@@ -307,15 +307,21 @@ func TestWhatIsWalkedAfterAPartingFindsWhoseItIs(t *testing.T) {
 // parts has an operator part devices from somebody.
 func (h *house) parts(who id.Person, devices ...string) {
 	h.t.Helper()
-	h.sequence++
-	var req processor.UnmergeRequest
+	var names []identity.Name
 	for _, d := range devices {
-		req.Identifiers = append(req.Identifiers, identity.Name{Kind: identity.Anonymous, Value: d})
+		names = append(names, identity.Name{Kind: identity.Anonymous, Value: d})
 	}
-	props, err := json.Marshal(req)
+	h.partsOf(who, names...)
+}
+
+// partsOf parts names of any kind from a record.
+func (h *house) partsOf(who id.Person, names ...identity.Name) {
+	h.t.Helper()
+	h.sequence++
+	props, err := json.Marshal(processor.UnmergeRequest{Identifiers: names})
 	h.must(err)
 	h.do(event.Event{Type: event.Unmerge, Source: "rapport", MessageID: fmt.Sprint("unmerge/", h.sequence), Person: int64(who), Properties: props})
-	if n := len(h.asides()); n > 0 {
-		h.t.Fatalf("%d records are set aside", n)
+	if aside := h.asides(); len(aside) > 0 {
+		h.t.Fatalf("%d records are set aside: %v", len(aside), aside)
 	}
 }
