@@ -435,7 +435,7 @@ func TestErasuresAskNobody(t *testing.T) {
 		l.settle()
 		for _, it := range []destination.Item{
 			{Kind: destination.Alert, Name: "disk", At: clock.Now(), Body: []byte(`{}`)},
-			{Kind: destination.Erasure, Person: 1, At: clock.Now(), Body: []byte(`{"identifiers":{"user_id":["ann"]}}`)},
+			{Kind: destination.Erasure, Person: 1, At: clock.Now(), Body: []byte(`{"identifiers":{"user_id":["ann"],"email":["ann@people.example"]}}`)},
 		} {
 			if err := app.Enqueue(t.Context(), l.house, it); err != nil {
 				t.Fatal(err)

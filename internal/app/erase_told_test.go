@@ -46,7 +46,7 @@ func TestDestinationsAreToldOfAnErasure(t *testing.T) {
 		down.answers(refuse)
 		sink := taking(t, func(string) bool { return false })
 		config := small(t, sink.Addr(), map[string]string{
-			"destinations/up.yaml": hook(up, wantsEvents), "destinations/down.yaml": hook(down, wantsEvents),
+			"destinations/up.yaml": hook(up, wantsEvents), "destinations/down.yaml": hook(down, wantsEvents+"identifiers: [user_id, email]\n"),
 		})
 		o := app.Options{Data: t.TempDir(), Database: database, Clock: clock, Secrets: project.Secrets{Env: secrets}}
 		l := live(t, o, config)
@@ -54,7 +54,10 @@ func TestDestinationsAreToldOfAnErasure(t *testing.T) {
 		l.settle()
 		l.until("down", "ann's waits", func(x line) bool { return x.Waiting == 1 && x.Behind == 0 })
 		done := l.erase("user_id:ann")
-		up.wait("the erasure", func(all []*message) bool { return slices.ContainsFunc(all, erasure) })
+		all := up.wait("the erasure", func(all []*message) bool { return slices.ContainsFunc(all, erasure) })
+		if m := all[slices.IndexFunc(all, erasure)]; strings.Contains(string(m.Raw), "@") || fmt.Sprint(m.Data["identifiers"]) != "map[user_id:[ann]]" {
+			t.Errorf("one that is told no addresses hears %s", m.Raw)
+		}
 		l.until("down", "the erasure waits alone", func(x line) bool { return x.Waiting == 1 && x.Behind == 0 })
 		l.reached(done.ID, "map[down:retrying up:told]")
 		failed := func() int64 { return l.line("down").Counts["failed.refused"] }

@@ -2,6 +2,8 @@ package destination
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"rapport/internal/event"
 	"rapport/internal/purpose"
@@ -80,8 +82,12 @@ func (d *Definition) sees(e *event.Event) (properties, traits []byte) {
 }
 
 // about is the body of an item of another kind, as far as the destination may know
-// it: what stands in a mail for a purpose is seen by those that see as much.
+// it: what stands in a mail for a purpose is seen by those that see as much, and of
+// who was erased it learns the identifiers that it was ever told.
 func (d *Definition) about(it *Item) []byte {
+	if it.Kind == Erasure {
+		return d.erased(it.Body)
+	}
 	if it.Kind != Message || d.Sees == nil {
 		return it.Body
 	}
@@ -95,6 +101,29 @@ func (d *Definition) about(it *Item) []byte {
 	}
 	delete(said, "email_subject")
 	delete(said, "link_url")
+	b, err := json.Marshal(said)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func (d *Definition) erased(body []byte) []byte {
+	var said map[string]json.RawMessage
+	if json.Unmarshal(body, &said) != nil {
+		return nil
+	}
+	if all, ok := said["identifiers"]; ok {
+		var by map[string]json.RawMessage
+		if json.Unmarshal(all, &by) != nil {
+			return nil
+		}
+		maps.DeleteFunc(by, func(kind string, _ json.RawMessage) bool { return !slices.Contains(d.Identifiers, kind) })
+		var err error
+		if said["identifiers"], err = json.Marshal(by); err != nil {
+			return nil
+		}
+	}
 	b, err := json.Marshal(said)
 	if err != nil {
 		return nil
