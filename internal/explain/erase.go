@@ -5,7 +5,6 @@ import (
 
 	"rapport/internal/event"
 	"rapport/internal/id"
-	"rapport/internal/message"
 	"rapport/internal/processor"
 	"rapport/internal/profile"
 )
@@ -33,7 +32,7 @@ func (r *Reader) Erasing(ctx context.Context, who id.Person) (out processor.Eras
 		}
 		out.Mails = len(mails)
 		for _, m := range mails {
-			if m.State == message.Pending || m.State == message.Deferred || m.State == message.Claimed {
+			if m.Person == f.id && m.State.Unsent() {
 				out.Withdrawn++
 			}
 		}

@@ -97,6 +97,15 @@ type Hash [16]byte
 // String gives 32 hexadecimal digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
+// ParseHash reads what String gives, and tells whether it is such.
+func ParseHash(s string) (h Hash, ok bool) {
+	if len(s) != hex.EncodedLen(len(h)) {
+		return h, false
+	}
+	_, err := hex.Decode(h[:], []byte(s))
+	return h, err == nil
+}
+
 // Hasher makes keyed hashes. It is safe for concurrent use.
 type Hasher struct {
 	pool sync.Pool

@@ -53,6 +53,9 @@ var stateNames = map[State]string{
 // String gives the stable name.
 func (s State) String() string { return stateNames[s] }
 
+// Unsent tells whether a mail in this state can still be kept from leaving.
+func (s State) Unsent() bool { return s == Pending || s == Deferred || s == Claimed }
+
 // Final tells whether nothing more will happen to the mail by our doing.
 func (s State) Final() bool {
 	return s == Accepted || s == Failed || s == Skipped || s == Resolved

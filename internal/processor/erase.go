@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -160,8 +159,8 @@ func (w *Walker) forgotten(f *figure, it *item, subjects []string) (*Forgotten, 
 		x.Names = append(x.Names, identity.Name{Kind: strings.Clone(y.Kind), Value: strings.Clone(y.Value)})
 	}
 	for _, text := range subjects {
-		var h id.Hash
-		if n, err := hex.Decode(h[:], []byte(text)); err != nil || n != len(h) {
+		h, ok := id.ParseHash(text)
+		if !ok {
 			return nil, fault.New(fault.Internal, "bad_erase", "the request to erase somebody names a hash that is none")
 		}
 		own[h] = true
@@ -180,7 +179,7 @@ func (w *Walker) forgotten(f *figure, it *item, subjects []string) (*Forgotten, 
 	x.Payload = func(b []byte) bool {
 		return mentions(b, func(s string) bool {
 			return own[w.Resolver.Hash(identity.UserID, s)] || own[w.Resolver.Hash(identity.Anonymous, s)] ||
-				own[w.Resolver.Hash(identity.Email, strings.ToLower(strings.TrimSpace(s)))] ||
+				own[w.Resolver.HashOf(identity.Name{Kind: identity.Email, Value: s})] ||
 				slices.ContainsFunc(x.Names, func(n identity.Name) bool { return n.Value == s })
 		}, x.Names)
 	}
@@ -195,12 +194,7 @@ func (w *Walker) withdrawAll(f *figure) (n int, err error) {
 	}
 	for i := range mails {
 		m := &mails[i]
-		if m.Person != f.id {
-			continue
-		}
-		switch m.State {
-		case message.Pending, message.Deferred, message.Claimed:
-		default:
+		if m.Person != f.id || !m.State.Unsent() {
 			continue
 		}
 		m.State, m.LeaseEnds = message.Skipped, time.Time{}
@@ -302,9 +296,9 @@ func (w *Walker) bury(people []id.Person) error {
 // admit lets events under one identifier be kept again, about somebody new.
 func (w *Walker) admit(it *item) error {
 	var req AdmitRequest
-	var h id.Hash
 	err := json.Unmarshal(it.e.Properties, &req)
-	if n, hexErr := hex.Decode(h[:], []byte(req.Subject)); err != nil || hexErr != nil || n != len(h) {
+	h, ok := id.ParseHash(req.Subject)
+	if err != nil || !ok {
 		return fault.New(fault.Internal, "bad_admit", "the record of somebody who comes back names nobody")
 	}
 	found, err := w.p.books.Rights.Unbar(h)
@@ -323,29 +317,29 @@ func (w *Walker) admit(it *item) error {
 // the first of them, which says whom the event is about, is one, or none is left,
 // the event is about nobody.
 func (w *Walker) living(ids []identity.Identifier) ([]identity.Identifier, error) {
+	out, cut := ids, false
 	for i, x := range ids {
-		who, err := w.set.Who(x.Hash)
-		if err != nil {
+		gone, err := w.isErased(x.Hash)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if who == 0 {
-			continue
-		}
-		f, err := w.set.figure(who)
-		if err != nil {
-			return nil, err
-		}
-		if f.erased == 0 {
-			continue
-		}
-		if i == 0 {
+		case gone && i == 0:
 			return nil, nil
+		case gone && !cut:
+			out, cut = slices.Clone(ids[:i]), true
+		case !gone && cut:
+			out = append(out, x)
 		}
-		rest, err := w.living(ids[i+1:])
-		if err != nil {
-			return nil, err
-		}
-		return append(slices.Clone(ids[:i]), rest...), nil
 	}
-	return ids, nil
+	return out, nil
+}
+
+// isErased tells whether an identifier was that of somebody who was erased.
+func (w *Walker) isErased(h id.Hash) (bool, error) {
+	who, err := w.set.Who(h)
+	if err != nil || who == 0 {
+		return false, err
+	}
+	f, err := w.set.figure(who)
+	return err == nil && f.erased != 0, err
 }

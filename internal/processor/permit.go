@@ -27,6 +27,8 @@ func (w *Walker) computes(purposes []purpose.Purpose, class purpose.Class, now i
 	return ok, until
 }
 
+var errUnreadable = fault.New(fault.Unavailable, consent.Unreadable, "permission cannot be read: the walk waits")
+
 // Computes asks for a person whether a segment may be computed for one of some
 // purposes, and until when. An error says that nobody can tell.
 func Computes(
@@ -40,7 +42,7 @@ func Computes(
 	}
 	switch d := a.DecideAny(st, q, purposes...); {
 	case d.Reason == consent.Unreadable:
-		return false, rule.Never, fault.New(fault.Unavailable, consent.Unreadable, "permission cannot be read: the walk waits")
+		return false, rule.Never, errUnreadable
 	case d.Effect != consent.Allow:
 		return false, rule.Never, nil
 	case d.Until.IsZero():
@@ -74,6 +76,9 @@ func (w *Walker) scope(f *figure, why purpose.Purpose, now int64) *purview.Scope
 		Subjects: allSubjects(w.Resolver, &f.ident, &f.prof), Operation: consent.Personalise, Purpose: why, Channel: purpose.Web,
 		Class: consent.Sensitive, At: time.UnixMilli(now).UTC(),
 	})
+	if d.Reason == consent.Unreadable && w.failure == nil { // A mail is not made poorer because a disk cannot be read.
+		w.failure = errUnreadable
+	}
 	if d.Effect != consent.Allow {
 		return sees.Modest()
 	}

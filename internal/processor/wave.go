@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -34,7 +33,7 @@ func (w *Walker) tellOthers(h id.Hash, g *group.Group, but id.Person) error {
 	if !slices.ContainsFunc(members, func(who id.Person) bool { return who != but }) {
 		return nil
 	}
-	return w.tell(g.ID, wave{Group: hex.EncodeToString(h[:]), Cause: g.Cause})
+	return w.tell(g.ID, wave{Group: h.String(), Cause: g.Cause})
 }
 
 // tell has the log say that members of a group must hear of a change: a group may
@@ -72,7 +71,8 @@ func (w *Walker) reachOf(it *item) (r reach, err error) {
 	if err := json.Unmarshal(it.e.Properties, &r.wave); err != nil {
 		return r, fault.Wrap(err, fault.Internal, "bad_group", "the record of a group cannot be read")
 	}
-	if n, err := hex.Decode(r.hash[:], []byte(r.Group)); err != nil || n != len(r.hash) {
+	var ok bool
+	if r.hash, ok = id.ParseHash(r.Group); !ok {
 		return r, fault.New(fault.Internal, "bad_group", "the record of a group names none")
 	}
 	if r.group, err = w.groupOf(r.hash, strings.Clone(it.e.Name)); err != nil {
