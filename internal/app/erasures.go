@@ -1,10 +1,8 @@
 package app
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +40,6 @@ type erasure struct {
 // erasures is the file. It is safe for concurrent use.
 type erasures struct {
 	mu   sync.Mutex
-	path string
 	file *os.File
 }
 
@@ -67,24 +64,25 @@ func openErasures(dir string) (*erasures, []id.Hash, error) {
 			return nil, nil, errors.Join(fmt.Errorf("mend who was erased: %w", err), file.Close())
 		}
 	}
-	return &erasures{path: path, file: file}, barred, nil
+	return &erasures{file: file}, barred, nil
 }
 
 func readErasures(raw []byte) (barred []id.Hash, err error) {
 	all := map[id.Hash]bool{}
 	var order []id.Hash
-	sc := bufio.NewScanner(bytes.NewReader(raw[:bytes.LastIndexByte(raw, '\n')+1]))
-	sc.Buffer(nil, 1<<20)
-	for n := 1; sc.Scan(); n++ {
+	n := 0
+	for line := range bytes.Lines(raw[:bytes.LastIndexByte(raw, '\n')+1]) {
+		n++
+		damaged := fault.New(fault.Conflict, "erasures_damaged", "line %d of %s cannot be read: restore the file from a backup", n, erasuresFile)
 		var e erasure
-		if err := json.Unmarshal(sc.Bytes(), &e); err != nil {
-			return nil, fault.New(fault.Conflict, "erasures_damaged", "line %d of %s cannot be read: restore the file from a backup", n, erasuresFile)
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, damaged
 		}
 		for i, list := range [2][]string{e.Barred, e.Admitted} {
 			for _, text := range list {
-				var h id.Hash
-				if k, err := hex.Decode(h[:], []byte(text)); err != nil || k != len(h) {
-					return nil, fault.New(fault.Conflict, "erasures_damaged", "line %d of %s cannot be read: restore the file from a backup", n, erasuresFile)
+				h, ok := id.ParseHash(text)
+				if !ok {
+					return nil, damaged
 				}
 				all[h] = i == 0
 				order = append(order, h)
@@ -92,11 +90,11 @@ func readErasures(raw []byte) (barred []id.Hash, err error) {
 		}
 	}
 	for _, h := range order {
-		if all[h] && !slices.Contains(barred, h) {
-			barred = append(barred, h)
+		if all[h] {
+			barred, all[h] = append(barred, h), false
 		}
 	}
-	return barred, sc.Err()
+	return barred, nil
 }
 
 // add writes a line and has it on the disk before it returns.
@@ -107,15 +105,19 @@ func (x *erasures) add(e erasure) error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if _, err := x.file.Write(append(line, '\n')); err != nil {
+	info, err := x.file.Stat()
+	if err != nil {
 		return fmt.Errorf("write who was erased: %w", err)
+	}
+	if _, err := x.file.Write(append(line, '\n')); err != nil { // Half a line would spoil the next.
+		return errors.Join(fmt.Errorf("write who was erased: %w", err), x.file.Truncate(info.Size()))
 	}
 	return x.file.Sync()
 }
 
 func hexes(list []id.Hash) (out []string) {
 	for _, h := range list {
-		out = append(out, hex.EncodeToString(h[:]))
+		out = append(out, h.String())
 	}
 	return out
 }
@@ -154,8 +156,8 @@ func (h *House) openBarred(ctx context.Context) error {
 	return h.noteBarred(ctx, known)
 }
 
-// noteBarred writes into the file what only the state knows: a crash came between
-// the two.
+// noteBarred writes into the file what only the state knows, and destroys the keys of
+// those names: a crash came between the two.
 func (h *House) noteBarred(ctx context.Context, known map[id.Hash]bool) error {
 	var fresh []id.Hash
 	err := h.state.Read(ctx, func(tx store.Tx) error {
@@ -168,6 +170,9 @@ func (h *House) noteBarred(ctx context.Context, known map[id.Hash]bool) error {
 		})
 	})
 	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	if err := h.destroy(nil, fresh); err != nil {
 		return err
 	}
 	return h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(fresh)})

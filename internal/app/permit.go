@@ -44,15 +44,13 @@ func (p *permit) Admit(src *ingest.Source, s ingest.Statement) ingest.Verdict {
 	var hashes [8]id.Hash
 	subjects := hashes[:0]
 	all := p.resolver.Of(s.Event, names[:0])
-	if p.barred.Any() {
-		living := slices.DeleteFunc(slices.Clone(all), func(x identity.Identifier) bool { return p.barred.Has(x.Hash) })
-		if len(all) > 0 && (len(living) == 0 || living[0].Hash != all[0].Hash) { // Whom it is about was erased.
+	gone := func(x identity.Identifier) bool { return p.barred.Has(x.Hash) }
+	if p.barred.Any() && slices.ContainsFunc(all, gone) {
+		if gone(all[0]) { // Whom it is about was erased.
 			return ingest.Verdict{}
 		}
-		if len(living) < len(all) {
-			identity.Without(s.Event, all, p.barred.Has)
-			all = living
-		}
+		identity.Without(s.Event, all, p.barred.Has)
+		all = slices.DeleteFunc(all, gone)
 	}
 	for _, x := range all {
 		subjects = append(subjects, x.Hash)
