@@ -42,7 +42,7 @@ func (h *House) retain(ctx context.Context) error {
 	terms := h.edition().config.Plans.EventTerms()
 	now := h.clock.Now()
 	taken := int64(0)
-	for _, term := range slices.Sorted(maps.Values(terms)) {
+	for _, term := range slices.Compact(slices.Sorted(maps.Values(terms))) {
 		n, err := h.retainTerm(ctx, terms, term, now)
 		taken += n
 		if err != nil {

@@ -125,8 +125,10 @@ func (h *House) housekeeping(ctx context.Context) error {
 		}
 		last = now
 		err = h.clean(ctx, now)
-		if now.Sub(retained) >= 24*time.Hour && err == nil {
-			retained, err = now, h.retain(ctx)
+		if err == nil && now.Sub(retained) >= 24*time.Hour {
+			if err = h.retain(ctx); err == nil {
+				retained = now
+			}
 		}
 		h.cleaning.Store(&cleaning{err})
 		if err != nil && ctx.Err() == nil {
