@@ -68,7 +68,7 @@ func addFile(out *backup.Writer, name string) error {
 	if err != nil {
 		return err
 	}
-	return out.Add(filepath.Base(name), info.Size(), f)
+	return out.Add(filepath.Base(name), info.Size(), io.LimitReader(f, info.Size())) // What is appended meanwhile is the next backup's.
 }
 
 func (h *House) copyData(ctx context.Context, dir string, m *backup.Manifest) ([]string, error) {
@@ -79,13 +79,6 @@ func (h *House) copyData(ctx context.Context, dir string, m *backup.Manifest) ([
 	if err := h.files.log.Copy(ctx, log); err != nil {
 		return nil, err
 	}
-	last, found, err := h.trail.Last(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if found {
-		m.Checkpoint = last.Note
-	}
 	if err := describe(ctx, state, m); err != nil {
 		return nil, err
 	}
@@ -93,7 +86,7 @@ func (h *House) copyData(ctx context.Context, dir string, m *backup.Manifest) ([
 		return nil, err
 	}
 	names := []string{state, log, filepath.Join(h.Data, keysFile)}
-	if _, err := os.Stat(filepath.Join(h.Data, erasuresFile)); err == nil {
+	if exists(filepath.Join(h.Data, erasuresFile)) {
 		names = append(names, filepath.Join(h.Data, erasuresFile))
 	}
 	return names, nil
@@ -114,6 +107,13 @@ func describe(ctx context.Context, path string, m *backup.Manifest) (err error) 
 				return err
 			}
 			m.Walked[lane.String()] = pos
+		}
+		last, found, err := tx.Audit().LastCheckpoint()
+		if err != nil {
+			return err
+		}
+		if found {
+			m.Checkpoint = last.Note
 		}
 		m.People, err = tx.Persons().Count()
 		return err
@@ -294,8 +294,5 @@ func joinErasures(dir, data string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.WriteFile(from, append(old, now...), 0o600); err != nil { //nolint:gosec // One of ours.
-		return err
-	}
-	return os.Rename(from, to)
+	return writeSecret(to, append(old, now...))
 }

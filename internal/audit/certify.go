@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -26,15 +25,6 @@ func (t *Trail) Certify(lines []string) (string, error) {
 		return "", fmt.Errorf("sign a certificate: %w", err)
 	}
 	return string(raw), nil
-}
-
-// Last gives the newest checkpoint, false where there is none yet.
-func (t *Trail) Last(ctx context.Context) (c Checkpoint, found bool, err error) {
-	err = t.keeper.Read(ctx, func(st Store) error {
-		c, found, err = st.LastCheckpoint()
-		return err
-	})
-	return c, found, err
 }
 
 // LinesOf reads a certificate without checking it, for whoever has just made it.
