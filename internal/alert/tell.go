@@ -82,7 +82,7 @@ func (b *Board) write(ctx context.Context, begun []Alert, ended []Row, now time.
 func begin(s Store, tell Tell, open map[key]Row, a Alert, now time.Time) error {
 	k := key{a.Name, a.About}
 	r := Row{Alert: a, Mail: Beginning}
-	if before, ok := open[k]; ok && before.Mail == End {
+	if before, ok := open[k]; ok && before.Mail == End && (before.Severity == Danger || a.Severity == Warning) {
 		r.Mail = Nothing // Whoever is mailed has not heard yet that it was over.
 	}
 	open[k] = r
