@@ -87,7 +87,7 @@ type Patient struct {
 	Now     time.Time
 	Server  *Server  // nil: none runs, or it cannot be asked
 	DNS     Resolver // nil: nobody is asked
-	// Dial connects; with it providers and the address of readers are tried. nil: nobody is dialled.
+	// Dial connects to the mail servers of providers; nil: nobody is dialled.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 

@@ -208,7 +208,7 @@ func TestFileModes(t *testing.T) {
 	if err := errors.Join(os.Chmod(data, 0o700), os.MkdirAll(filepath.Join(data, "acme", "keys"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	paths := []string{filepath.Join(data, "keys.json"), filepath.Join(data, "manage.key"), filepath.Join(data, "acme", "keys", "a.key"), filepath.Join(config, "relay.pem")}
+	paths := []string{filepath.Join(data, "keys.json"), filepath.Join(data, "keyset.json"), filepath.Join(data, "keys.db"), filepath.Join(data, "manage.key"), filepath.Join(data, "acme", "keys", "a.key"), filepath.Join(config, "relay.pem")}
 	for _, path := range paths {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)

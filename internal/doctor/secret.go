@@ -128,7 +128,7 @@ func (p *Patient) fileModes(context.Context) []Finding {
 				look(filepath.Join(p.Data, name), Warning)
 			}
 		}
-		for _, name := range []string{"keys.json", "manage.key"} {
+		for _, name := range []string{"keys.json", "keyset.json", "keyset-former.json", "keys.db", "manage.key"} {
 			look(filepath.Join(p.Data, name), Danger)
 		}
 		_ = p.Walk(filepath.Join(p.Data, "acme"), func(path string, d fs.DirEntry, err error) error { // Without certificates by ACME it is not there.
