@@ -27,13 +27,7 @@ type sealedFor struct {
 }
 
 func (c *console) backupPassphrase() (string, error) {
-	if word, _ := c.env("RAPPORT_BACKUP_PASSPHRASE"); word != "" {
-		return word, nil
-	}
-	if path, _ := c.env("RAPPORT_BACKUP_PASSPHRASE_FILE"); path != "" {
-		return secretFile("RAPPORT_BACKUP_PASSPHRASE_FILE", path)
-	}
-	return "", nil
+	return c.secretOf("RAPPORT_BACKUP_PASSPHRASE")
 }
 
 func (c *console) recipientsOf(s *sealedFor) (out []age.Recipient, err error) {

@@ -95,6 +95,7 @@ func environmentReference() string {
 	b.WriteString("# Every environment variable\n\nA flag on the command line wins. An empty variable is none.\n\n| variable | meaning |\n|---|---|\n")
 	b.WriteString("| `RAPPORT_KEY` | the management key; else it is read from `manage.key` in the data folder |\n")
 	b.WriteString("| `RAPPORT_KEYS_PASSPHRASE`, `RAPPORT_KEYS_PASSPHRASE_FILE` | the passphrase of `keyset.json`, or a file that holds it; [keys.md](../keys.md) |\n")
+	b.WriteString("| `RAPPORT_BACKUP_PASSPHRASE`, `RAPPORT_BACKUP_PASSPHRASE_FILE` | the passphrase of a backup, or a file that holds it; [backup.md](../backup.md) |\n")
 	b.WriteString("| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL_KMS` | for a root key in AWS KMS |\n")
 	b.WriteString("| `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS` | for a root key in Google Cloud KMS: a service account's file |\n")
 	b.WriteString("| `VAULT_ADDR`, `VAULT_TOKEN`, `VAULT_NAMESPACE` | for a root key in Vault |\n")
@@ -104,7 +105,7 @@ func environmentReference() string {
 	says := map[string]string{}
 	for _, cmd := range everyCommand(newRoot(&console{env: func(string) (string, bool) { return "", false }})) {
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if f.Name == "help" || f.Name == "version" || strings.HasPrefix(cmd.CommandPath(), "rapport completion") {
+			if !hasVariable(f) || strings.HasPrefix(cmd.CommandPath(), "rapport completion") {
 				return
 			}
 			name := "RAPPORT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))

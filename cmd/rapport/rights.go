@@ -59,19 +59,8 @@ func (f *askedFlags) body() (map[string]any, error) {
 
 // askOf sends what somebody asked, and shows what came of it.
 func (c *console) askOf(cmd *cobra.Command, ref, what string, body map[string]any) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	var out requestAnswer
-	if err := cl.do(cmd.Context(), "POST", path("people", personRef(ref), what), map[string]string{"Idempotency-Key": randomKey()}, body, &out); err != nil {
-		return err
-	}
-	if c.json {
-		return c.printJSON(out)
-	}
-	c.request(&out)
-	return nil
+	header := map[string]string{"Idempotency-Key": randomKey()}
+	return post(cmd.Context(), c, path("people", personRef(ref), what), header, body, func(r requestAnswer) { c.request(&r) })
 }
 
 func (c *console) request(r *requestAnswer) {
@@ -135,6 +124,9 @@ identifier; a no to mail stands by such a hash. It cannot be taken back.`,
 			if err != nil {
 				return err
 			}
+			if yes && !dry {
+				return c.askOf(cmd, args[0], "erase", body)
+			}
 			cl, err := c.client()
 			if err != nil {
 				return err
@@ -154,7 +146,7 @@ identifier; a no to mail stands by such a hash. It cannot be taken back.`,
 				return nil
 			}
 			question := fmt.Sprintf("Erase %s with %d identifiers, %d events and %d mails? It cannot be taken back.", would.Person, would.Identifiers, would.Events, would.Mails)
-			if !yes && !c.ask(question) {
+			if !c.ask(question) {
 				return usagef("nothing was erased; say --yes to erase without being asked")
 			}
 			return c.askOf(cmd, args[0], "erase", body)
@@ -379,19 +371,7 @@ func privacyRequest(c *console) *cobra.Command {
 }
 
 func (c *console) sendRequest(cmd *cobra.Command, where string, body map[string]any) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	var out requestAnswer
-	if err := cl.do(cmd.Context(), "POST", where, nil, body, &out); err != nil {
-		return err
-	}
-	if c.json {
-		return c.printJSON(out)
-	}
-	c.request(&out)
-	return nil
+	return post(cmd.Context(), c, where, nil, body, func(r requestAnswer) { c.request(&r) })
 }
 
 func privacyCertificate(c *console) *cobra.Command {

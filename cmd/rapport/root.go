@@ -210,12 +210,18 @@ func valueHint(f *pflag.Flag, v string) string {
 	return fmt.Sprintf("it takes %s, not %q", takes, v)
 }
 
+// hasVariable tells whether a flag can be set from the environment. RAPPORT_KEY is the
+// management key, and not the public key that --key takes.
+func hasVariable(f *pflag.Flag) bool {
+	return f.Name != "help" && f.Name != "version" && f.Name != "key"
+}
+
 // fromEnvironment sets every flag that is not on the command line from its
 // RAPPORT_ variable.
 func fromEnvironment(flags *pflag.FlagSet, env func(string) (string, bool)) error {
 	var first error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || f.Name == "version" {
+		if f.Changed || !hasVariable(f) {
 			return
 		}
 		name := "RAPPORT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))

@@ -27,15 +27,19 @@ func rootKeyFlag(f *pflag.FlagSet, address *string) {
 	f.StringVar(address, "root-key", "", "where the root key is: file (keyset.json in the data folder), or aws-kms://…, gcp-kms://…, hcvault://…; empty: as the data folder says")
 }
 
-func (c *console) passphrase() (string, error) {
-	if word, _ := c.env("RAPPORT_KEYS_PASSPHRASE"); word != "" {
+func (c *console) passphrase() (string, error) { return c.secretOf("RAPPORT_KEYS_PASSPHRASE") }
+
+// secretOf gives the secret in a variable, or in the file that the variable of that
+// name and _FILE names; "" where there is none.
+func (c *console) secretOf(name string) (string, error) {
+	if word, _ := c.env(name); word != "" {
 		return word, nil
 	}
-	path, _ := c.env("RAPPORT_KEYS_PASSPHRASE_FILE")
+	path, _ := c.env(name + "_FILE")
 	if path == "" {
 		return "", nil
 	}
-	return secretFile("RAPPORT_KEYS_PASSPHRASE_FILE", path)
+	return secretFile(name+"_FILE", path)
 }
 
 // secretFile reads a secret that stands alone in a file. An empty one is refused:
