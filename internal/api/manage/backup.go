@@ -9,7 +9,7 @@ import (
 )
 
 // getBackup writes a part of what the house holds, while it goes on. What fails on
-// the way leaves a backup without its end, which nobody takes for one.
+// the way breaks the connection.
 func (h *Handler) getBackup(w http.ResponseWriter, r *http.Request, _ access.Key) error {
 	q := queryOf(r, "part")
 	part := backup.Part(q.text("part"))

@@ -204,7 +204,7 @@ type Config struct {
 	// has seen, 0 for any.
 	Apply func(ctx context.Context, files map[string][]byte, expect int) (any, error)
 
-	// Backup writes a part of what the house holds; may be nil.
+	// Backup writes a part of what the house holds.
 	Backup func(ctx context.Context, part backup.Part, w io.Writer) error
 	// Retention tells what is kept for a term only; its answer is encoded as it is.
 	Retention func(ctx context.Context) (any, error)
