@@ -32,18 +32,7 @@ func TestTheTableOfFaultsIsTrue(t *testing.T) {
 			}
 			listed[n] = true
 		}
-		found := named.FindAllStringSubmatch(line, -1)
-		if len(found) == 0 {
-			t.Errorf("no test is named: %s", line)
-		}
-		for _, m := range found {
-			source := testsOf(t, filepath.Join("..", m[1]))
-			for name := range strings.SplitSeq(strings.TrimSuffix(m[2], ", "), ", ") {
-				if !strings.Contains(source, "func "+name+"(t *testing.T)") {
-					t.Errorf("%s has no %s", m[1], name)
-				}
-			}
-		}
+		namesTests(t, line)
 	}
 	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 40, 41, 47, 49, 50} {
 		if !listed[n] {
@@ -52,6 +41,23 @@ func TestTheTableOfFaultsIsTrue(t *testing.T) {
 	}
 	if rows < 26 {
 		t.Errorf("%d rows: the table was not read", rows)
+	}
+}
+
+// namesTests looks whether a row names tests, and all of them are in the tree.
+func namesTests(t *testing.T, line string) {
+	t.Helper()
+	found := named.FindAllStringSubmatch(line, -1)
+	if len(found) == 0 {
+		t.Errorf("no test is named: %s", line)
+	}
+	for _, m := range found {
+		source := testsOf(t, filepath.Join("..", m[1]))
+		for name := range strings.SplitSeq(strings.TrimSuffix(m[2], ", "), ", ") {
+			if !strings.Contains(source, "func "+name+"(t *testing.T)") {
+				t.Errorf("%s has no %s", m[1], name)
+			}
+		}
 	}
 }
 
@@ -68,18 +74,7 @@ func TestTheClaimsOfSecurityAreTrue(t *testing.T) {
 			continue
 		}
 		claims++
-		found := named.FindAllStringSubmatch(line, -1)
-		if len(found) == 0 {
-			t.Errorf("no test is named: %s", line)
-		}
-		for _, m := range found {
-			source := testsOf(t, filepath.Join("..", m[1]))
-			for name := range strings.SplitSeq(strings.TrimSuffix(m[2], ", "), ", ") {
-				if !strings.Contains(source, "func "+name+"(t *testing.T)") {
-					t.Errorf("%s has no %s", m[1], name)
-				}
-			}
-		}
+		namesTests(t, line)
 	}
 	if claims < 30 {
 		t.Errorf("%d claims: the page was not read", claims)
