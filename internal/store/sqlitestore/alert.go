@@ -4,7 +4,7 @@ import "rapport/internal/alert"
 
 // alertTable is a migration: what is wrong with the house, and what of that is to be mailed.
 const alertTable = `
-CREATE TABLE alert(name TEXT NOT NULL, about TEXT NOT NULL, severity TEXT NOT NULL, said TEXT NOT NULL, todo TEXT NOT NULL,
+CREATE TABLE alert(name TEXT NOT NULL, about TEXT NOT NULL, severity TEXT NOT NULL, said TEXT NOT NULL, remedy TEXT NOT NULL,
 	since INTEGER, ended INTEGER, mail INTEGER NOT NULL, PRIMARY KEY(name, about)) WITHOUT ROWID;
 `
 
@@ -14,7 +14,7 @@ type alerts tx
 var _ alert.Store = (*alerts)(nil)
 
 func (s *alerts) Alerts() (out []alert.Row, err error) {
-	q := s.c.query("SELECT name, about, severity, said, todo, since, ended, mail FROM alert ORDER BY name, about")
+	q := s.c.query("SELECT name, about, severity, said, remedy, since, ended, mail FROM alert ORDER BY name, about")
 	for q.step() {
 		out = append(out, alert.Row{Alert: alert.Alert{
 			Name: q.colText(0), About: q.colText(1), Severity: alert.Severity(q.colText(2)), Text: q.colText(3), Do: q.colText(4),
@@ -28,7 +28,7 @@ func (s *alerts) PutAlert(r alert.Row) error {
 	if s.s == nil {
 		return errReadOnly
 	}
-	q := s.c.query("INSERT OR REPLACE INTO alert(name, about, severity, said, todo, since, ended, mail) VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
+	q := s.c.query("INSERT OR REPLACE INTO alert(name, about, severity, said, remedy, since, ended, mail) VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
 	for _, text := range []string{r.Name, r.About, string(r.Severity), r.Text, r.Do} {
 		q.text(text)
 	}
