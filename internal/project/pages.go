@@ -43,11 +43,7 @@ type Rights struct {
 }
 
 func (f *file) rightsOf(s *section) Rights {
-	r := Rights{ConfirmWith: s.text("confirm_with"), ValidFor: s.duration("confirm_within", day, time.Hour, 7*day), Law: rights.Law(s.choice("law", "gdpr", "ccpa"))}
-	if r.Law == "" {
-		r.Law = rights.GDPR
-	}
-	return r
+	return Rights{ConfirmWith: s.text("confirm_with"), ValidFor: s.duration("confirm_within", day, time.Hour, 7*day), Law: rights.Law(s.choice("law", "gdpr", "ccpa"))}
 }
 
 // readNotices reads notices/*.md.

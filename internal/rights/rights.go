@@ -8,6 +8,7 @@ package rights
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"rapport/internal/fault"
@@ -32,12 +33,7 @@ var Kinds = []Kind{Export, Correct, Erase, Restrict, Lift, Object}
 
 // Valid tells whether there is such a kind.
 func (k Kind) Valid() bool {
-	for _, x := range Kinds {
-		if x == k {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(Kinds, k)
 }
 
 // Law says whose clock runs.
