@@ -105,14 +105,8 @@ func (r *Reader) Message(ctx context.Context, m id.Message, why purpose.Purpose)
 		if !ok {
 			return fault.New(fault.NotFound, "no_such_message", "there is no message %s; one that was just asked for appears once its request is walked", m)
 		}
-		if why != "" {
-			f, err := load(b, mail.Person)
-			if err != nil {
-				return err
-			}
-			if _, err := r.scope(b, v, f, why); err != nil {
-				return err
-			}
+		if err := r.permitted(b, v, mail.Person, why); err != nil {
+			return err
 		}
 		if !sees.Serves(mail.Purpose) {
 			return outside("the mail", m.String(), why)
@@ -135,20 +129,29 @@ func (r *Reader) Message(ctx context.Context, m id.Message, why purpose.Purpose)
 	return out, err
 }
 
-// Mails lists the mails in a person's story that a purpose may see, newest first.
+// permitted says no where somebody does not permit a purpose; without one it is the
+// operator who asks.
+func (r *Reader) permitted(b processor.Books, v *processor.Version, who id.Person, why purpose.Purpose) error {
+	if why == "" {
+		return nil
+	}
+	f, err := load(b, who)
+	if err != nil {
+		return err
+	}
+	_, err = r.scope(b, v, f, why)
+	return err
+}
+
+// Mails lists those of the newest mails in a person's story that a purpose may see,
+// newest first.
 func (r *Reader) Mails(ctx context.Context, who id.Person, why purpose.Purpose, limit int) ([]Mail, error) {
 	out := []Mail{}
 	v := r.Version()
 	sees := v.Purview.For(why)
 	err := r.Keeper.Read(ctx, func(b processor.Books) error {
-		if why != "" {
-			f, err := load(b, who)
-			if err != nil {
-				return err
-			}
-			if _, err := r.scope(b, v, f, why); err != nil {
-				return err
-			}
+		if err := r.permitted(b, v, who, why); err != nil {
+			return err
 		}
 		mails, err := b.Outbox.OfPerson(who, limit)
 		if err != nil {

@@ -299,11 +299,11 @@ func (p *Parting) ofEarlier(at int64) root {
 	if err != nil || stayed == left {
 		return rootOf(both, 0)
 	}
-	return rootOf(sideOf(stayed, left), since)
+	return rootOf(sideOf(left), since)
 }
 
-// sideOf gives the side of one of the two.
-func sideOf(_, left bool) side {
+// sideOf gives the side of who leaves, or of who stays.
+func sideOf(left bool) side {
 	if left {
 		return leaves
 	}
@@ -338,7 +338,7 @@ func (p *Parting) held(who id.Person, at int64) root {
 func (p *Parting) ofMail(m *outbox.Mail) root {
 	if m.Person != p.who { // Another's, who was parted from one of the two: it is only shared.
 		if stayed, left, _ := p.joint.With(m.Person, m.Decided.UnixMilli()); stayed != left {
-			return rootOf(sideOf(stayed, left), identity.Never)
+			return rootOf(sideOf(left), identity.Never)
 		}
 		return rootOf(both, 0)
 	}

@@ -104,9 +104,14 @@ func (w *Walker) expire(f *figure, due int64, cause string) {
 	f.prof.Expire(w.version.Terms, due, &w.change)
 	w.p.expired += int64(len(w.change.Traits))
 	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, segment.Changes{Traits: w.change.Traits}, due, false, &w.work), cause)
+	w.armDates(f, due, true)
+}
+
+// armDates works out anew at which dates journeys begin, since traits have changed.
+func (w *Walker) armDates(f *figure, now int64, late bool) {
 	if w.version.Journeys.Dated() {
-		w.turn.Begin(&w.subject, &f.jour, due)
-		w.version.Journeys.Arm(&w.turn, true)
+		w.turn.Begin(&w.subject, &f.jour, now)
+		w.version.Journeys.Arm(&w.turn, late)
 	}
 }
 

@@ -447,9 +447,8 @@ func (w *Walker) apply(f *figure, e *event.Event, now int64, initial bool) error
 	}
 	changed := segment.Changes{Tallies: tallies, Traits: traits}
 	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, changed, now, initial, &w.work), e.MessageID)
-	if len(changed.Traits) > 0 && w.version.Journeys.Dated() {
-		w.turn.Begin(&w.subject, &f.jour, now)
-		w.version.Journeys.Arm(&w.turn, !initial)
+	if len(changed.Traits) > 0 {
+		w.armDates(f, now, !initial)
 	}
 	return w.journeyEvent(f, e, now, initial)
 }

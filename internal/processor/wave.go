@@ -200,10 +200,7 @@ func (w *Walker) hears(who id.Person, r *reach, cause string) error {
 	w.set.touch(f)
 	w.subject.f, w.subject.props = f, nil
 	w.transitions(f, w.version.Segments.Apply(&f.seg, &w.subject, segment.Changes{Traits: changed}, w.now, false, &w.work), cause)
-	if w.version.Journeys.Dated() {
-		w.turn.Begin(&w.subject, &f.jour, w.now)
-		w.version.Journeys.Arm(&w.turn, true)
-	}
+	w.armDates(f, w.now, true)
 	// What a journey waits for may have come true.
 	if err := w.journeyTime(f, w.now); err != nil {
 		return err
