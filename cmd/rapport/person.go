@@ -12,6 +12,7 @@ import (
 
 	"rapport/internal/consent"
 	"rapport/internal/explain"
+	"rapport/internal/purpose"
 )
 
 func personCommand(c *console) *cobra.Command {
@@ -212,13 +213,13 @@ func (c *console) stillStands(ctx context.Context, cl *client, who, why string, 
 	}
 	stands, unsubscribed := false, false
 	for _, g := range p.Permission {
-		if own := string(g.Purpose); (own == why || strings.HasPrefix(own, why+".")) && !g.Allowed {
+		if g.Purpose.Of(purpose.Purpose(why)) && !g.Allowed {
 			stands = true
-			c.printf("%s no mail for %s: %s\n", c.yellow("still"), own, g.State)
+			c.printf("%s no mail for %s: %s\n", c.yellow("still"), g.Purpose, g.State)
 		}
 	}
 	for _, s := range p.Suppressed {
-		if own := string(s.Purpose); own == "" || own == "*" || own == why || strings.HasPrefix(own, why+".") {
+		if own := s.Purpose; own == "" || own == "*" || own.Of(purpose.Purpose(why)) {
 			stands, unsubscribed = true, unsubscribed || s.Reason == consent.Unsubscribed
 			c.printf("%s the address is suppressed: %s, since %s\n", c.yellow("still"), s.Reason, c.time(s.At))
 		}

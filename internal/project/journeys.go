@@ -2,7 +2,6 @@ package project
 
 import (
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -111,7 +110,7 @@ func (l *loader) crossSend(f *file, s journey.SendRef, warned map[string]bool) {
 	if !ok {
 		return
 	}
-	service := s.Purpose == purpose.Service || strings.HasPrefix(string(s.Purpose), string(purpose.Service)+".")
+	service := s.Purpose.Of(purpose.Service)
 	switch {
 	case service && s.Class.Marketing():
 		same := s.Template + " " + string(s.Purpose)

@@ -161,5 +161,5 @@ func (l *loader) templatePurpose(name string) purpose.Purpose {
 // serves tells whether a template for one purpose may be sent for another: for
 // the same, and for one of its family.
 func serves(template, send purpose.Purpose) bool {
-	return template == send || strings.HasPrefix(string(send), string(template)+".")
+	return send.Of(template)
 }

@@ -111,7 +111,7 @@ func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, caller acc
 func (h *Handler) mayBeSaid(p purpose.Purpose, state consent.State) error {
 	known, objectable := false, false
 	for _, d := range h.Consent.Policy().Purposes() {
-		if d.Name == p || strings.HasPrefix(string(d.Name), string(p)+".") {
+		if d.Name.Of(p) {
 			known, objectable = true, objectable || d.Objectable()
 		}
 	}
