@@ -6,6 +6,7 @@ import (
 	"rapport/internal/destination"
 	"rapport/internal/id"
 	"rapport/internal/identity"
+	"rapport/internal/outbox"
 	"rapport/internal/store/rows"
 )
 
@@ -24,12 +25,15 @@ func (s *mails) Forget(m id.Message, who id.Person, content bool) error {
 	blank := rows.Blank(&k.Mail.Intent)
 	t := (*tx)(s)
 	if content {
+		var steps []int64
+		if err := s.eachStep(story, func(seq int64, _ *outbox.Step) { steps = append(steps, seq) }); err != nil {
+			return err
+		}
 		body := rows.AppendSum(rows.AppendIntent(nil, &blank), seq)
 		err = errors.Join(
 			t.later("UPDATE intent SET body = $2 WHERE seq = $1", seq, body),
 			t.later("DELETE FROM parts WHERE seq = $1", seq),
-			t.later(`UPDATE step SET detail = NULL WHERE seq IN (WITH RECURSIVE story(seq, prev) AS (SELECT seq, prev FROM step WHERE seq = $1
-				UNION ALL SELECT s.seq, s.prev FROM story JOIN step s ON s.seq = story.prev) SELECT seq FROM story)`, story),
+			t.later("UPDATE step SET detail = NULL WHERE seq = ANY($1::bigint[])", steps),
 			t.later("UPDATE mail SET message_id = '' WHERE id = $1", uuid(m)),
 		)
 		if err != nil {

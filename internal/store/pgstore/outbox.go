@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -247,19 +248,32 @@ func (s *mails) Note(m id.Message, step outbox.Step) error {
 }
 
 func (s *mails) Story(m id.Message) (out []outbox.Step, err error) {
-	err = (*tx)(s).query(func(r pgx.Rows) error {
+	var last int64
+	if _, err := (*tx)(s).one([]any{&last}, "SELECT story FROM mail WHERE id = $1", uuid(m)); err != nil {
+		return nil, err
+	}
+	err = s.eachStep(last, func(_ int64, step *outbox.Step) { out = append(out, *step) })
+	slices.Reverse(out)
+	return out, err
+}
+
+// eachStep follows a story back from its last step, one by one: a query that calls
+// itself over rows of many nodes is more than every database of this kind takes.
+func (s *mails) eachStep(last int64, fn func(seq int64, step *outbox.Step)) error {
+	for last != 0 {
 		var step outbox.Step
 		var state int16
 		var at pgtype.Int8
-		err := r.Scan(&step.Seq, &state, &at, &step.Reason, &step.Detail)
+		seq := last
+		found, err := (*tx)(s).one([]any{&last, &step.Seq, &state, &at, &step.Reason, &step.Detail},
+			"SELECT prev, n, state, at, reason, detail FROM step WHERE seq = $1", seq)
+		if err != nil || !found {
+			return err
+		}
 		step.State, step.At = message.State(state), instant(at)
-		out = append(out, step)
-		return fail(err)
-	}, `WITH RECURSIVE story(prev, n, state, at, reason, detail) AS (
-		SELECT prev, n, state, at, reason, detail FROM step WHERE seq = (SELECT story FROM mail WHERE id = $1)
-		UNION ALL SELECT s.prev, s.n, s.state, s.at, s.reason, s.detail FROM story JOIN step s ON s.seq = story.prev)
-		SELECT n, state, at, reason, detail FROM story ORDER BY n`, uuid(m))
-	return out, err
+		fn(seq, &step)
+	}
+	return nil
 }
 
 func (s *mails) Newest(state message.State, before id.Message, limit int) ([]outbox.Mail, error) {
