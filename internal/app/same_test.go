@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rapport/internal/app"
+	"rapport/internal/consent"
 	"rapport/internal/event"
+	"rapport/internal/id"
 	"rapport/internal/store/pgstore/pgtest"
 )
 
@@ -56,7 +58,8 @@ func TestBothStoresHoldTheSame(t *testing.T) {
 		if database != "" {
 			where = database
 		}
-		if counts := countsOf(t, where, dir); counts["aside"] != 0 || counts["group_row"] != 3 {
+		counts := countsOf(t, where, dir)
+		if counts["aside"] != 0 || counts["group_row"] != 3 || counts["ledger"] < 20 {
 			t.Fatalf("not everything was walked: %v", counts)
 		}
 		sums, err := app.DigestStore(t.Context(), where, dir, app.RootKey{}, slog.New(slog.DiscardHandler))
@@ -101,6 +104,15 @@ func happening(i int, at time.Time) []event.Event {
 		e.Type, e.Anonymous = event.Identify, fmt.Sprint("device-", i%11)
 	case 3:
 		e.Type, e.Name = event.Track, "Began"
+		said := consent.Entry{
+			Subject: id.Hash{1, byte(i % 23)}, Kind: "user_id", Purpose: "marketing.newsletter", Said: at,
+			State: []consent.State{consent.Granted, consent.Withdrawn}[i%2], Method: consent.ByAPI,
+		}
+		permission, err := consent.ChangeEvent(fmt.Sprint("consent/", i), "rapport", at, []consent.Entry{said})
+		if err != nil {
+			panic(err) // It can always be written.
+		}
+		return []event.Event{e, *permission}
 	case 4:
 		e.Type, e.Name, e.Properties = event.Track, "Order Completed", fmt.Appendf(nil, `{"total":%d.25}`, i)
 		return []event.Event{e, e}
