@@ -96,42 +96,49 @@ func (l *ledger) run() {
 	}
 }
 
-// commit writes a group in one transaction. If that fails each entry is tried
-// alone, so that one bad mail does not hold up the others.
+// commit writes a group in one transaction, or in several where somebody waits who
+// said no. If that fails each entry is tried alone, so that one bad mail does not
+// hold up the others.
 func (l *ledger) commit(group []*entry) {
-	err := l.transact(group)
-	if err == nil || len(group) == 1 {
-		for _, e := range group {
+	for len(group) > 0 {
+		n, err := l.transact(group)
+		if err != nil && len(group) > 1 {
+			l.log.Warn("a group of writes failed; writing one by one", "entries", len(group), "error", err)
+			for i := range group {
+				_, err := l.transact(group[i : i+1])
+				l.finish(group[i], err)
+			}
+			return
+		}
+		for _, e := range group[:n] {
 			l.finish(e, err)
 		}
-		return
-	}
-	l.log.Warn("a group of writes failed; writing one by one", "entries", len(group), "error", err)
-	for i := range group {
-		l.finish(group[i], l.transact(group[i:i+1]))
+		group = group[n:]
 	}
 }
 
-// transact writes in one transaction. No context ends it: a process that stops
-// must still record what has happened.
-func (l *ledger) transact(group []*entry) error {
+// transact writes in one transaction, and tells how many entries: all, or the first
+// of them. No context ends it: a process that stops must still record what has
+// happened.
+func (l *ledger) transact(group []*entry) (n int, err error) {
 	o := store.WriteOptions{Priority: store.Urgent}
 	for _, e := range group {
 		o.Durable = o.Durable || e.durable
 	}
-	err := l.state.Write(context.Background(), o, func(tx store.Tx) error {
+	err = l.state.Write(context.Background(), o, func(tx store.Tx) error {
 		clear(l.skipped)
-		for _, e := range group {
-			if err := e.write(tx); err != nil {
+		for n = 0; n < len(group) && (n == 0 || l.state.Waiting(store.Narrowing) == 0); n++ {
+			if err := group[n].write(tx); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err == nil {
-		l.skips.add(l.skipped)
+	if err != nil {
+		return len(group), err
 	}
-	return err
+	l.skips.add(l.skipped)
+	return n, nil
 }
 
 // finish tells the end of an entry, or puts it off if it must be written.

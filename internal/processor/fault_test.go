@@ -27,7 +27,8 @@ type trouble struct {
 	read    func()                                 // after a snapshot was read
 	lost    int64                                  // retention has taken packs of history up to this one
 	commits int
-	said    func() error // when what somebody said of permission is read
+	said    func() error                  // when what somebody said of permission is read
+	pressed func(really func() bool) bool // after each record: whether somebody waits
 }
 
 // unread is permission that cannot always be read.
@@ -68,6 +69,9 @@ func (k *faulty) Write(ctx context.Context, idle bool, fn func(processor.Books) 
 		b.History = &retained{b.History, k.t}
 		if k.t.said != nil {
 			b.Consent = &unread{b.Consent, k.t}
+		}
+		if really := b.Pressed; k.t.pressed != nil {
+			b.Pressed = func() bool { return k.t.pressed(really) }
 		}
 		if err := fn(b); err != nil {
 			return err

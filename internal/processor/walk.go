@@ -57,16 +57,21 @@ func (w *Walker) walk(ctx context.Context, b *batch) error {
 	return w.span(ctx, b, 0, len(b.items), map[int]error{})
 }
 
+// waitFirst is how long trouble is waited out at first.
+const waitFirst = 5 * time.Millisecond
+
 // span commits items [from, to). Trouble that may pass is waited out; a record
 // that fails is set aside; where the whole fails and no record is named (a row
 // that cannot be written), halving finds the one.
 func (w *Walker) span(ctx context.Context, b *batch, from, to int, aside map[int]error) error {
-	for wait := 5 * time.Millisecond; ; {
-		err := w.try(ctx, b, from, to, aside)
+	for wait := waitFirst; ; {
+		n, err := w.try(ctx, b, from, to, aside)
 		var bad *recordError
 		switch {
-		case err == nil:
+		case err == nil && from+n == to:
 			return nil
+		case err == nil:
+			from, wait = from+n, waitFirst
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ErrMoved), errors.Is(err, ErrNoVersion), errors.Is(err, ErrLost):
@@ -100,12 +105,13 @@ func temporary(err error) bool {
 	return fault.Temporary(err) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// try walks items [from, to) of a batch in one transaction.
-func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]error) error {
+// try walks items [from, to) of a batch in one transaction, or the first of them
+// where somebody waits for its end, and tells how many.
+func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]error) (int, error) {
 	part := batch{lane: b.lane, first: b.items[from].pos, items: b.items[from:to]}
 	next, err := w.nextVersion(ctx, &part, aside, from)
 	if err != nil {
-		return &recordError{from, err}
+		return 0, &recordError{from, err}
 	}
 	p := pass{armed: rule.Never}
 	previous := w.version
@@ -114,15 +120,16 @@ func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]
 	}
 	err = w.Keeper.Write(ctx, b.lane == eventlog.Bulk, func(books Books) error {
 		p = pass{books: &books, armed: rule.Never, hashes: p.hashes[:0], runs: p.runs[:0], owed: p.owed[:0], consent: p.consent[:0]}
+		part.items = b.items[from:to]
 		return w.inside(&p, &part, from, aside)
 	})
 	if err != nil {
 		w.setVersion(previous)
 		w.forget()
-		return err
+		return 0, err
 	}
 	w.committed(&p, &part, next)
-	return nil
+	return len(part.items), nil
 }
 
 // forget takes back everything that a transaction that was rolled back has left
@@ -172,10 +179,12 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 			if err := w.failed(b.lane, it, err); err != nil {
 				return err
 			}
-			continue
-		}
-		if err := w.guarded(it, b.lane); err != nil {
+		} else if err := w.guarded(it, b.lane); err != nil {
 			return &recordError{from + i, err}
+		}
+		if p.books.Pressed != nil && p.books.Pressed() {
+			b.items = b.items[:i+1] // The rest has a transaction of its own, after theirs.
+			break
 		}
 	}
 	if w.failure != nil {

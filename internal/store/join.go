@@ -22,7 +22,11 @@ func (w Walk) Write(ctx context.Context, idle bool, fn func(processor.Books) err
 	if idle {
 		o.Priority = Idle
 	}
-	return w.State.Write(ctx, o, func(tx Tx) error { return fn(books(tx)) })
+	return w.State.Write(ctx, o, func(tx Tx) error {
+		b := books(tx)
+		b.Pressed = func() bool { return w.State.Waiting(Narrowing) > 0 }
+		return fn(b)
+	})
 }
 
 // Read implements processor.Keeper.
@@ -56,7 +60,7 @@ var _ consent.Keeper = Permission{}
 
 // Write implements consent.Keeper.
 func (p Permission) Write(ctx context.Context, fn func(consent.Store) error) error {
-	return p.State.Write(ctx, WriteOptions{Priority: Urgent, Durable: true}, func(tx Tx) error { return fn(tx.Consent()) })
+	return p.State.Write(ctx, WriteOptions{Priority: Narrowing, Durable: true}, func(tx Tx) error { return fn(tx.Consent()) })
 }
 
 // Read implements consent.Keeper.

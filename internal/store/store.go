@@ -50,9 +50,10 @@ type Priority uint8
 
 // The priorities, most urgent first.
 const (
-	Urgent Priority = iota // narrowing permission, handing over
-	Normal                 // the live walk
-	Idle                   // bulk walk, backfill, cleaning
+	Narrowing Priority = iota // somebody said no and waits for the answer
+	Urgent                    // handing over
+	Normal                    // the live walk
+	Idle                      // bulk walk, backfill, cleaning
 )
 
 // WriteOptions say how a write is to be done.
@@ -78,6 +79,9 @@ type State interface {
 	// error from fn rolls everything back and is returned as it is. fn may be run
 	// more than once and must begin anew each time; see WriteOptions.Once.
 	Write(ctx context.Context, o WriteOptions, fn func(Tx) error) error
+	// Waiting tells how many wait to write that are as urgent as p, or more so: a
+	// long transaction that can as well end early looks at it.
+	Waiting(p Priority) int
 	// Read runs fn in a snapshot that other writers do not disturb. fn must be quick.
 	Read(ctx context.Context, fn func(Tx) error) error
 	// Meta reads and writes small named values: schema version, the workspace's keys.

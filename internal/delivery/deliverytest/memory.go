@@ -103,6 +103,9 @@ func (m *Memory) Read(_ context.Context, fn func(store.Tx) error) error {
 	return fn(&memoryTx{m: m, readOnly: true})
 }
 
+// Waiting implements store.State: here nobody waits whose turn is known.
+func (m *Memory) Waiting(store.Priority) int { return 0 }
+
 // Meta, SetMeta and Close implement store.State; nothing is kept there.
 func (m *Memory) Meta(context.Context, string) ([]byte, error) { return nil, nil }
 

@@ -244,7 +244,7 @@ func (s *State) SetMeta(ctx context.Context, key string, value []byte) error {
 }
 
 // Waiting tells how many wait to write.
-func (s *State) Waiting() int { return s.queue.Count() }
+func (s *State) Waiting(p store.Priority) int { return s.queue.Waiting(p) }
 
 // Close waits for those who read or write and closes the connections. Closing
 // twice is harmless.

@@ -62,13 +62,13 @@ func (q *Queue) Leave() {
 	q.busy = false
 }
 
-// Count tells how many wait.
-func (q *Queue) Count() int {
+// Waiting tells how many wait that are as urgent as p, or more so.
+func (q *Queue) Waiting(p store.Priority) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
-	for p := range q.waiting {
-		n += len(q.waiting[p])
+	for _, w := range q.waiting[:min(p, store.Idle)+1] {
+		n += len(w)
 	}
 	return n
 }

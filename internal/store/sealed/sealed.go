@@ -51,14 +51,6 @@ func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
 	return s.State.Read(ctx, func(t store.Tx) error { return fn(&tx{Tx: t, ring: s.Ring}) })
 }
 
-// Waiting tells how many wait to write, where the state beneath can tell.
-func (s *State) Waiting() int {
-	if w, ok := s.State.(interface{ Waiting() int }); ok {
-		return w.Waiting()
-	}
-	return 0
-}
-
 // tx is a transaction that seals and opens.
 type tx struct {
 	store.Tx

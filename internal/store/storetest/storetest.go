@@ -291,7 +291,7 @@ func testPriority(t *testing.T, s store.State) {
 	for i, w := range []struct {
 		name string
 		p    store.Priority
-	}{{"idle 1", store.Idle}, {"normal 1", store.Normal}, {"idle 2", store.Idle}, {"urgent 1", store.Urgent}, {"normal 2", store.Normal}, {"urgent 2", store.Urgent}} {
+	}{{"idle 1", store.Idle}, {"normal 1", store.Normal}, {"idle 2", store.Idle}, {"urgent 1", store.Urgent}, {"normal 2", store.Normal}, {"urgent 2", store.Urgent}, {"narrowing", store.Narrowing}} {
 		group.Go(func() {
 			err := s.Write(context.Background(), store.WriteOptions{Priority: w.p}, func(store.Tx) error {
 				mu.Lock()
@@ -305,23 +305,19 @@ func testPriority(t *testing.T, s store.State) {
 		})
 		waitFor(t, s, i+1)
 	}
+	for p, want := range []int{store.Narrowing: 1, store.Urgent: 3, store.Normal: 5, store.Idle: 7} {
+		same(t, "waiting", s.Waiting(store.Priority(p)), want)
+	}
 	close(leave)
 	group.Wait()
-	same(t, "order", order, []string{"urgent 1", "urgent 2", "normal 1", "normal 2", "idle 1", "idle 2"})
+	same(t, "order", order, []string{"narrowing", "urgent 1", "urgent 2", "normal 1", "normal 2", "idle 1", "idle 2"})
 }
-
-// waiter is what a store offers so that a test can see who waits to write.
-type waiter interface{ Waiting() int }
 
 func waitFor(t *testing.T, s store.State, n int) {
 	t.Helper()
-	w, ok := s.(waiter)
-	if !ok {
-		t.Fatalf("%T has no Waiting() int: the order of writers cannot be tested", s)
-	}
-	for deadline := time.Now().Add(10 * time.Second); w.Waiting() < n; {
+	for deadline := time.Now().Add(10 * time.Second); s.Waiting(store.Idle) < n; {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d wait to write, want %d", w.Waiting(), n)
+			t.Fatalf("%d wait to write, want %d", s.Waiting(store.Idle), n)
 		}
 	}
 }
