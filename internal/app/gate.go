@@ -108,6 +108,29 @@ func subjects(rec *identity.Record) []id.Hash {
 	return out
 }
 
+// Foresee implements delivery.Gate.
+func (f *figures) Foresee(tx store.Tx, people []id.Person, addresses []string) error {
+	if err := tx.Persons().Foresee(people); err != nil {
+		return err
+	}
+	return tx.Consent().Foresee(func(yield func(id.Hash, bool) bool) {
+		for i, who := range people {
+			if !yield(f.resolver.Hash(identity.Email, addresses[i]), true) {
+				return
+			}
+			_, _, rec, err := row(tx, who)
+			if err != nil {
+				continue // Pass says it.
+			}
+			for _, x := range rec.Identifiers {
+				if !yield(x.Hash, false) {
+					return
+				}
+			}
+		}
+	})
+}
+
 // Pass implements delivery.Gate: permission for the person, each identifier and
 // the address, suppression, whether the place in the journey still lives, and whether
 // it belongs to somebody who was parted from this person.

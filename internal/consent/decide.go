@@ -311,13 +311,25 @@ func (a *Authority) DecideAny(st Store, q Question, purposes ...purpose.Purpose)
 	return best
 }
 
+// foreseen gives what the rows are read of that answer a question.
+func (q *Question) foreseen(yield func(subject id.Hash, address bool) bool) {
+	for _, h := range q.Subjects {
+		if !yield(h, false) {
+			return
+		}
+	}
+	if q.Address != (id.Hash{}) {
+		yield(q.Address, true)
+	}
+}
+
 func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
 	basis := q.basis(def)
 	subjects := q.Subjects
 	if q.Address != (id.Hash{}) && !slices.Contains(subjects, q.Address) {
 		subjects = append(slices.Clone(subjects), q.Address)
 	}
-	if err := st.Foresee(subjects, q.Address); err != nil {
+	if err := st.Foresee(q.foreseen); err != nil {
 		return Decision{}, err
 	}
 	if q.mails() {

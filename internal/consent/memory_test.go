@@ -3,6 +3,7 @@ package consent_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -142,7 +143,7 @@ func (m *memory) Suppressions(a id.Hash) ([]consent.Suppression, error) {
 	return out, nil
 }
 
-func (m *memory) Foresee([]id.Hash, id.Hash) error { return nil }
+func (m *memory) Foresee(iter.Seq2[id.Hash, bool]) error { return nil }
 
 func (m *memory) EachSuppression(fn func(consent.Suppression) error) error {
 	for _, s := range m.against {

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"iter"
 	"time"
 
 	"rapport/internal/id"
@@ -83,10 +84,10 @@ type OptIn struct {
 // Store keeps the ledger and the suppression list. It is one accessor of a
 // transaction and is used by one goroutine at a time.
 type Store interface {
-	// Foresee says what Standing, Suppressions (of the address, where there is
-	// one) and Version are about to be asked, so that a store behind a wire may
-	// read it in one go. It changes no answer.
-	Foresee(subjects []id.Hash, address id.Hash) error
+	// Foresee says of which subjects Standing is about to be asked, of which of
+	// them Suppressions too, and Version, so that a store behind a wire may read it
+	// in one go; one that is at hand never looks at them. It changes no answer.
+	Foresee(subjects iter.Seq2[id.Hash, bool]) error
 	// Append adds a row to the ledger and moves the standing state; a row whose
 	// record, subject and purpose are already there changes nothing and gives
 	// its old number and false.

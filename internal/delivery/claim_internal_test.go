@@ -21,6 +21,8 @@ func (still) Render(context.Context, message.Intent, time.Time) (r message.Rende
 	return r, nil, nil
 }
 
+func (still) Foresee(store.Tx, []id.Person, []string) error { return nil }
+
 func (still) Pass(store.Tx, *outbox.Mail, time.Time) (bool, string, []byte, error) {
 	return true, "", nil, nil
 }

@@ -93,6 +93,8 @@ func (g *gate) set(fn func(m *outbox.Mail) (bool, string, []byte, error)) {
 	g.pass = fn
 }
 
+func (g *gate) Foresee(store.Tx, []id.Person, []string) error { return nil }
+
 func (g *gate) Pass(_ store.Tx, m *outbox.Mail, _ time.Time) (bool, string, []byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

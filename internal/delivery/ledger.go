@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"rapport/internal/id"
 	"rapport/internal/store"
 )
 
@@ -23,9 +24,13 @@ const (
 // every mail that was ready for it.
 type ledger struct {
 	state   store.State
+	gate    Gate
 	log     *slog.Logger
 	skips   *Skips
 	skipped map[string]int64 // by the transaction under way; whoever writes in it alone touches this
+
+	people    []id.Person // of the transaction under way, too
+	addresses []string
 
 	mu      sync.Mutex
 	wait    sync.Cond
@@ -42,13 +47,14 @@ type entry struct {
 	write     func(store.Tx) error
 	committed func()
 	durable   bool
-	insist    bool // what it says has happened: try again until it is written
+	about     []*job // mails that the gate will be asked about
+	insist    bool   // what it says has happened: try again until it is written
 	tries     int
 	done      chan error // capacity 1
 }
 
-func newLedger(s store.State, log *slog.Logger, skips *Skips) *ledger {
-	l := &ledger{state: s, log: log, skips: skips, skipped: map[string]int64{}, waiting: map[*entry]*time.Timer{}}
+func newLedger(s store.State, gate Gate, log *slog.Logger, skips *Skips) *ledger {
+	l := &ledger{state: s, gate: gate, log: log, skips: skips, skipped: map[string]int64{}, waiting: map[*entry]*time.Timer{}}
 	l.wait.L = &l.mu
 	return l
 }
@@ -127,6 +133,9 @@ func (l *ledger) transact(group []*entry) (n int, err error) {
 	}
 	err = l.state.Write(context.Background(), o, func(tx store.Tx) error {
 		clear(l.skipped)
+		if err := l.foresee(tx, group); err != nil {
+			return err
+		}
 		for n = 0; n < len(group) && (n == 0 || l.state.Waiting(store.Narrowing) == 0); n++ {
 			if err := group[n].write(tx); err != nil {
 				return err
@@ -139,6 +148,24 @@ func (l *ledger) transact(group []*entry) (n int, err error) {
 	}
 	l.skips.add(l.skipped)
 	return n, nil
+}
+
+// foreseeFrom is from how many mails on the gate is told of all: for fewer it asks no
+// quicker so.
+const foreseeFrom = 3
+
+// foresee tells the gate which mails a group will ask it about.
+func (l *ledger) foresee(tx store.Tx, group []*entry) error {
+	l.people, l.addresses = l.people[:0], l.addresses[:0]
+	for _, e := range group {
+		for _, j := range e.about {
+			l.people, l.addresses = append(l.people, j.mail.Person), append(l.addresses, j.rendered.To.Email)
+		}
+	}
+	if len(l.people) < foreseeFrom {
+		return nil
+	}
+	return l.gate.Foresee(tx, l.people, l.addresses)
 }
 
 // finish tells the end of an entry, or puts it off if it must be written.

@@ -20,7 +20,7 @@ func TestAGroupLetsWhoSaysNoGoFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = state.Close() })
-	l := newLedger(state, slog.New(slog.DiscardHandler), &Skips{})
+	l := newLedger(state, still{}, slog.New(slog.DiscardHandler), &Skips{})
 	var order []string
 	turn := make(chan error, 1)
 	one := func(name string, then func()) *entry {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
 	"rapport/internal/store"
@@ -75,6 +76,10 @@ type Renderer interface {
 // Reason is stable and snake_case; detail is a JSON object without addresses. An
 // error holds the mail back and asks again later: it never lets it pass.
 type Gate interface {
+	// Foresee says of which people, and of which addresses, Pass is about to be asked
+	// in this transaction, so that a store behind a wire may read it in one go. It
+	// changes no answer.
+	Foresee(tx store.Tx, people []id.Person, addresses []string) error
 	Pass(tx store.Tx, m *outbox.Mail, now time.Time) (ok bool, reason string, detail []byte, err error)
 }
 

@@ -208,7 +208,7 @@ func (w *worker) handOver() {
 	d := w.d
 	moved := make([]outbox.Mail, len(w.batch))
 	w.passed = append(w.passed[:0], make([]bool, len(w.batch))...)
-	err := d.ledger.write(&entry{durable: true, write: func(tx store.Tx) error {
+	err := d.ledger.write(&entry{durable: true, about: w.batch, write: func(tx store.Tx) error {
 		for i, j := range w.batch {
 			var err error
 			moved[i] = outbox.Mail{}

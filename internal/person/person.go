@@ -79,6 +79,9 @@ type Store interface {
 	// Load calls fn for each of these persons that exists, in order of id. The
 	// body is valid only during the call. ids must be sorted.
 	Load(ids []id.Person, fn func(who id.Person, body []byte) error) error
+	// Foresee says whom Load is about to be asked for, one by one, so that a store
+	// behind a wire may read them in one go. It changes no answer.
+	Foresee(ids []id.Person) error
 	// Insert writes a new row; Update replaces an existing one and fails when there is none.
 	Insert(who id.Person, body []byte) error
 	Update(who id.Person, body []byte) error

@@ -61,6 +61,7 @@ func (w *Walker) fillSome(ctx context.Context, many int, over bool) error {
 		if err := w.set.begin(&books, &none); err != nil {
 			return err
 		}
+		books.Consent = &foresight{Store: books.Consent, set: &w.set}
 		ids, err := books.Persons.After(id.Person(w.backfill.Next), many)
 		if err != nil {
 			return err

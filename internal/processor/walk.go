@@ -173,6 +173,7 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 	if err := w.set.begin(p.books, b); err != nil {
 		return err
 	}
+	p.books.Consent = &foresight{Store: p.books.Consent, set: &w.set}
 	for i := range b.items {
 		it := &b.items[i]
 		if err := aside[from+i]; err != nil {

@@ -36,6 +36,7 @@ type figure struct {
 type workingSet struct {
 	w       *Walker
 	books   *Books
+	batch   *batch // in hand
 	figures map[id.Person]*figure
 	idents  map[id.Hash]id.Person // looked up or bound in this batch
 	dirty   []*figure
@@ -62,7 +63,7 @@ func (s *workingSet) init(w *Walker) {
 
 // begin looks up everybody whom a batch names, in key order.
 func (s *workingSet) begin(books *Books, b *batch) error {
-	s.books = books
+	s.books, s.batch = books, b
 	s.dirty = s.dirty[:0]
 	clear(s.idents)
 	s.hashes = b.hashes(s.hashes[:0])

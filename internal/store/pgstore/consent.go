@@ -3,6 +3,7 @@ package pgstore
 import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"iter"
 
 	"rapport/internal/consent"
 	"rapport/internal/id"
@@ -13,9 +14,10 @@ type permissions tx
 
 var _ consent.Store = (*permissions)(nil)
 
-// foreseen is what a transaction has read ahead. Whatever changes a permission
-// in it forgets all.
+// foreseen is what a transaction has read ahead. Whatever changes something in it
+// forgets that.
 type foreseen struct {
+	people  map[id.Person][]byte // nil: there is no such row
 	held    map[id.Hash][]consent.Held
 	against map[id.Hash][]consent.Suppression
 	version int64
@@ -25,17 +27,21 @@ type foreseen struct {
 // foreseeMost bounds what is kept of one transaction.
 const foreseeMost = 4096
 
-func (p *permissions) Foresee(subjects []id.Hash, address id.Hash) error {
+func (p *permissions) Foresee(subjects iter.Seq2[id.Hash, bool]) error {
 	f := &p.foreseen
 	if f.held == nil || len(f.held) > foreseeMost {
-		*f = foreseen{held: map[id.Hash][]consent.Held{}, against: map[id.Hash][]consent.Suppression{}}
+		f.held, f.against, f.known = map[id.Hash][]consent.Held{}, map[id.Hash][]consent.Suppression{}, false
 	}
 	var questions []question
-	var open []id.Hash
-	for _, h := range subjects {
+	var open, mailed []id.Hash
+	for h, address := range subjects {
 		if _, ok := f.held[h]; !ok {
 			f.held[h] = nil
 			open = append(open, h)
+		}
+		if _, ok := f.against[h]; address && !ok {
+			f.against[h] = nil
+			mailed = append(mailed, h)
 		}
 	}
 	if len(open) > 0 {
@@ -46,9 +52,8 @@ func (p *permissions) Foresee(subjects []id.Hash, address id.Hash) error {
 				return err
 			}})
 	}
-	if _, ok := f.against[address]; !ok && address != (id.Hash{}) {
-		f.against[address] = nil
-		questions = append(questions, p.suppressions(address, func(s consent.Suppression) { f.against[address] = append(f.against[address], s) }))
+	if len(mailed) > 0 {
+		questions = append(questions, p.suppressions(mailed, func(s consent.Suppression) { f.against[s.Address] = append(f.against[s.Address], s) }))
 	}
 	if !f.known {
 		f.known = true
@@ -64,6 +69,12 @@ func (p *permissions) Foresee(subjects []id.Hash, address id.Hash) error {
 	return err
 }
 
+// said forgets what was read ahead of a subject who has said something since.
+func (f *foreseen) said(subject id.Hash, seq int64) {
+	delete(f.held, subject)
+	f.version = seq
+}
+
 // newest asks for the number of the newest row of the ledger.
 var newest = statement{sql: "SELECT coalesce(max(seq), 0) FROM ledger"}
 
@@ -76,9 +87,9 @@ func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error)
 	if err != nil || found {
 		return seq, false, err
 	}
-	p.foreseen = foreseen{}
 	p.s.next.ledger++
 	seq = p.s.next.ledger
+	p.foreseen.said(e.Subject, seq)
 	err = (*tx)(p).later("INSERT INTO ledger VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 		seq, e.Record, uuid(e.Subject), e.Kind, string(e.Purpose), int(e.State), millis(e.Said), millis(e.At), e.Method, e.Source, e.Evidence, e.Facts, millis(e.Expires))
 	if err != nil {
@@ -146,13 +157,13 @@ func (p *permissions) EachNarrowing(fn func(subject id.Hash, h consent.Held) err
 }
 
 func (p *permissions) Suppress(s consent.Suppression) error {
-	p.foreseen = foreseen{}
+	delete(p.foreseen.against, s.Address)
 	return (*tx)(p).later("INSERT INTO suppression VALUES($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
 		uuid(s.Address), string(s.Purpose), string(s.Reason), millis(s.At), s.Source)
 }
 
 func (p *permissions) Unsuppress(address id.Hash, reason consent.Reason) error {
-	p.foreseen = foreseen{}
+	delete(p.foreseen.against, address)
 	return (*tx)(p).later("DELETE FROM suppression WHERE address = $1 AND reason = $2", uuid(address), string(reason))
 }
 
@@ -162,13 +173,13 @@ func (p *permissions) Suppressions(address id.Hash) (out []consent.Suppression, 
 	if against, ok := p.foreseen.against[address]; ok {
 		return against, nil
 	}
-	err = (*tx)(p).ask(p.suppressions(address, func(s consent.Suppression) { out = append(out, s) }))
+	err = (*tx)(p).ask(p.suppressions([]id.Hash{address}, func(s consent.Suppression) { out = append(out, s) }))
 	return out, err
 }
 
-// suppressions asks what stands against an address.
-func (p *permissions) suppressions(address id.Hash, each func(consent.Suppression)) question {
-	return question{statement{suppressionRows + `WHERE address = $1 ORDER BY purpose COLLATE "C", reason COLLATE "C"`, []any{uuid(address)}},
+// suppressions asks what stands against addresses.
+func (p *permissions) suppressions(addresses []id.Hash, each func(consent.Suppression)) question {
+	return question{statement{suppressionRows + `WHERE address = ANY($1::uuid[]) ORDER BY address, purpose COLLATE "C", reason COLLATE "C"`, []any{uuids(addresses)}},
 		func(r pgx.Rows) error {
 			s, err := readSuppression(r)
 			if err == nil {

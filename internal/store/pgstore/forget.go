@@ -68,6 +68,8 @@ func (s *mails) pass(m id.Message, who id.Person) error {
 }
 
 func (p *permissions) Forget(subject id.Hash) error {
+	delete(p.foreseen.held, subject)
+	p.foreseen.known = false
 	t, h := (*tx)(p), uuid(subject)
 	return errors.Join(
 		t.later("DELETE FROM ledger WHERE subject = $1 AND state = 1", h),

@@ -28,14 +28,7 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	if in.Class < message.Transactional || in.Class > message.Broadcast || in.ID.IsZero() {
 		return id.Message{}, false, fault.New(fault.Invalid, "malformed_intent", "a mail needs an id and a known class")
 	}
-	h := outbox.KeyHash(in.Key)
-	var one int
-	added, err := (*tx)(s).one([]any{&one}, "INSERT INTO mail_key VALUES($1, $2) ON CONFLICT DO NOTHING RETURNING 1", uuid(h), uuid(in.ID))
-	if err != nil {
-		return id.Message{}, false, err
-	}
-	if !added {
-		old, _, err := s.ByKey(in.Key)
+	if old, taken, err := s.takeKey(outbox.KeyHash(in.Key), in.ID); err != nil || taken {
 		return old, false, err
 	}
 	s.s.next.mail++
@@ -59,9 +52,37 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	return in.ID, true, nil
 }
 
-func (s *mails) ByKey(key string) (id.Message, bool, error) {
+// takeKey takes a key for a mail, or tells whose it is. That a key is new is nearly
+// always so, and not asked: where the database finds one that is there, it takes the
+// whole transaction back, and the next ones ask first.
+func (s *mails) takeKey(h id.Hash, m id.Message) (of id.Message, taken bool, err error) {
+	if old, ok := s.keys[h]; ok {
+		return old, true, nil
+	}
+	if s.s.askKeys > 0 {
+		if of, taken, err = s.byHash(h); err != nil || taken {
+			return of, taken, err
+		}
+	}
+	if s.keys == nil {
+		s.keys = map[id.Hash]id.Message{}
+	}
+	s.keys[h] = m
+	if s.pending.keys == nil {
+		s.pending.keys = map[id.Hash]id.Message{}
+	}
+	s.pending.keys[h] = m
+	return id.Message{}, false, nil
+}
+
+// asksAfter is how many transactions ask for each key after one met a key that was
+// taken: where one is sent again, more are.
+const asksAfter = 100
+
+func (s *mails) ByKey(key string) (id.Message, bool, error) { return s.byHash(outbox.KeyHash(key)) }
+
+func (s *mails) byHash(h id.Hash) (id.Message, bool, error) {
 	var m pgtype.UUID
-	h := outbox.KeyHash(key)
 	found, err := (*tx)(s).one([]any{&m}, "SELECT id FROM mail_key WHERE h = $1", uuid(h))
 	return id.Message(m.Bytes), found, err
 }

@@ -23,8 +23,9 @@ type pending struct {
 	newPersons map[id.Person][]byte
 	persons    map[id.Person][]byte
 	packs      numbered
-	idents     map[id.Hash]id.Person // zero: forget it
-	alarms     map[timer.Alarm]bool  // false: disarm it
+	idents     map[id.Hash]id.Person  // zero: forget it
+	alarms     map[timer.Alarm]bool   // false: disarm it
+	keys       map[id.Hash]id.Message // of mails
 	intents    numbered
 	newMails   map[id.Message]*standing
 	mails      map[id.Message]*standing
@@ -85,7 +86,7 @@ type steps struct {
 }
 
 func (p *pending) empty() bool {
-	return len(p.newPersons)+len(p.persons)+len(p.packs.ids)+len(p.idents)+len(p.alarms)+len(p.newMails)+
+	return len(p.newPersons)+len(p.persons)+len(p.packs.ids)+len(p.idents)+len(p.alarms)+len(p.keys)+len(p.newMails)+
 		len(p.mails)+len(p.steps.seq)+len(p.parts)+len(p.relay.ids)+len(p.trail.n)+len(p.told.seq)+len(p.others) == 0
 }
 
@@ -202,7 +203,19 @@ func (p *pending) flushAlarms(add adder) {
 	}
 }
 
+func (p *pending) flushKeys(add adder) {
+	if len(p.keys) == 0 {
+		return
+	}
+	var keys, mails []pgtype.UUID
+	for _, h := range slices.SortedFunc(maps.Keys(p.keys), func(a, b id.Hash) int { return bytes.Compare(a[:], b[:]) }) {
+		keys, mails = append(keys, uuid(h)), append(mails, uuid(p.keys[h]))
+	}
+	add("INSERT INTO mail_key SELECT * FROM unnest($1::uuid[], $2::uuid[])", keys, mails) // Fails where one is taken.
+}
+
 func (p *pending) flushMails(add adder) {
+	p.flushKeys(add)
 	p.intents.flush(add, "INSERT INTO intent SELECT * FROM unnest($1::bigint[], $2::bytea[])")
 	if len(p.newMails) > 0 {
 		add("INSERT INTO mail "+mailArrays+mailFrom, mailColumnsOf(p.newMails)...)

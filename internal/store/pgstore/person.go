@@ -1,6 +1,9 @@
 package pgstore
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/jackc/pgx/v5"
 
 	"rapport/internal/fault"
@@ -22,6 +25,9 @@ func (p *persons) Load(ids []id.Person, fn func(who id.Person, body []byte) erro
 	if len(ids) == 0 {
 		return nil
 	}
+	if done, err := p.foreseen.load(ids, fn); done {
+		return err
+	}
 	var found numbered
 	err := (*tx)(p).query(func(r pgx.Rows) error {
 		var who int64
@@ -42,6 +48,46 @@ func (p *persons) Load(ids []id.Person, fn func(who id.Person, body []byte) erro
 		}
 	}
 	return nil
+}
+
+// Foresee implements person.Store.
+func (p *persons) Foresee(ids []id.Person) error {
+	f := &p.foreseen
+	if f.people == nil || len(f.people) > foreseeMost {
+		f.people = map[id.Person][]byte{}
+	}
+	open := slices.DeleteFunc(slices.Clone(ids), func(who id.Person) bool { _, ok := f.people[who]; return ok })
+	slices.Sort(open)
+	open = slices.Compact(open)
+	found := make(map[id.Person][]byte, len(open))
+	for _, who := range open {
+		found[who] = nil
+	}
+	err := p.Load(open, func(who id.Person, body []byte) error {
+		found[who] = body
+		return nil
+	})
+	if err == nil {
+		maps.Copy(f.people, found)
+	}
+	return err
+}
+
+// load calls fn for people who were read ahead, where all of them were.
+func (f *foreseen) load(ids []id.Person, fn func(who id.Person, body []byte) error) (done bool, err error) {
+	for _, who := range ids {
+		if _, ok := f.people[who]; !ok {
+			return false, nil
+		}
+	}
+	for _, who := range ids {
+		if body := f.people[who]; body != nil {
+			if err := fn(who, body); err != nil {
+				return true, err
+			}
+		}
+	}
+	return true, nil
 }
 
 func int64s(ids []id.Person) []int64 {
@@ -66,6 +112,7 @@ func (p *persons) Insert(who id.Person, body []byte) error {
 			return fault.New(fault.Conflict, "already_there", "%s has a row already", who)
 		}
 	}
+	delete(p.foreseen.people, who)
 	p.s.next.person = max(p.s.next.person, int64(who))
 	if p.pending.newPersons == nil {
 		p.pending.newPersons = map[id.Person][]byte{}
@@ -84,6 +131,7 @@ func (p *persons) Update(who id.Person, body []byte) error {
 	if int64(who) > p.s.next.person {
 		return fault.New(fault.Internal, "person_missing", "%s has no row to update", who)
 	}
+	delete(p.foreseen.people, who)
 	to := &p.pending.persons
 	if _, isNew := p.pending.newPersons[who]; isNew {
 		to = &p.pending.newPersons

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -38,6 +39,10 @@ type Config struct {
 }
 
 var errReadOnly = fault.New(fault.Internal, "read_only", "this transaction may only read")
+
+// errKeyTaken is in the error of a transaction that took a key for a mail which
+// another has: run again it asks first.
+var errKeyTaken = fmt.Errorf("%w: a mail has this key", errTakenBack)
 
 // errTakenBack is in the error of a transaction that the database took back so
 // that another could go on: run again, it has nothing in its way.
@@ -82,6 +87,9 @@ const codeRights = "42501"
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func failSaid(pg *pgconn.PgError) error {
 	said := fmt.Errorf("SQLSTATE %s: %s", pg.Code, pg.Message)
+	if pg.Code == "23505" && strings.HasPrefix(pg.TableName, "mail_key") {
+		return fault.Wrap(errKeyTaken, fault.Unavailable, "key_taken", "a mail has this key already, so that each is asked for")
+	}
 	switch pg.Code {
 	case "40001", "40P01": // serialization failure, deadlock
 		return fault.Wrap(fmt.Errorf("%w: %w", errTakenBack, said), fault.Unavailable, "database_busy", "the database cannot do this now")

@@ -33,6 +33,7 @@ type State struct {
 	commits int64
 	next    numbers
 	hot     rows.Hot
+	askKeys int // how many transactions more ask for each key of a mail
 
 	closing sync.Once
 	shut    atomic.Bool // closing has begun
@@ -124,7 +125,11 @@ func (s *State) once(ctx context.Context, durable bool, fn func(store.Tx) error)
 		return fail(err)
 	}
 	defer c.Release() // A connection within a transaction, or a broken one, is thrown away.
-	return s.write(ctx, c.Conn(), durable, fn)
+	err = s.write(ctx, c.Conn(), durable, fn)
+	if s.askKeys = max(s.askKeys-1, 0); errors.Is(err, errKeyTaken) {
+		s.askKeys = asksAfter
+	}
+	return err
 }
 
 // write runs one transaction; the caller has the queue's one place.

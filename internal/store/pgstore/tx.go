@@ -45,9 +45,10 @@ type tx struct {
 	broken error // why nothing more may run in it
 
 	pending    pending
-	counts     [counters]int64 // differences, written with the commit
-	committing bool            // COMMIT was sent
-	foreseen   foreseen        // what was asked ahead on permission
+	counts     [counters]int64        // differences, written with the commit
+	committing bool                   // COMMIT was sent
+	foreseen   foreseen               // what was asked ahead
+	keys       map[id.Hash]id.Message // of mails, taken in it
 }
 
 // The counters: of persons, and of mails in each state, under the state's number.

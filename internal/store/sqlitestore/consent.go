@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"iter"
 	"rapport/internal/consent"
 	"rapport/internal/id"
 	"rapport/internal/purpose"
@@ -11,7 +12,7 @@ type permissions tx
 var _ consent.Store = (*permissions)(nil)
 
 // Foresee has nothing to do: each answer is at hand when it is asked for.
-func (p *permissions) Foresee([]id.Hash, id.Hash) error { return nil }
+func (p *permissions) Foresee(iter.Seq2[id.Hash, bool]) error { return nil }
 
 func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error) {
 	q := p.c.query(`INSERT INTO ledger(record, subject, kind, purpose, state, said, at, method, source, evidence, facts, expires)

@@ -39,20 +39,48 @@ func insert(t *testing.T, s store.State, mails ...message.Intent) {
 	})
 }
 
+// A key is taken within the transaction that takes it.
+func testMailTwin(t *testing.T, s store.State) {
+	twin := mail("k1", 8, noon)
+	var got id.Message
+	var added bool
+	write(t, s, func(tx store.Tx) error {
+		_, _, err := tx.Outbox().Insert(twin, noon)
+		if err != nil {
+			return err
+		}
+		got, added, err = tx.Outbox().Insert(mail("k1", 8, noon.Add(time.Hour)), noon)
+		return err
+	})
+	if added || got != twin.ID {
+		t.Errorf("twice in one transaction: %s, added %v", got, added)
+	}
+}
+
 func testMailInsert(t *testing.T, s store.State) {
 	in := mail("k1", 7, noon)
 	bare := message.Intent{ID: id.NewMessage(noon, "k2"), Key: "k2", Class: message.Transactional, To: "reader@example.test"}
 	insert(t, s, in, bare)
-	write(t, s, func(tx store.Tx) error {
-		again := mail("k1", 8, noon.Add(time.Hour))
-		got, added, err := tx.Outbox().Insert(again, noon.Add(time.Hour))
-		if added || got != in.ID {
-			t.Errorf("the same key again: %s, added %v", got, added)
+	for range 2 {
+		var got, twin id.Message
+		var added, twice bool
+		write(t, s, func(tx store.Tx) (err error) {
+			again := mail("k1", 8, noon.Add(time.Hour))
+			if got, added, err = tx.Outbox().Insert(again, noon.Add(time.Hour)); err != nil {
+				return err
+			}
+			twin, twice, err = tx.Outbox().Insert(again, noon.Add(time.Hour))
+			return err
+		})
+		if added || twice || got != in.ID || twin != in.ID { // What holds is what the run said that was committed.
+			t.Errorf("the same key again: %s and %s, added %v and %v", got, twin, added, twice)
 		}
+	}
+	write(t, s, func(tx store.Tx) error {
 		if _, _, err := tx.Outbox().Insert(message.Intent{ID: in.ID, Key: "x"}, noon); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a mail without a class: %v", err)
 		}
-		return err
+		return nil
 	})
 	read(t, s, func(tx store.Tx) error {
 		got, found, err := tx.Outbox().Get(in.ID)
