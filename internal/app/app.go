@@ -233,7 +233,7 @@ func (h *House) buildWalk(ctx context.Context) error {
 	}
 	h.resolver = identity.New(identity.Config{Hasher: h.hasher, Limits: limits})
 	h.consent, err = consent.New(ctx, consent.Config{
-		Policy: h.current.config.Policy, Keeper: store.Permission{State: h.state}, Hasher: h.hasher, Log: (*journal)(h), Now: h.clock.Now,
+		Policy: h.current.config.Policy, Keeper: store.NewPermission(h.state), Hasher: h.hasher, Log: (*journal)(h), Now: h.clock.Now,
 	})
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func (k trailKeeper) Write(ctx context.Context, durable bool, fn func(audit.Stor
 }
 
 func (k trailKeeper) Hurry(ctx context.Context, fn func(audit.Store) error) error {
-	return k.state.Write(ctx, store.WriteOptions{Priority: store.Urgent}, func(tx store.Tx) error { return fn(tx.Audit()) })
+	return k.state.Write(ctx, store.WriteOptions{Priority: store.Narrowing}, func(tx store.Tx) error { return fn(tx.Audit()) })
 }
 
 func (k trailKeeper) Read(ctx context.Context, fn func(audit.Store) error) error {

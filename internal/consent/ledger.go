@@ -132,6 +132,16 @@ func (a *Authority) Submit(ctx context.Context, record, source string, entries [
 
 func (a *Authority) apply(st Store, entries []Entry, door bool) (Applied, error) {
 	var touched []id.Hash
+	err := st.Foresee(func(yield func(id.Hash, bool) bool) {
+		for i := range entries {
+			if !yield(entries[i].Subject, true) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return Applied{}, err
+	}
 	for _, e := range ordered(entries) {
 		moved, err := a.one(st, e, door)
 		if err != nil {

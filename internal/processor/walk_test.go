@@ -85,7 +85,7 @@ func (h *house) open() {
 	if policy == nil {
 		h.t.Fatal(problems)
 	}
-	authority, err := consent.New(ctx, consent.Config{Policy: policy, Keeper: store.Permission{State: h.state}, Hasher: hasher, Now: h.clock.Now})
+	authority, err := consent.New(ctx, consent.Config{Policy: policy, Keeper: store.NewPermission(h.state), Hasher: hasher, Now: h.clock.Now})
 	h.must(err)
 	resolver := identity.New(identity.Config{Hasher: hasher})
 	h.walker, err = processor.New(processor.Config{

@@ -53,19 +53,25 @@ func books(tx Tx) processor.Books {
 }
 
 // Permission joins a State to the authority on permission: it implements
-// consent.Keeper. What it writes is urgent and durable.
-type Permission struct{ State State }
+// consent.Keeper. What it writes goes first and is durable, and many who say no at
+// once wait for one fsync.
+type Permission struct{ together Together }
 
-var _ consent.Keeper = Permission{}
+var _ consent.Keeper = (*Permission)(nil)
+
+// NewPermission joins them.
+func NewPermission(s State) *Permission {
+	return &Permission{Together{State: s, Options: WriteOptions{Priority: Narrowing, Durable: true}}}
+}
 
 // Write implements consent.Keeper.
-func (p Permission) Write(ctx context.Context, fn func(consent.Store) error) error {
-	return p.State.Write(ctx, WriteOptions{Priority: Narrowing, Durable: true}, func(tx Tx) error { return fn(tx.Consent()) })
+func (p *Permission) Write(ctx context.Context, fn func(consent.Store) error) error {
+	return p.together.Write(ctx, func(tx Tx) error { return fn(tx.Consent()) })
 }
 
 // Read implements consent.Keeper.
-func (p Permission) Read(ctx context.Context, fn func(consent.Store) error) error {
-	return p.State.Read(ctx, func(tx Tx) error { return fn(tx.Consent()) })
+func (p *Permission) Read(ctx context.Context, fn func(consent.Store) error) error {
+	return p.together.State.Read(ctx, func(tx Tx) error { return fn(tx.Consent()) })
 }
 
 // Destinations joins a State to the room that tells other systems: it implements

@@ -230,7 +230,7 @@ func (h *house) open() {
 		h.t.Fatal(problems)
 	}
 	h.consent, err = consent.New(ctx, consent.Config{
-		Policy: policy, Keeper: store.Permission{State: h.state}, Hasher: h.hasher, Log: journal{h.log}, Now: h.clock.Now,
+		Policy: policy, Keeper: store.NewPermission(h.state), Hasher: h.hasher, Log: journal{h.log}, Now: h.clock.Now,
 	})
 	h.must(err)
 	resolver := identity.New(identity.Config{Hasher: h.hasher})

@@ -1,9 +1,11 @@
 package pgstore
 
 import (
+	"cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"iter"
+	"slices"
 
 	"rapport/internal/consent"
 	"rapport/internal/id"
@@ -69,10 +71,24 @@ func (p *permissions) Foresee(subjects iter.Seq2[id.Hash, bool]) error {
 	return err
 }
 
-// said forgets what was read ahead of a subject who has said something since.
-func (f *foreseen) said(subject id.Hash, seq int64) {
-	delete(f.held, subject)
+// said brings what was read ahead to what an entry has changed in it.
+func (f *foreseen) said(e *consent.Entry, seq int64) {
 	f.version = seq
+	held, ok := f.held[e.Subject]
+	if !ok {
+		return
+	}
+	now := consent.Held{
+		Purpose: e.Purpose, State: e.State, Seq: seq, Record: e.Record, Notice: e.Notice(), At: instant(millis(e.At)), Expires: instant(millis(e.Expires)),
+	}
+	i, found := slices.BinarySearchFunc(held, e.Purpose, func(h consent.Held, p purpose.Purpose) int { return cmp.Compare(h.Purpose, p) })
+	held = slices.Clone(held) // Whoever asked before has the old one.
+	if found {
+		held[i] = now
+	} else {
+		held = slices.Insert(held, i, now)
+	}
+	f.held[e.Subject] = held
 }
 
 // newest asks for the number of the newest row of the ledger.
@@ -89,7 +105,7 @@ func (p *permissions) Append(e consent.Entry) (seq int64, added bool, err error)
 	}
 	p.s.next.ledger++
 	seq = p.s.next.ledger
-	p.foreseen.said(e.Subject, seq)
+	p.foreseen.said(&e, seq)
 	err = (*tx)(p).later("INSERT INTO ledger VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 		seq, e.Record, uuid(e.Subject), e.Kind, string(e.Purpose), int(e.State), millis(e.Said), millis(e.At), e.Method, e.Source, e.Evidence, e.Facts, millis(e.Expires))
 	if err != nil {

@@ -383,6 +383,7 @@ func testForeseen(t *testing.T, s store.State) {
 		}
 		return out + fmt.Sprintf("version %d", v)
 	}
+	var held []consent.Held
 	write(t, s, func(tx store.Tx) error {
 		c := tx.Consent()
 		if err := c.Foresee(foreseen(all, hash("b"))); err != nil {
@@ -393,25 +394,43 @@ func testForeseen(t *testing.T, s store.State) {
 			return err
 		}
 		same(t, "after an entry", said(tx), "1 held, 0 against; 0 held, 0 against; 0 held, 0 against; version 1")
+		for _, e := range []consent.Entry{
+			{Record: "s", Subject: hash("c"), Purpose: "z", State: consent.Granted, At: noon, Expires: noon.Add(time.Hour)},
+			{Record: "s", Subject: hash("c"), Purpose: "a", State: consent.Withdrawn, At: noon.Add(time.Nanosecond)},
+			{Record: "t", Subject: hash("c"), Purpose: "z", State: consent.Objected, At: noon.Add(time.Minute)},
+		} {
+			if _, _, err := c.Append(e); err != nil {
+				return err
+			}
+		}
+		var err error
+		if held, err = c.Standing(hash("c")); err != nil {
+			return err
+		}
 		if err := c.Foresee(foreseen(all, hash("b"))); err != nil {
 			return err
 		}
 		if err := c.Suppress(consent.Suppression{Address: hash("b"), Reason: consent.Manual}); err != nil {
 			return err
 		}
-		same(t, "after a suppression", said(tx), "1 held, 0 against; 0 held, 1 against; 0 held, 0 against; version 1")
+		same(t, "after a suppression", said(tx), "1 held, 0 against; 0 held, 1 against; 2 held, 0 against; version 4")
 		if err := c.Foresee(foreseen(all[:1], hash("b"))); err != nil {
 			return err
 		}
 		if err := c.Unsuppress(hash("b"), consent.Manual); err != nil {
 			return err
 		}
-		same(t, "and lifted", said(tx), "1 held, 0 against; 0 held, 0 against; 0 held, 0 against; version 1")
+		same(t, "and lifted", said(tx), "1 held, 0 against; 0 held, 0 against; 2 held, 0 against; version 4")
 		return c.Foresee(foreseen(nil))
 	})
 	read(t, s, func(tx store.Tx) error {
 		err := tx.Consent().Foresee(foreseen(all, hash("a")))
-		same(t, "in a snapshot", said(tx), "1 held, 0 against; 0 held, 0 against; 0 held, 0 against; version 1")
+		same(t, "in a snapshot", said(tx), "1 held, 0 against; 0 held, 0 against; 2 held, 0 against; version 4")
+		if err != nil {
+			return err
+		}
+		after, err := tx.Consent().Standing(hash("c"))
+		same(t, "what was said, and after the commit", held, after)
 		return err
 	})
 }
