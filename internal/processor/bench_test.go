@@ -72,7 +72,10 @@ func BenchmarkWalk(b *testing.B) {
 }
 
 func benchWalk(b *testing.B, people, unrelated int) {
-	h := setup(b, benchConfig(unrelated))
+	benchWalkIn(b, setup(b, benchConfig(unrelated)), people)
+}
+
+func benchWalkIn(b *testing.B, h *house, people int) {
 	r := rand.New(rand.NewPCG(1, 2))
 	ctx := context.Background()
 	n := 0

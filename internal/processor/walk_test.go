@@ -42,7 +42,8 @@ type house struct {
 	configs  map[int]string // segments and journeys by version, YAML
 	sequence int
 	stop     func()
-	trouble  *trouble // what the walk's transactions meet
+	trouble  *trouble                      // what the walk's transactions meet
+	around   func(store.State) store.State // what is about the walk's state; nil: nothing
 }
 
 const purposes = `
@@ -62,10 +63,16 @@ func setup(t testing.TB, config string) *house {
 func setupOn(t testing.TB, database, config string) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), database: database, clock: processortest.NewHand(start), configs: map[int]string{1: config}, trouble: &trouble{}}
-	h.open()
-	t.Cleanup(func() { h.stop() })
-	h.config(1)
+	h.begin()
 	return h
+}
+
+// begin opens a house that will be closed with its test, and gives it its first configuration.
+func (h *house) begin() {
+	h.t.Helper()
+	h.open()
+	h.t.Cleanup(func() { h.stop() })
+	h.config(1)
 }
 
 func (h *house) open() {
@@ -73,6 +80,9 @@ func (h *house) open() {
 	ctx, cancel := context.WithCancel(context.Background())
 	logs, err := h.openStores(ctx)
 	h.must(err)
+	if h.around != nil {
+		h.state = h.around(h.state)
+	}
 	h.log, err = eventlog.Open(eventlog.Config{Store: logs, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	h.must(err)
 	var group sync.WaitGroup

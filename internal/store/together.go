@@ -37,7 +37,7 @@ func (g *Together) Write(ctx context.Context, fn func(Tx) error) error {
 	g.waiting = append(g.waiting, s)
 	if !g.running {
 		g.running = true
-		go g.run()
+		go g.run() //nolint:gosec // It writes for others, too, who go on when this caller gives up.
 	}
 	g.mu.Unlock()
 	select {
