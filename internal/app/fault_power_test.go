@@ -10,6 +10,7 @@ import (
 	"rapport/internal/app"
 	"rapport/internal/audit"
 	"rapport/internal/delivery/deliverytest"
+	"rapport/internal/store/pgstore/pgtest"
 )
 
 // heard is what clients were told before the power failed.
@@ -47,45 +48,93 @@ func (h *heard) over() bool {
 func TestPowerLossForgetsNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	seeded(t, 30, func(t *testing.T, r *rand.Rand) {
-		disk, before, after := newDisk(t), t.TempDir(), t.TempDir()
-		h := &heard{events: map[string]string{}, sends: map[string]string{}, objected: map[string]bool{}}
-		sink := taking(t, func(string) bool { return h.over() })
-		l := live(t, app.Options{Data: before, VFS: disk.Name()}, small(t, sink.Addr(), nil))
-		limit := 5 + r.IntN(120)
-		var lossy *rand.Rand // nil: an orderly disk; else one that reorders
-		if r.IntN(2) == 0 {
-			lossy = rand.New(rand.NewPCG(r.Uint64(), 2))
-		}
-		var group sync.WaitGroup
-		for client := range 6 {
-			own := rand.New(rand.NewPCG(r.Uint64(), 3))
-			group.Go(func() {
-				for n := 0; !h.over(); n++ {
-					one(l, h, own, client, n)
-					h.mu.Lock()
-					if !h.cut && h.total >= limit {
-						h.cut = true
-						if err := disk.PowerLoss(after, lossy); err != nil {
-							t.Error(err)
-						}
-					}
-					h.mu.Unlock()
-				}
-			})
-		}
-		group.Wait()
-		copyFile(t, "keys.json", before, after)
-		copyFile(t, "keyset.json", before, after)
-		l.end()
-		h.mu.Lock()
-		h.cut = false // the lights are on again, the mail server answers
-		h.mu.Unlock()
-		again := live(t, app.Options{Data: after}, nil)
-		again.settle()
-		checkHeard(t, again, h)
-		checkArrived(t, again, h, sink)
-		checkSigned(t, again, h)
+		powerFails(t, r, "", func() (string, error) { return "", nil })
 	})
+}
+
+// The same where the state is in PostgreSQL, whose machine loses its power
+// together with ours: of its files is left what was synced at its last
+// checkpoint, and of its write-ahead log what it had flushed.
+func TestPowerLossOfTheDatabaseForgetsNothingThatWasAcknowledged(t *testing.T) {
+	t.Parallel()
+	seeded(t, 3, func(t *testing.T, r *rand.Rand) {
+		machine, address, err := pgtest.StartMachine(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped(t, machine.Stop)
+		powerFails(t, r, address, func() (string, error) {
+			left, err := machine.PowerLoss(t.Context())
+			if err != nil {
+				return "", err
+			}
+			stopped(t, left.Stop)
+			return left.Like(address), nil
+		})
+	})
+}
+
+// stopped has a cluster stopped when the test ends.
+func stopped(t *testing.T, stop func() error) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// powerFails lets the power fail under a house that clients use. fails cuts the
+// power of the database's machine, and gives where the next house finds what is
+// left of it.
+func powerFails(t *testing.T, r *rand.Rand, database string, fails func() (string, error)) {
+	t.Helper()
+	disk, before, after := newDisk(t), t.TempDir(), t.TempDir()
+	h := &heard{events: map[string]string{}, sends: map[string]string{}, objected: map[string]bool{}}
+	sink := taking(t, func(string) bool { return h.over() })
+	l := live(t, app.Options{Data: before, Database: database, VFS: disk.Name()}, small(t, sink.Addr(), nil))
+	limit := 5 + r.IntN(120)
+	var lossy *rand.Rand // nil: an orderly disk; else one that reorders
+	if r.IntN(2) == 0 {
+		lossy = rand.New(rand.NewPCG(r.Uint64(), 2))
+	}
+	var left string
+	var group sync.WaitGroup
+	for client := range 6 {
+		own := rand.New(rand.NewPCG(r.Uint64(), 3))
+		group.Go(func() {
+			for n := 0; !h.over(); n++ {
+				one(l, h, own, client, n)
+				h.mu.Lock()
+				if !h.cut && h.total >= limit {
+					h.cut = true
+					var err error
+					if left, err = fails(); err == nil {
+						err = disk.PowerLoss(after, lossy)
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				h.mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	copyFile(t, "keys.json", before, after)
+	copyFile(t, "keyset.json", before, after)
+	l.end()
+	if t.Failed() {
+		return // There is nothing to open.
+	}
+	h.mu.Lock()
+	h.cut = false // the lights are on again, the mail server answers
+	h.mu.Unlock()
+	again := live(t, app.Options{Data: after, Database: left}, nil)
+	again.settle()
+	checkHeard(t, again, h)
+	checkArrived(t, again, h, sink)
+	checkSigned(t, again, h)
 }
 
 // one does one thing that a client does.
