@@ -12,22 +12,20 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"rapport/internal/delivery"
 	"rapport/internal/delivery/deliverytest"
+	"rapport/internal/event"
 	"rapport/internal/id"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
 	"rapport/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // bundle is one house for sending, with everything that a test may bend.
 type bundle struct {
 	t     *testing.T
-	mem   *deliverytest.Memory
+	state store.State          // what the processes are opened on
+	mem   *deliverytest.Memory // it, where it is in memory
 	sink  *deliverytest.Provider
 	gate  *gate
 	draw  *renderer
@@ -132,7 +130,16 @@ func plain(in message.Intent) message.Rendered {
 // setup makes a bundle; nothing runs yet. It must be called inside synctest.
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{t: t, mem: deliverytest.NewMemory(), sink: &deliverytest.Provider{}, gate: &gate{}, draw: &renderer{}, log: &syncBuffer{}}
+	mem := deliverytest.NewMemory()
+	b := setupOn(t, mem)
+	b.mem = mem
+	return b
+}
+
+// setupOn makes a bundle on a store.
+func setupOn(t *testing.T, state store.State) *bundle {
+	t.Helper()
+	b := &bundle{t: t, state: state, sink: &deliverytest.Provider{}, gate: &gate{}, draw: &renderer{}, log: &syncBuffer{}}
 	b.cfg = delivery.Config{
 		Renderer: b.draw, Gate: b.gate, Providers: map[string]delivery.Provider{"main": b.sink},
 		Now: time.Now, Mono: time.Now, Rand: func() float64 { return 0.5 },
@@ -144,7 +151,7 @@ func setup(t *testing.T) *bundle {
 // open begins a process on the store.
 func (b *bundle) open() {
 	b.t.Helper()
-	b.life = &mortal{State: b.mem}
+	b.life = &mortal{State: b.state}
 	b.cfg.State = b.life
 	d, err := delivery.New(b.cfg)
 	if err != nil {
@@ -185,7 +192,7 @@ func (b *bundle) owe(change func(*message.Intent)) id.Message {
 		change(&in)
 	}
 	in.ID = id.NewMessage(in.Decided, in.Key)
-	err := b.mem.Write(b.t.Context(), store.WriteOptions{}, func(tx store.Tx) error {
+	err := b.state.Write(b.t.Context(), store.WriteOptions{}, func(tx store.Tx) error {
 		_, _, err := tx.Outbox().Insert(in, now)
 		return err
 	})
@@ -208,7 +215,7 @@ func (b *bundle) settle() {
 func (b *bundle) mail(m id.Message) outbox.Mail {
 	b.t.Helper()
 	var out outbox.Mail
-	err := b.mem.Read(b.t.Context(), func(tx store.Tx) error {
+	err := b.state.Read(b.t.Context(), func(tx store.Tx) error {
 		var err error
 		out, _, err = tx.Outbox().Get(m)
 		return err
@@ -223,7 +230,7 @@ func (b *bundle) mail(m id.Message) outbox.Mail {
 func (b *bundle) story(m id.Message) []string {
 	b.t.Helper()
 	var out []string
-	err := b.mem.Read(b.t.Context(), func(tx store.Tx) error {
+	err := b.state.Read(b.t.Context(), func(tx store.Tx) error {
 		steps, err := tx.Outbox().Story(m)
 		for _, s := range steps {
 			word := s.State.String()
@@ -246,7 +253,7 @@ type storeOptions = store.WriteOptions
 func (b *bundle) checkEnd(who id.Person) {
 	b.t.Helper()
 	var mails []outbox.Mail
-	err := b.mem.Read(b.t.Context(), func(tx store.Tx) error {
+	err := b.state.Read(b.t.Context(), func(tx store.Tx) error {
 		var err error
 		mails, err = tx.Outbox().OfPerson(who, 2)
 		return err
@@ -270,7 +277,7 @@ func (b *bundle) checkEnd(who id.Person) {
 func (b *bundle) counts() map[message.State]int64 {
 	b.t.Helper()
 	var out map[message.State]int64
-	err := b.mem.Read(b.t.Context(), func(tx store.Tx) error {
+	err := b.state.Read(b.t.Context(), func(tx store.Tx) error {
 		var err error
 		out, err = tx.Outbox().Counts()
 		return err
@@ -283,13 +290,20 @@ func (b *bundle) counts() map[message.State]int64 {
 
 func (b *bundle) events() map[string]int {
 	b.t.Helper()
-	list, err := b.mem.Events()
+	out := map[string]int{}
+	err := b.state.Read(b.t.Context(), func(tx store.Tx) error {
+		rows, err := tx.Processor().Relay(0, 10_000)
+		for _, row := range rows {
+			var e event.Event
+			if err := e.Decode(row.Body); err != nil {
+				return err
+			}
+			out[e.Name]++
+		}
+		return err
+	})
 	if err != nil {
 		b.t.Fatalf("events: %v", err)
-	}
-	out := map[string]int{}
-	for _, e := range list {
-		out[e.Name]++
 	}
 	return out
 }

@@ -190,8 +190,7 @@ func TestAReportResolvesAnUnknownEnd(t *testing.T) {
 // comes under an old token.
 func TestTwoDispatchersSendOnce(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
+	overStores(t, func(t *testing.T, b *bundle) {
 		b.open()
 		defer b.close()
 		other := b.cfg
@@ -226,7 +225,15 @@ func TestTwoDispatchersSendOnce(t *testing.T) {
 func TestALateResultIsRecordedNotApplied(t *testing.T) {
 	t.Parallel()
 	for _, c := range []message.Class{message.Triggered, message.Transactional} {
-		run(t, c.String(), func(t *testing.T, b *bundle) {
+		lateResult(t, c)
+	}
+}
+
+func lateResult(t *testing.T, c message.Class) {
+	t.Helper()
+	t.Run(c.String(), func(t *testing.T) {
+		t.Parallel()
+		overStores(t, func(t *testing.T, b *bundle) {
 			slow := make(chan struct{})
 			first := true
 			b.sink.Answer = func(context.Context, *message.Rendered) message.Outcome {
@@ -260,13 +267,12 @@ func TestALateResultIsRecordedNotApplied(t *testing.T) {
 			}
 			b.close()
 		})
-	}
+	})
 }
 
 func TestARenderThatOutlivesItsLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
+	overStores(t, func(t *testing.T, b *bundle) {
 		stuck := make(chan struct{})
 		first := true
 		b.draw.fn = func(_ context.Context, in message.Intent, _ time.Time) (message.Rendered, []byte, error) {

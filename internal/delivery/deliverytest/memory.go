@@ -156,6 +156,12 @@ func (r *memoryRelay) AppendRelay(body []byte) error {
 	return nil
 }
 
+// Relay implements processor.Store.
+func (r *memoryRelay) Relay(after int64, limit int) ([]processor.RelayRow, error) {
+	rows := r.t.m.rows[min(int(after), len(r.t.m.rows)):]
+	return slices.Clone(rows[:min(limit, len(rows))]), nil
+}
+
 type memoryOutbox memoryTx
 
 var _ outbox.Store = (*memoryOutbox)(nil)
