@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
-	"github.com/jackc/pgx/v5"
 
 	"rapport/internal/delivery/deliverytest"
 	"rapport/internal/store/pgstore/pgtest"
@@ -90,56 +89,6 @@ func freeAddress(t *testing.T) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
-}
-
-// The disk of the database is full: PostgreSQL itself refuses every row with its
-// own error for that. Callers hear 503 and when to try again, nothing refused is
-// there, and work goes on by itself when there is room.
-func TestTheDiskOfTheDatabaseIsFull(t *testing.T) {
-	t.Parallel()
-	sink := scripted(t, func(string, int) deliverytest.Fault { return deliverytest.Fault{} })
-	f := newFaulty(t, sink.Addr())
-	f.database = ownDatabase(t, pgtest.Server(t))
-	f.start()
-	track := func(n int) (int, http.Header) {
-		status, header, _ := f.ask("POST", "/v1/track", fmt.Sprintf(`{"messageId":"full-%d","userId":"full","event":"Seen"}`, n))
-		return status, header
-	}
-	if status, _ := track(0); status != http.StatusOK {
-		t.Fatal(status)
-	}
-	db, err := pgx.Connect(t.Context(), f.database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close(context.Background()) }()
-	exec := func(sql string) {
-		t.Helper()
-		if _, err := db.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	exec(`CREATE FUNCTION public.full_disk() RETURNS trigger LANGUAGE plpgsql AS
-		'BEGIN RAISE EXCEPTION ''could not extend file: No space left on device'' USING ERRCODE = ''53100''; END'`)
-	for _, table := range []string{"rapport_log.frame", "rapport_state.person", "rapport_state.timeline", "rapport_state.reject"} {
-		exec("CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON " + table + " EXECUTE FUNCTION public.full_disk()")
-	}
-	for n := 1; n <= 20; n++ {
-		if status, header := track(n); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
-			t.Fatalf("while the disk is full: %d %v", status, header)
-		}
-	}
-	for _, table := range []string{"rapport_log.frame", "rapport_state.person", "rapport_state.timeline", "rapport_state.reject"} {
-		exec("DROP TRIGGER full_disk ON " + table)
-	}
-	until(t, "events are taken when there is room", 30*time.Second, func() bool { status, _ := track(99); return status == http.StatusOK })
-	f.quiet(30 * time.Second)
-	var p struct {
-		EventsCount int `json:"events_count"`
-	}
-	if err := f.call(context.Background(), "GET", "/v1/people/user_id:full", nil, &p); err != nil || p.EventsCount != 2 {
-		t.Errorf("%d events are there, want the two that were taken: %v", p.EventsCount, err)
-	}
 }
 
 // 550 5.7.515 is about us, not about the reader: the stream to that domain is
