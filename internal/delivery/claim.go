@@ -121,16 +121,14 @@ func (d *Dispatcher) claimRound(ctx context.Context, ids []id.Message, scan bool
 func (d *Dispatcher) claimInMemory(ctx context.Context, ids []id.Message) (rest []id.Message, err error) {
 	owed := make([]outbox.Mail, 0, len(ids))
 	err = d.cfg.State.Read(ctx, func(tx store.Tx) error {
-		for _, mid := range ids {
-			m, ok, err := tx.Outbox().Get(mid)
-			if err != nil {
-				return fmt.Errorf("read %s: %w", mid, err)
-			}
-			if ok && (m.State == message.Pending || m.State == message.Deferred) && !d.mails.has(mid) {
-				owed = append(owed, m)
+		owed = owed[:0]
+		list, err := tx.Outbox().Named(ids)
+		for i := range list {
+			if m := &list[i]; (m.State == message.Pending || m.State == message.Deferred) && !d.mails.has(m.ID) {
+				owed = append(owed, *m)
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read woken mails: %w", err)
@@ -201,19 +199,20 @@ func (c *claims) undo() {
 // named claims mails that were woken by id, or moves them to where they belong.
 func (c *claims) named(tx store.Tx, ids []id.Message) error {
 	now := c.d.cfg.Now()
-	for _, mid := range ids {
-		m, ok, err := tx.Outbox().Get(mid)
-		if err != nil {
-			return fmt.Errorf("read %s: %w", mid, err)
-		}
-		if !ok || (m.State != message.Pending && m.State != message.Deferred) {
+	list, err := tx.Outbox().Named(ids)
+	if err != nil {
+		return fmt.Errorf("read woken mails: %w", err)
+	}
+	for i := range list {
+		m := &list[i]
+		if m.State != message.Pending && m.State != message.Deferred {
 			continue
 		}
 		if m.NotBefore.After(now) {
 			c.waiting = append(c.waiting, m.NotBefore)
 			continue
 		}
-		if err := c.take(tx, &m, now); err != nil {
+		if err := c.take(tx, m, now); err != nil {
 			return err
 		}
 	}

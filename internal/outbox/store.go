@@ -40,6 +40,8 @@ type Store interface {
 	Keys(after id.Hash, limit int) ([]id.Hash, error)
 	// Get reads one mail; false when there is none.
 	Get(m id.Message) (Mail, bool, error)
+	// Named reads those of these mails that are there, in their order.
+	Named(ids []id.Message) ([]Mail, error)
 	// Owed gives up to limit unfinished mails of a state (Pending and Deferred
 	// together) whose NotBefore is not after `until`, by class, then time.
 	Owed(until time.Time, limit int) ([]Mail, error)

@@ -214,6 +214,16 @@ func (o *memoryOutbox) Get(m id.Message) (outbox.Mail, bool, error) {
 	return k.mail, true, nil
 }
 
+// Named implements outbox.Store.
+func (o *memoryOutbox) Named(ids []id.Message) (out []outbox.Mail, err error) {
+	for _, m := range ids {
+		if k, ok := o.m.mails[m]; ok {
+			out = append(out, k.mail)
+		}
+	}
+	return out, nil
+}
+
 func (o *memoryOutbox) list(less func(a, b *outbox.Mail) int, limit int, want func(*outbox.Mail) bool) []outbox.Mail {
 	var out []outbox.Mail
 	for _, k := range o.m.mails {

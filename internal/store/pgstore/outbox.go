@@ -127,12 +127,52 @@ func readMail(r pgx.Rows) (k rows.Kept, err error) {
 }
 
 func (s *mails) list(sql string, args ...any) (out []outbox.Mail, err error) {
-	err = (*tx)(s).query(func(r pgx.Rows) error {
-		k, err := readMail(r)
-		out = append(out, k.Mail)
-		return err
-	}, mailRows+sql, args...)
+	err = (*tx)(s).query(s.into(&out), mailRows+sql, args...)
 	return out, err
+}
+
+// into adds each mail of an answer to a list. The writer remembers them: what
+// moves next is one of those that were listed.
+func (s *mails) into(out *[]outbox.Mail) func(pgx.Rows) error {
+	return func(r pgx.Rows) error {
+		k, err := readMail(r)
+		if err == nil && s.s != nil && s.s.hot.Find(k.Mail.ID) == nil {
+			s.s.hot.Keep(k.Mail.ID, &k)
+		}
+		*out = append(*out, k.Mail)
+		return err
+	}
+}
+
+// Named asks once for all that are not remembered.
+func (s *mails) Named(ids []id.Message) ([]outbox.Mail, error) {
+	found := make(map[id.Message]outbox.Mail, len(ids))
+	var open []pgtype.UUID
+	for _, m := range ids {
+		if s.s != nil {
+			if k := s.s.hot.Find(m); k != nil {
+				found[m] = k.Mail
+				continue
+			}
+		}
+		open = append(open, uuid(m))
+	}
+	if len(open) > 0 {
+		list, err := s.list("WHERE m.id = ANY($1::uuid[])", open)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			found[list[i].ID] = list[i]
+		}
+	}
+	out := make([]outbox.Mail, 0, len(found))
+	for _, m := range ids {
+		if mail, ok := found[m]; ok {
+			out = append(out, mail)
+		}
+	}
+	return out, nil
 }
 
 func (s *mails) Get(m id.Message) (outbox.Mail, bool, error) {

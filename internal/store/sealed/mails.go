@@ -91,6 +91,10 @@ func (s *mails) Get(m id.Message) (outbox.Mail, bool, error) {
 	return mail, true, s.open(&mail)
 }
 
+func (s *mails) Named(ids []id.Message) ([]outbox.Mail, error) {
+	return s.opened(s.Store.Named(ids))
+}
+
 func (s *mails) Owed(until time.Time, limit int) ([]outbox.Mail, error) {
 	return s.opened(s.Store.Owed(until, limit))
 }

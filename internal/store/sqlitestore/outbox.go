@@ -120,6 +120,19 @@ func (s *mails) Get(m id.Message) (outbox.Mail, bool, error) {
 	return out[0], true, nil
 }
 
+func (s *mails) Named(ids []id.Message) (out []outbox.Mail, err error) {
+	for _, one := range ids { // The file is here: nothing is won by asking for all at once.
+		m, found, err := s.Get(one)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
 func (s *mails) collect(q query, out []outbox.Mail) ([]outbox.Mail, error) {
 	for q.step() {
 		m, err := s.read(&q)

@@ -110,9 +110,13 @@ func testMailInsert(t *testing.T, s store.State) {
 		same(t, "keys after the first", keys, want[1:])
 		_, found, getErr := tx.Outbox().Get(id.Message{1})
 		same(t, "unknown mail", found, false)
+		named, namedErr := tx.Outbox().Named([]id.Message{bare.ID, {1}, in.ID})
+		same(t, "by their names", named, []outbox.Mail{{Intent: bare, State: message.Pending}, {Intent: in, State: message.Pending, NotBefore: noon}})
+		none, noneErr := tx.Outbox().Named(nil)
+		same(t, "by no name", none, nil)
 		counts, countErr := tx.Outbox().Counts()
 		same(t, "counts", counts, map[message.State]int64{message.Pending: 2})
-		return errors.Join(err, keysErr, afterErr, getErr, countErr)
+		return errors.Join(err, keysErr, afterErr, getErr, namedErr, noneErr, countErr)
 	})
 }
 
@@ -180,6 +184,11 @@ func testMailMove(t *testing.T, s store.State) {
 	})
 	same(t, "token", held.Token, 1)
 	stale := held
+	write(t, s, func(tx store.Tx) error { // The writer sees what it has just moved.
+		named, err := tx.Outbox().Named([]id.Message{in.ID})
+		same(t, "by its name", named, []outbox.Mail{held})
+		return err
+	})
 	write(t, s, func(tx store.Tx) error { // Somebody else takes it.
 		held.State, held.Attempts, held.Duplicate = message.Deferred, 1, true
 		held.NotBefore, held.LeaseEnds = noon.Add(time.Hour), time.Time{}
