@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rapport/internal/app"
 	"rapport/internal/doctor"
 )
 
@@ -22,7 +23,7 @@ type examined struct {
 }
 
 type doctorFlags struct {
-	folder, resolver           string
+	folder, resolver, database string
 	alone, offline, reach, all bool
 }
 
@@ -55,6 +56,7 @@ docs/doctor.md lists every check. It fails when it finds a danger.`,
 	f.BoolVar(&fl.alone, "alone", false, "do not ask a running server")
 	f.BoolVar(&fl.offline, "offline", false, "do not ask name servers")
 	f.BoolVar(&fl.reach, "reach", false, "also connect to the mail servers of the providers")
+	f.StringVar(&fl.database, "database", "", "address of the PostgreSQL database that the server works on; a password belongs into RAPPORT_DATABASE or PGPASSWORD")
 	f.BoolVar(&fl.all, "all", false, "also show what is well")
 	return cmd
 }
@@ -80,6 +82,13 @@ func (c *console) doctor(ctx context.Context, fl doctorFlags) error {
 	}
 	if fl.reach {
 		p.Dial = new(net.Dialer).DialContext
+	}
+	if fl.database == "" {
+		fl.database, _ = c.env("RAPPORT_DATABASE")
+	}
+	if fl.database != "" {
+		off, err := app.UnsafeSettings(ctx, fl.database)
+		p.Database = &doctor.Database{Off: off, Err: err}
 	}
 	if !fl.alone {
 		if p.Server, err = c.askServer(ctx); err != nil {

@@ -16,3 +16,9 @@ func MigrateDatabase(ctx context.Context, address string, logger *slog.Logger) (
 // DatabaseGrants gives the statements that let a user serve a database that
 // another owns.
 func DatabaseGrants(role string) string { return pgstore.Grants(role) }
+
+// UnsafeSettings names the settings of a database's server that are off and let a
+// loss of power take what was acknowledged.
+func UnsafeSettings(ctx context.Context, address string) ([]string, error) {
+	return pgstore.Unsafe(ctx, pgstore.Config{URL: address})
+}

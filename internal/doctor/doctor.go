@@ -76,6 +76,12 @@ type Server struct {
 	Alerts []alert.Alert
 }
 
+// Database is what a PostgreSQL database says of itself.
+type Database struct {
+	Off []string // the settings that are off and without which a loss of power takes what was acknowledged
+	Err error    // why it says nothing
+}
+
 // Patient is what is reviewed. Config, Secrets, Stat and Now are required.
 type Patient struct {
 	Config  *project.Config
@@ -85,8 +91,11 @@ type Patient struct {
 	Stat    func(path string) (fs.FileInfo, error)
 	Walk    func(root string, fn fs.WalkDirFunc) error
 	Now     time.Time
-	Server  *Server  // nil: none runs, or it cannot be asked
-	DNS     Resolver // nil: nobody is asked
+	Server  *Server // nil: none runs, or it cannot be asked
+	// Database is what a PostgreSQL database says of itself; nil: log and state
+	// are files, or it was not asked.
+	Database *Database
+	DNS      Resolver // nil: nobody is asked
 	// Dial connects to the mail servers of providers; nil: nobody is dialled.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -109,6 +118,7 @@ var checks = []check{
 	{"secret_shared", (*Patient).secretsShared},
 	{"file_mode", (*Patient).fileModes},
 	{"backup_old", (*Patient).backups},
+	{"database_durable", (*Patient).databaseDurable},
 	{"source_open", (*Patient).sourcesOpen},
 	{"source_unsigned", (*Patient).sourcesUnsigned},
 	{"retention", (*Patient).retention},

@@ -306,3 +306,31 @@ func TestManual(t *testing.T) {
 		t.Errorf("docs/doctor.md tells of\n%q, there are\n%q", told, Names())
 	}
 }
+
+// TestDatabaseDurable grades what PostgreSQL says of itself.
+func TestDatabaseDurable(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		database *Database
+		want     []Grade
+	}{
+		"files":                {nil, nil},
+		"its defaults":         {&Database{}, []Grade{OK}},
+		"both off":             {&Database{Off: []string{"fsync", "full_page_writes"}}, []Grade{Danger, Warning}},
+		"it cannot be reached": {&Database{Err: errors.New("the database cannot be reached")}, []Grade{Warning}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []Grade
+			for _, f := range (&Patient{Database: tt.database}).databaseDurable(t.Context()) {
+				got = append(got, f.Grade)
+				if f.Grade != OK && f.Do == "" {
+					t.Errorf("%+v does not say what to do", f)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

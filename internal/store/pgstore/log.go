@@ -82,7 +82,7 @@ func (l *Log) Append(ctx context.Context, frames []eventlog.Frame) error {
 		lanes, counts = append(lanes, int32(f.Lane)), append(counts, int32(f.Count))
 		first, at, bodies = append(first, f.First), append(at, f.At.UnixMilli()), append(bodies, f.Body)
 	}
-	_, err := l.pool.Exec(ctx, "INSERT INTO rapport_log.frame SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bytea[])",
+	err := l.pool.durably(ctx, "INSERT INTO rapport_log.frame SELECT * FROM unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bytea[])",
 		lanes, first, counts, at, bodies)
 	return l.fail(err)
 }

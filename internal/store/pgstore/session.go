@@ -39,6 +39,7 @@ var settings = []setting{
 type pool struct {
 	*pgxpool.Pool
 	prelude string // what each transaction begins with where sessions are not ours
+	lax     bool   // a commit is durable only if its transaction says so
 }
 
 // connect opens a pool of at most n connections. What a session wants is said at
@@ -76,7 +77,7 @@ func connect(ctx context.Context, c Config, schema string, n int32) (*pool, erro
 	if p.Pool, err = pgxpool.NewWithConfig(ctx, conf); err != nil {
 		return nil, fail(err)
 	}
-	if err := p.Ping(ctx); err != nil {
+	if p.lax, err = commitsLaxly(ctx, p); err != nil {
 		p.Close()
 		return nil, fail(err)
 	}

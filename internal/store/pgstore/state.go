@@ -135,8 +135,11 @@ func (s *State) once(ctx context.Context, durable bool, fn func(store.Tx) error)
 // write runs one transaction; the caller has the queue's one place.
 func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(store.Tx) error) error {
 	t := &tx{ctx: ctx, c: c, s: s, begin: s.writer.opening("BEGIN")}
-	if !durable { // The commit is whole, but a crash of the database may take it back.
+	switch {
+	case !durable: // The commit is whole, but a crash of the database may take it back.
 		t.begin = append(t.begin, "SET LOCAL synchronous_commit = off")
+	case s.writer.lax:
+		t.begin = append(t.begin, commitDurably)
 	}
 	before, committed := s.next, false
 	defer func() {
