@@ -92,6 +92,16 @@ func (d *Disk) Close() { d.once.Do(func() { close(d.jobs) }) }
 // StartOn starts a cluster that sees a small disk, and gives the disk and a folder
 // on it that belongs to the cluster's user.
 func StartOn(megabytes int) (c *Cluster, d *Disk, folder string, err error) {
+	return startOn(megabytes, func(*Cluster, string) error { return nil })
+}
+
+// StartWithin starts a cluster that lies on a small disk as a whole.
+func StartWithin(megabytes int) (c *Cluster, d *Disk, err error) {
+	c, d, _, err = startOn(megabytes, func(c *Cluster, folder string) error { return os.Symlink(folder, c.data()) })
+	return c, d, err
+}
+
+func startOn(megabytes int, lay func(c *Cluster, folder string) error) (c *Cluster, d *Disk, folder string, err error) {
 	c = &Cluster{}
 	if c.bin, err = programs(); err != nil {
 		return nil, nil, "", err
@@ -108,8 +118,12 @@ func StartOn(megabytes int) (c *Cluster, d *Disk, folder string, err error) {
 		return nil, nil, "", errors.Join(err, os.RemoveAll(c.dir))
 	}
 	c.near = d.Do
-	if err = c.setUp(); err == nil {
-		err = d.Do(func() error { return errors.Join(os.Mkdir(folder, 0o700), c.own(folder)) })
+	err = c.identify()
+	if err == nil {
+		err = d.Do(func() error { return errors.Join(os.Mkdir(folder, 0o700), c.own(folder), lay(c, folder)) })
+	}
+	if err == nil {
+		err = c.setUp()
 	}
 	if err != nil {
 		d.Close()

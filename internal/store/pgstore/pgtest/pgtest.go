@@ -127,11 +127,17 @@ func Start() (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) setUp() error {
+// identify finds out as whom the cluster runs.
+func (c *Cluster) identify() error {
 	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root.
-		if err := c.ordinary(); err != nil {
-			return err
-		}
+		return c.ordinary()
+	}
+	return nil
+}
+
+func (c *Cluster) setUp() error {
+	if err := c.identify(); err != nil {
+		return err
 	}
 	if err := c.run("initdb", "-D", c.data(), "-U", "rapport", "-A", "trust", "--no-sync", "--data-checksums", "-E", "UTF8", "--locale=C.UTF-8"); err != nil {
 		return err
