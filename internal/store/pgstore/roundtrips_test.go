@@ -24,7 +24,8 @@ func TestRoundTripsDoNotGrowWithABatch(t *testing.T) {
 		make func(t *testing.T, address string, wire *pgtest.Wire) func(n, many int) int
 	}{
 		"append frames":          {1, appending},
-		"look up, load and save": {3, saving},   // two questions and the commit
+		"look up, load and save": {3, saving}, // two questions and the commit
+		"owe mails":              {1, deciding},
 		"claim what is owed":     {8, claiming}, // three classes, the next one and the commit, with what prepares them
 		"read what was woken":    {3, waking},   // the question, with what prepares it, and the end of the snapshot
 	} {
@@ -134,6 +135,11 @@ func owing(t *testing.T, s *pgstore.State, n, many int) (ids []id.Message) {
 		t.Fatal(err)
 	}
 	return ids
+}
+
+func deciding(t *testing.T, address string, wire *pgtest.Wire) func(n, many int) int {
+	s := open(t, address)
+	return func(n, many int) int { return wire.Count(func() { owing(t, s, n, many) }) }
 }
 
 // anew gives a process of its own, to which nothing is known of the mails that
