@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"rapport/internal/fault"
@@ -52,6 +53,11 @@ func (c *console) send(ctx context.Context, fl importFlags, m *mapped, content, 
 	cl, err := c.client()
 	if err != nil {
 		return err
+	}
+	if _, set := c.env("GOGC"); !set {
+		// The lines of a file are garbage as soon as they are sent, and little else
+		// is there: a larger heap costs some megabytes and saves a quarter of the work.
+		debug.SetGCPercent(400)
 	}
 	s := &sender{c: c, cl: cl, source: m.source, items: batchItems, bytes: batchBytes, maxBad: fl.maxBad}
 	if m.config != nil {

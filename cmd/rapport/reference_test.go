@@ -99,7 +99,7 @@ func environmentReference() string {
 	b.WriteString("| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL_KMS` | for a root key in AWS KMS |\n")
 	b.WriteString("| `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS` | for a root key in Google Cloud KMS: a service account's file |\n")
 	b.WriteString("| `VAULT_ADDR`, `VAULT_TOKEN`, `VAULT_NAMESPACE` | for a root key in Vault |\n")
-	b.WriteString("| `NO_COLOR` | set to anything: no colours |\n| `GOGC`, `GOMAXPROCS`, `GOMEMLIMIT` | as for every Go program; without the first two, `rapport serve` chooses |\n")
+	b.WriteString("| `NO_COLOR` | set to anything: no colours |\n| `GOGC`, `GOMAXPROCS`, `GOMEMLIMIT` | as for every Go program; without the first two, `rapport serve` chooses, and `rapport import` the first |\n")
 	b.WriteString("| what `env:NAME` names in the configuration | a secret, read by `rapport serve` |\n")
 	used := map[string][]string{}
 	says := map[string]string{}

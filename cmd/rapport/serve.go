@@ -77,9 +77,11 @@ puts the root key into a key management service instead.`,
 			if err != nil {
 				return err
 			}
-			if _, set := c.env("GOGC"); !set {
+			if _, set := c.env("GOGC"); !set && database == "" {
 				// Most of the heap is frames and batches that are garbage at once:
-				// collecting twice as often costs little and halves what it takes.
+				// collecting twice as often costs little and halves what it takes. Over
+				// PostgreSQL, which shares the cores and keeps the pages that files are
+				// kept in here, the cores are dearer than the memory.
 				debug.SetGCPercent(50)
 			}
 			cores := runtime.GOMAXPROCS(0)
