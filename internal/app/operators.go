@@ -73,13 +73,25 @@ func (h *House) configuration() manage.Configuration {
 
 // How far the walk of the bulk lane may be behind before an import waits for it,
 // and how long a batch waits at most: an import that ran away would take from
-// live events the processor's time and, in the end, the disk.
+// live events the processor's time and, in the end, the disk. Where no live event
+// has come of late there is nobody to take time from.
 const (
 	bulkBehind  = 20_000
+	bulkAlone   = 250_000
+	liveOfLate  = 2 * time.Second
 	bulkPatient = 5 * time.Second
 )
 
-// importBatch takes a batch into the bulk lane, as fast as that is walked.
+// mayBeBehind gives how far that is, so long after the last live event.
+func mayBeBehind(since time.Duration) int64 {
+	if since < liveOfLate {
+		return bulkBehind
+	}
+	return bulkAlone
+}
+
+// importBatch takes a batch into the bulk lane: beside live events as fast as that
+// is walked, else sooner.
 func (h *House) importBatch(ctx context.Context, name string, body []byte) (ingest.Receipt, error) {
 	src, ok := h.source(name)
 	if !ok {
@@ -91,9 +103,11 @@ func (h *House) importBatch(ctx context.Context, name string, body []byte) (inge
 
 // paceImport waits while the walk of the bulk lane is far behind.
 func (h *House) paceImport(ctx context.Context) {
-	if tail, _ := h.log.Tail(eventlog.Bulk); tail > bulkBehind {
+	tail, _ := h.log.Tail(eventlog.Bulk)
+	_, live := h.log.Tail(eventlog.Live)
+	if most := mayBeBehind(h.clock.Now().Sub(live)); tail > most {
 		patient, done := context.WithTimeout(ctx, bulkPatient)
-		_ = h.walker.Wait(patient, eventlog.Bulk, tail-bulkBehind) // Time running out ends the waiting, not the import.
+		_ = h.walker.Wait(patient, eventlog.Bulk, tail-most) // Time running out ends the waiting, not the import.
 		done()
 	}
 }
