@@ -63,7 +63,7 @@ puts the root key into a key management service instead.`,
 				}
 			}
 			doors := app.Doors{Listen: listen, Admin: admin, SMTP: smtp, Plain: plain}
-			if tls.Folder = filepath.Join(c.data, "acme"); tls.Wanted() {
+			if tls.Folder = filepath.Join(c.data, app.AcmeFolder); tls.Wanted() {
 				doors.TLS = &tls
 			}
 			if err := doors.Check(); err != nil { // before anything is opened, or made

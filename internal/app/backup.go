@@ -280,19 +280,12 @@ func settleRestore(dir, data string, m *backup.Manifest) error {
 	return nil
 }
 
-// joinErasures keeps the erasures of both: no line of either is lost.
+// joinErasures keeps the erasures of both: no line of either is lost. Those of the
+// folder are the newer ones.
 func joinErasures(dir, data string) error {
-	from, to := filepath.Join(dir, erasuresFile), filepath.Join(data, erasuresFile)
-	old, err := os.ReadFile(from) //nolint:gosec // One of ours.
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	older, err := readOr(filepath.Join(dir, erasuresFile))
 	if err != nil {
 		return err
 	}
-	now, err := os.ReadFile(to) //nolint:gosec // One of ours.
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return writeSecret(to, append(old, now...))
+	return keepErasures(older, data, false)
 }

@@ -57,12 +57,12 @@ func (h *House) openFiles(ctx context.Context) error {
 	statePath, logPath := filepath.Join(h.Data, "state.db"), filepath.Join(h.Data, "log.db")
 	_, stateErr := os.Stat(statePath)
 	_, logErr := os.Stat(logPath)
-	var err error
-	if h.keys, err = loadKeys(h.Data, stateErr != nil && logErr != nil); err != nil {
-		return err
-	}
 	fresh := stateErr != nil && logErr != nil
+	var err error
 	if fresh { // Before there is anything to seal: a start that is interrupted leaves none that is not.
+		if h.keys, err = loadKeys(h.Data, true); err != nil {
+			return err
+		}
 		if err := h.unlock(true); err != nil {
 			return err
 		}
@@ -87,7 +87,10 @@ func (h *House) openFiles(ctx context.Context) error {
 	}
 	h.onClose(state.Close)
 	h.state, h.files = state, &files{state, log}
-	if err := mustBeWhole(ctx, state); err != nil || fresh {
+	if err := mustBeWhole(ctx, state); err != nil || fresh { // Keys come last where a house moves to.
+		return err
+	}
+	if h.keys, err = loadKeys(h.Data, false); err != nil {
 		return err
 	}
 	return h.unlock(false)

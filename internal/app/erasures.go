@@ -97,6 +97,45 @@ func readErasures(raw []byte) (barred []id.Hash, err error) {
 	return barred, nil
 }
 
+// keepErasures adds lines to the file of a folder, each once, before or behind
+// those that are there: of what is said of one name the last line holds.
+func keepErasures(lines []byte, dir string, behind bool) error {
+	path := filepath.Join(dir, erasuresFile)
+	there, err := readOr(path)
+	if err != nil {
+		return fmt.Errorf("read who was erased: %w", err)
+	}
+	older, newer := lines, there
+	if behind {
+		older, newer = there, lines
+	}
+	all := joinedErasures(older, newer)
+	if bytes.Equal(all, there) {
+		return nil
+	}
+	if err := writeSecret(path, all); err != nil {
+		return fmt.Errorf("write who was erased: %w", err)
+	}
+	return nil
+}
+
+// joinedErasures gives the lines of both, each at its last place. A line that a
+// crash cut short is in neither.
+func joinedErasures(older, newer []byte) (out []byte) {
+	whole := func(raw []byte) []byte { return raw[:bytes.LastIndexByte(raw, '\n')+1] }
+	newer = whole(newer)
+	known := map[string]bool{}
+	for line := range bytes.Lines(newer) {
+		known[string(line)] = true
+	}
+	for line := range bytes.Lines(whole(older)) {
+		if !known[string(line)] {
+			out = append(out, line...)
+		}
+	}
+	return append(out, newer...)
+}
+
 // add writes a line and has it on the disk before it returns.
 func (x *erasures) add(e erasure) error {
 	line, err := json.Marshal(e)

@@ -98,9 +98,12 @@ func makeKeys(path string) (*keys, error) {
 	return &k, k.write(path)
 }
 
+// newPrefix begins the names of files that are not whole yet.
+const newPrefix = ".new-"
+
 // writeSecret writes a file that only its owner may read, whole or not at all.
 func writeSecret(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), newPrefix+"*") // mode 0600
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -138,7 +137,7 @@ func MoveStore(ctx context.Context, o MoveOptions) (out MoveResult, err error) {
 	if err := move.Move(ctx, from.House, to.House, func(table string, rows int64) { o.Told("moving", table, rows) }); err != nil {
 		return out, err
 	}
-	if err := copyKeys(from.keys, to.keys); err != nil {
+	if err := carryFolder(from.keys, to.keys); err != nil {
 		return out, err
 	}
 	source, err := from.opened()
@@ -207,53 +206,6 @@ func (p *place) opened() (move.House, error) {
 	}
 	p.closers = append(p.closers, r.close)
 	return move.House{Log: &sealed.Log{Log: p.Log, Ring: r.ring}, State: &sealed.Tables{State: p.State, Ring: r.ring}}, nil
-}
-
-// copyKeys brings the workspace's keys to where the target looks for them.
-func copyKeys(from, to string) error {
-	if from == to {
-		return nil
-	}
-	if err := settleRing(from); err != nil {
-		return err
-	}
-	for _, name := range []string{keysFile, manageFile, rootFile, ringFile} {
-		raw, err := os.ReadFile(filepath.Join(from, name)) //nolint:gosec // The folder is the operator's own choice.
-		if errors.Is(err, fs.ErrNotExist) && name != keysFile {
-			continue
-		}
-		if err != nil {
-			return fault.New(fault.Conflict, "keys_missing", "%s has no %s, without which nobody can be found: name the data folder that serves the house with --data", from, name)
-		}
-		there, err := os.ReadFile(filepath.Join(to, name)) //nolint:gosec // As above.
-		switch {
-		case err == nil && string(there) != string(raw):
-			return fault.New(fault.Conflict, "keys_of_another", "%s holds the %s of another house: name an empty folder", to, name)
-		case err == nil:
-			continue
-		}
-		if err := os.MkdirAll(to, 0o700); err != nil {
-			return fmt.Errorf("make the data folder: %w", err)
-		}
-		if err := writeSecret(filepath.Join(to, name), raw); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// settleRing brings what a process that died left in the journal of keys.db home
-// into the file, which is copied alone.
-func settleRing(dir string) error {
-	path := filepath.Join(dir, ringFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	kept, err := sqlitestore.OpenKeyring(sqlitestore.KeyringConfig{Path: path})
-	if err != nil {
-		return err
-	}
-	return kept.Close()
 }
 
 // mustBeWhole refuses a state that is still arriving, or that has moved away.

@@ -87,33 +87,48 @@ func TestMoveThereAndBack(t *testing.T) {
 	stop()
 }
 
-// TestMoveThatIsInterrupted ends a move at every one of its steps; given again it
-// goes on, and meanwhile nobody serves what is not whole.
+// TestMoveThatIsInterrupted ends a move at many of its steps, there and back;
+// given again it goes on, and meanwhile nobody serves what is not whole.
 func TestMoveThatIsInterrupted(t *testing.T) {
 	t.Parallel()
-	dir, database := earlierHouse(t), pgtest.Database(t)
-	before := digestOf(t, dir, dir)
-	for step := 1; ; step++ {
-		if step > 200 {
+	dir, same, database := earlierHouse(t), earlierHouse(t), pgtest.Database(t)
+	data, back := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "back")
+	before := digestOf(t, same, same) // A house of before the trail, which nobody has opened since, has no key of it.
+	interrupted(t, dir, database, data, app.Options{Data: data, Database: database})
+	if got := digestOf(t, database, data); got != before {
+		t.Errorf("the database holds %s, the files held %s", got, before)
+	}
+	interrupted(t, database, back, data, app.Options{Data: back})
+	if got := digestOf(t, back, back); got != before {
+		t.Errorf("the files hold %s, before both moves they held %s", got, before)
+	}
+}
+
+// interrupted moves a house, ending after one step, then after nine more, and so on.
+func interrupted(t *testing.T, from, to, data string, target app.Options) {
+	t.Helper()
+	target.Clock = app.NewClock(time.Now(), 0)
+	for steps := 1; ; steps += 9 {
+		if steps > 500 {
 			t.Fatal("it never comes to its end")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
-		_, err := moveStore(ctx, dir, database, dir, func(string, string) {
-			if n++; n == 3*step {
+		_, err := moveStore(ctx, from, to, data, func(string, string) {
+			if n++; n == steps {
 				cancel()
 			}
 		})
 		cancel()
 		if err == nil {
-			break
+			if steps < 40 {
+				t.Errorf("it was interrupted %d times only", steps/9)
+			}
+			return
 		}
-		if _, err := app.Open(t.Context(), app.Options{Data: dir, Database: database, Clock: app.NewClock(time.Now(), 0)}, nil); fault.CodeOf(err) != "move_unfinished" {
-			t.Fatalf("after step %d the target serves: %v", step, err)
+		if _, err := app.Open(t.Context(), target, nil); fault.CodeOf(err) != "move_unfinished" {
+			t.Fatalf("after step %d the target serves: %v", steps, err)
 		}
-	}
-	if got := digestOf(t, database, dir); got != before {
-		t.Errorf("the database holds %s, the files held %s", got, before)
 	}
 }
 
@@ -167,6 +182,7 @@ func TestMoveRefuses(t *testing.T) {
 		t.Errorf("named rightly it goes on: %v", err)
 	}
 	refused("target_in_use", dir, database, dir)
+	refused("moved", dir, filepath.Join(t.TempDir(), "elsewhere"), dir)
 	if err := app.Reopen(t.Context(), dir, dir, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}

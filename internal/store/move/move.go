@@ -139,6 +139,10 @@ func prepare(ctx context.Context, from, to House) error {
 	if err != nil || used {
 		return either(err, fault.New(fault.Conflict, "target_in_use", "the target holds something already: name an empty folder or database"))
 	}
+	if gone, err := from.State.Meta(ctx, MetaMoved); err != nil || len(gone) > 0 {
+		return either(err, fault.New(fault.Conflict, "moved",
+			"the source has moved to %s already: move that, or let the source serve again with `rapport migrate-store --reopen`, without what happened since", gone))
+	}
 	if err := to.State.SetMeta(ctx, MetaArriving, own); err != nil {
 		return err
 	}
