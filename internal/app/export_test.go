@@ -98,6 +98,36 @@ func Holds(ctx context.Context, where, data, text string) (tables []string, err 
 	return tables, nil
 }
 
+// Counted gives the counters of a folder or database that nobody serves, by what
+// they count, without those that are at zero.
+func Counted(ctx context.Context, where, data string) (out map[int64]int64, err error) {
+	p, err := openPlace(ctx, where, data, RootKey{}, slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	all, err := p.State.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out = map[int64]int64{}
+	for i := range all {
+		if all[i].Name != "counter" {
+			continue
+		}
+		rows, err := p.State.Rows(ctx, &all[i], nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			if n := r[1].(int64); n != 0 {
+				out[r[0].(int64)] = n
+			}
+		}
+	}
+	return out, nil
+}
+
 func holds(ctx context.Context, s move.State, t *move.Table, text string) (bool, error) {
 	var after move.Row
 	for {

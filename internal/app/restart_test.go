@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"rapport/internal/app"
@@ -19,6 +20,12 @@ import (
 // smallFolder is a configuration with one journey that waits for a day.
 func smallFolder(t *testing.T, title string) *project.Config {
 	t.Helper()
+	return smallFolderAnd(t, title, nil)
+}
+
+// smallFolderAnd has files of one's own in it.
+func smallFolderAnd(t *testing.T, title string, more map[string]string) *project.Config {
+	t.Helper()
 	files := project.Scaffold()
 	for name := range files {
 		if strings.HasPrefix(name, "journeys/") {
@@ -27,17 +34,14 @@ func smallFolder(t *testing.T, title string) *project.Config {
 	}
 	files["journeys/slow.yaml"] = []byte("trigger: {event: Began}\npurpose: service\nsteps:\n  - wait: 24h\n  - set: {slow: done}\n")
 	files["rapport.yaml"] = append(files["rapport.yaml"], []byte("# "+title+"\n")...)
-	dir := t.TempDir()
-	for name, body := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, body, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	for name, text := range more {
+		files[name] = []byte(text)
 	}
-	config, problems := project.Load(os.DirFS(dir))
+	folder := fstest.MapFS{}
+	for name, text := range files {
+		folder[name] = &fstest.MapFile{Data: text, Mode: 0o600}
+	}
+	config, problems := project.Load(folder)
 	if config == nil {
 		t.Fatal(problems)
 	}
