@@ -37,6 +37,7 @@ lint: ## formatting, vet, linters, the plan of the house
 
 unit: ## every room and the commands, with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m ./cmd/... ./examples/... ./internal/...
+	go test -timeout 10m -run 'TestScripts/postgres' ./cmd/rapport
 	RAPPORT_TEST_STORE=postgres go test -timeout 10m ./internal/processor ./internal/api/public
 
 whole: ## the true binary: SDKs, a browser, kills, faults; and a year and a half of purchases

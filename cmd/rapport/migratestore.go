@@ -23,7 +23,8 @@ does the target serve, and the source no more. Stop the server first. What was
 interrupted goes on when the same command is given again.
 
 A database is served beside a data folder that holds the workspace's keys:
---data names it, and the keys are carried with the house.`,
+--data names it. The keys, the list of who was erased and certificates are
+carried with the house.`,
 		Example: `  rapport migrate-store --from data --to postgres://rapport@db.example/rapport
   rapport migrate-store --from postgres://rapport@db.example/rapport --data data --to data-2
   rapport migrate-store --from data --reopen`,

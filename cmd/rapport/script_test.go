@@ -32,13 +32,17 @@ func (w withCluster) Run() int {
 
 // TestScripts runs testdata/script: the true command line, including what must
 // fail and how, once over files and once over PostgreSQL. The outcomes that the
-// scripts name are the same.
+// scripts name are the same. Under the race detector they run over files alone: make
+// unit runs the others without it, for servers under it are slow.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	t.Run("files", func(t *testing.T) {
 		t.Parallel()
 		scripts(t, "files", func(*testscript.Env) error { return nil })
 	})
+	if underRace {
+		return
+	}
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		pgtest.Database(t) // A cluster that cannot be started fails here and not in each script.
@@ -56,6 +60,7 @@ func scripts(t *testing.T, store string, setup func(*testscript.Env) error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	servers := &served{list: map[string]*scriptServer{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -69,8 +74,12 @@ func scripts(t *testing.T, store string, setup func(*testscript.Env) error) {
 		// [files] and [postgres] mark what can be so on one store only.
 		Condition: func(name string) (bool, error) { return name == store, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"house": houseFor,
+			"exits":   exits,
+			"house":   houseFor,
+			"serves":  servers.servesFor,
+			"stops":   servers.stopsFor,
+			"happens": servers.happensFor,
+			"notes":   notesFor,
 		},
 	})
 }
