@@ -32,17 +32,13 @@ func (w withCluster) Run() int {
 
 // TestScripts runs testdata/script: the true command line, including what must
 // fail and how, once over files and once over PostgreSQL. The outcomes that the
-// scripts name are the same. Under the race detector they run over files alone: make
-// unit runs the others without it, for servers under it are slow.
+// scripts name are the same.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	t.Run("files", func(t *testing.T) {
 		t.Parallel()
 		scripts(t, "files", func(*testscript.Env) error { return nil })
 	})
-	if underRace {
-		return
-	}
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		pgtest.Database(t) // A cluster that cannot be started fails here and not in each script.
