@@ -66,45 +66,46 @@ type Options struct {
 // House is an open data folder with every room built. Open, then Run, then Close.
 type House struct {
 	Options
-	clock    *Clock
-	logger   *slog.Logger
-	keys     *keys
-	keyring  *Keyring // nil: nothing is sealed
-	logStore logStore
-	state    store.State
-	files    *files // log and state where they are files
-	trail    *audit.Trail
-	log      *eventlog.Log
-	hasher   *id.Hasher
-	resolver *identity.Resolver
-	consent  *consent.Authority
-	walker   *processor.Walker
-	reader   *explain.Reader
-	access   *access.Keys
-	ingest   *ingest.Ingest
-	limits   *ratelimit.Keyed
-	space    *space
-	figures  *figures
-	renderer *content.Renderer
-	links    *links
-	desk     *feedback.Desk
-	editions *editions
-	sender   sender
-	office   *destination.Office
-	board    *alert.Board
-	cleaning atomic.Pointer[cleaning] // how it last went
-	clients  []*fetch.Client          // of the office's destinations
-	told     []project.Destination
-	toldFrom *purview.Table // what they may be told of
-	barred   rights.Barred  // of whom nothing is kept any more
-	erasures *erasures      // the same, in a file that no backup of the databases brings back
-	again    []id.Hash      // barred by the file alone: the state is older, and may hold them again
-	settled  chan struct{}  // closed once what had arrived at the start is walked
-	inEffect chan struct{}  // closed once a configuration is
-	effect   sync.Once
-	doors    http.Handler
-	inbox    *devinbox.Inbox
-	hello    string
+	clock       *Clock
+	logger      *slog.Logger
+	keys        *keys
+	keyring     *Keyring // nil: nothing is sealed
+	logStore    logStore
+	state       store.State
+	files       *files // log and state where they are files
+	trail       *audit.Trail
+	checkpoints *operatorMailer // mails them
+	log         *eventlog.Log
+	hasher      *id.Hasher
+	resolver    *identity.Resolver
+	consent     *consent.Authority
+	walker      *processor.Walker
+	reader      *explain.Reader
+	access      *access.Keys
+	ingest      *ingest.Ingest
+	limits      *ratelimit.Keyed
+	space       *space
+	figures     *figures
+	renderer    *content.Renderer
+	links       *links
+	desk        *feedback.Desk
+	editions    *editions
+	sender      sender
+	office      *destination.Office
+	board       *alert.Board
+	cleaning    atomic.Pointer[cleaning] // how it last went
+	clients     []*fetch.Client          // of the office's destinations
+	told        []project.Destination
+	toldFrom    *purview.Table // what they may be told of
+	barred      rights.Barred  // of whom nothing is kept any more
+	erasures    *erasures      // the same, in a file that no backup of the databases brings back
+	again       []id.Hash      // barred by the file alone: the state is older, and may hold them again
+	settled     chan struct{}  // closed once what had arrived at the start is walked
+	inEffect    chan struct{}  // closed once a configuration is
+	effect      sync.Once
+	doors       http.Handler
+	inbox       *devinbox.Inbox
+	hello       string
 	// certificate keeps the one that the doors are served under, nil without TLS.
 	certificate atomic.Pointer[cert.Keeper]
 	open        atomic.Pointer[doctor.Doors] // nil while nobody is let in
@@ -201,10 +202,10 @@ func (h *House) firstEdition(ctx context.Context, first *project.Config) error {
 	if err != nil {
 		return err
 	}
-	if h.current, err = h.editions.edition(ctx, number); err == nil {
-		h.useTrail(h.current.config)
+	if h.current, err = h.editions.edition(ctx, number); err != nil {
+		return err
 	}
-	return err
+	return h.useTrail(h.current.config)
 }
 
 func (h *House) storeVersion(ctx context.Context, v project.Version) error {
@@ -299,7 +300,9 @@ func (h *House) applied(v *processor.Version) {
 		}
 	}
 	h.declareKeys(e.config)
-	h.useTrail(e.config)
+	if err := h.useTrail(e.config); err != nil {
+		h.logger.Error("checkpoints of the trail leave as before", "version", v.Number, "error", err)
+	}
 	h.sender.configure(e)
 	if err := h.useDestinations(ctx, e.config); err != nil {
 		h.logger.Error("the destinations in effect cannot be told; those before still are", "version", v.Number, "error", err)

@@ -59,7 +59,7 @@ func TestTrail(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "trail.ndjson")
 		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		base := "workspace: faults\nbase_url: http://mail.shop.example\nsending:\n  from: Shop <shop@shop.example>\n  postal_address: 1 Sample Street, Sampletown\n  provider: sink\n"
-		config := small(t, sink.Addr(), map[string]string{"rapport.yaml": base + "trail: {every: 1s, file: " + file + ", webhook: " + server.URL + "/in}\n"})
+		config := small(t, sink.Addr(), map[string]string{"rapport.yaml": base + "trail: {every: 1s, file: " + file + ", private: true, webhook: " + server.URL + "/in}\n"})
 		o := app.Options{Data: t.TempDir(), Database: database, Clock: app.NewClock(at, 0)}
 		l := live(t, o, config)
 		if code := l.track("Trigger", "ann", "m1"); code != http.StatusOK {

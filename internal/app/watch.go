@@ -1,13 +1,16 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"rapport/internal/alert"
+	"rapport/internal/audit"
 	"rapport/internal/cert"
 	"rapport/internal/destination"
+	"rapport/internal/fault"
 	"rapport/internal/project"
 	"rapport/internal/rights"
 )
@@ -26,6 +29,7 @@ func (h *House) watches() []alert.Watch {
 		{Name: "retention_behind", Look: h.lookAtCleaning},
 		{Name: "certificate_ends", Look: h.lookAtCertificate},
 		{Name: "request_due", Look: h.lookAtRequests},
+		{Name: "checkpoint_stays", Look: h.lookAtCheckpoints},
 	}
 }
 
@@ -222,4 +226,28 @@ func requestAlert(r *rights.Request, now time.Time, conf project.Alerts) []alert
 		a.Text = fmt.Sprintf("What somebody asked for (%s) was to be answered until %s, and is not.", r.Kind, r.Due.UTC().Format(time.RFC3339))
 	}
 	return []alert.Alert{a}
+}
+
+func (h *House) lookAtCheckpoints(ctx context.Context, _ time.Time) (out []alert.Alert, err error) {
+	list, err := h.trail.Standing(ctx)
+	for _, s := range list {
+		out = append(out, staysAlert(s, h.alertsConfig())...)
+	}
+	return out, err
+}
+
+// staysAlert says that checkpoints of the trail do not leave the machine.
+func staysAlert(s audit.Standing, conf project.Alerts) []alert.Alert {
+	if !s.Stays {
+		return nil
+	}
+	why := "it was not tried since the start"
+	if s.Err != nil {
+		why = cmp.Or(fault.CodeOf(s.Err), "the log of the server says why")
+	}
+	return []alert.Alert{{
+		About: s.Place, Severity: alert.Warning, After: conf.HeldFor,
+		Text: fmt.Sprintf("Checkpoints of the trail do not leave to %s (%s): whoever holds this machine could rewrite what they cover.", s.Place, why),
+		Do:   "Look at the place, and at `trail` in rapport.yaml; what waits leaves by itself, in order.",
+	}}
 }

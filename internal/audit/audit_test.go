@@ -292,12 +292,14 @@ func TestABundleThatWasTouched(t *testing.T) {
 
 // place takes checkpoints away, unless it is down.
 type place struct {
-	down bool
-	got  []audit.Parcel
+	down  bool
+	asked int
+	got   []audit.Parcel
 }
 
 func (p *place) Name() string { return "place" }
 func (p *place) Leave(_ context.Context, x *audit.Parcel) error {
+	p.asked++
 	if p.down {
 		return fault.New(fault.Unavailable, "down", "it is down")
 	}
@@ -310,7 +312,7 @@ func TestCheckpointsLeave(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	p := &place{down: true}
-	r.Use(time.Minute, p)
+	r.Use(time.Minute, audit.Place{To: p})
 	_ = r.Note(r.store, audit.Act{At: r.now, What: "a"})
 	if err := r.CatchUp(t.Context(), true); err == nil {
 		t.Error("a place that is down is not told of")

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -133,27 +132,6 @@ type Parcel struct {
 	Checkpoint string      `json:"checkpoint"`
 	From       int64       `json:"from"`
 	Leaves     []tlog.Hash `json:"leaves"` // of rows From and on, base64
-}
-
-// ReadParcels reads checkpoints that left the machine: one JSON object a line, or
-// a signed note alone.
-func ReadParcels(raw []byte) (out []Parcel, err error) {
-	if len(raw) > 0 && raw[0] != '{' {
-		return []Parcel{{Checkpoint: string(raw)}}, nil
-	}
-	sc := bufio.NewScanner(bytes.NewReader(raw))
-	sc.Buffer(nil, maxLine)
-	for sc.Scan() {
-		if len(sc.Bytes()) == 0 {
-			continue
-		}
-		var p Parcel
-		if err := json.Unmarshal(sc.Bytes(), &p); err != nil || p.Checkpoint == "" {
-			return nil, errCheckpoint
-		}
-		out = append(out, p)
-	}
-	return out, sc.Err()
 }
 
 // maxLine bounds a line of a bundle or of a file of checkpoints.

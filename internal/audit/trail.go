@@ -27,13 +27,6 @@ type Keeper interface {
 	Read(ctx context.Context, fn func(Store) error) error
 }
 
-// Leaver takes checkpoints away from the machine. Leave gets them in order; what
-// it has taken it is not given again, but for a crash in between.
-type Leaver interface {
-	Name() string // under which the store remembers how far it has come
-	Leave(ctx context.Context, p *Parcel) error
-}
-
 // Config is what a Trail needs.
 type Config struct {
 	Keeper Keeper
@@ -55,11 +48,10 @@ type Trail struct {
 	randMu sync.Mutex
 	rand   *bufio.Reader
 
-	mu      sync.Mutex
-	every   time.Duration
-	leavers []Leaver
-
-	leaving sync.Mutex // one at a time takes checkpoints away, so that none leaves twice
+	mu     sync.Mutex
+	every  time.Duration
+	places []Place
+	ways   map[string]*way // to each of the places, by name
 }
 
 // MakeKey makes a signing key for a name, and the public key that goes with it.
@@ -138,28 +130,46 @@ const (
 	parcelRows = 10_000                 // rows that one checkpoint covers at most
 )
 
-// Run puts rows into the tree and signs checkpoints, until the context ends.
+// Run puts rows into the tree, signs checkpoints and has them leave, until the
+// context ends. A place that hangs does not keep the next from being signed.
 func (t *Trail) Run(ctx context.Context) error {
+	var leaving sync.WaitGroup
+	leaving.Go(func() {
+		t.again(ctx, func() error { return t.leave(ctx, false) })
+	})
+	t.again(ctx, func() error { return t.signAll(ctx, false) })
+	leaving.Wait()
+	return nil
+}
+
+// again does something now and then.
+func (t *Trail) again(ctx context.Context, do func() error) {
 	tick := time.NewTicker(growEvery) // machine time: the disk's, not the business's
 	defer tick.Stop()
 	for {
-		if err := t.CatchUp(ctx, false); err != nil && ctx.Err() == nil {
+		if err := do(); err != nil && ctx.Err() == nil {
 			t.logger.Warn("the trail could not go on, trying again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}
 }
 
-// ErrStays is in the error of CatchUp where all is signed, but could not leave.
-var ErrStays = errors.New("a checkpoint could not leave")
-
 // CatchUp puts all rows into the tree, signs a checkpoint if it is time or one is
 // asked for, and has those leave that have not.
 func (t *Trail) CatchUp(ctx context.Context, ask bool) error {
+	if err := t.signAll(ctx, ask); err != nil {
+		return err
+	}
+	return t.leave(ctx, ask)
+}
+
+// signAll puts all rows into the tree, and signs a checkpoint if it is time or one
+// is asked for.
+func (t *Trail) signAll(ctx context.Context, ask bool) error {
 	for {
 		var hash, signs bool
 		err := t.keeper.Read(ctx, func(st Store) (err error) { // A house in which nothing happens writes nothing.
@@ -179,7 +189,7 @@ func (t *Trail) CatchUp(ctx context.Context, ask bool) error {
 				return err
 			})
 		default:
-			return t.leave(ctx)
+			return nil
 		}
 		if err != nil {
 			return err
@@ -198,12 +208,12 @@ func (t *Trail) behind(st Store, ask bool) (hash, signs bool, err error) {
 		return false, false, err
 	}
 	rows, err := st.Size()
-	return rows > hashed, t.due(last, found, hashed, rows, ask), err
+	return rows > hashed, t.timely(last, found, hashed, rows, ask), err
 }
 
-// due tells whether a checkpoint is to be signed for so many rows of a tree, of
+// timely tells whether a checkpoint is to be signed for so many rows of a tree, of
 // all that there are.
-func (t *Trail) due(last Checkpoint, found bool, size, rows int64, ask bool) bool {
+func (t *Trail) timely(last Checkpoint, found bool, size, rows int64, ask bool) bool {
 	full := size-last.Size > parcelRows-growRows
 	return size > last.Size && (!found || full || rows == size && (ask || t.now().Sub(last.At) >= t.waits()))
 }
@@ -219,7 +229,7 @@ func (t *Trail) sign(st Store, ask bool) error {
 		return err
 	}
 	rows, err := st.Size()
-	if err != nil || !t.due(last, found, size, rows, ask) {
+	if err != nil || !t.timely(last, found, size, rows, ask) {
 		return err
 	}
 	root, err := tlog.TreeHash(size, reading{st})
@@ -233,76 +243,10 @@ func (t *Trail) sign(st Store, ask bool) error {
 	return st.SaveCheckpoint(c)
 }
 
-// Use says how long rows wait for a checkpoint, and where checkpoints go.
-func (t *Trail) Use(every time.Duration, l ...Leaver) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.every, t.leavers = every, l
-}
-
 func (t *Trail) waits() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.every
-}
-
-// leave gives each leaver the checkpoints that it has not taken.
-func (t *Trail) leave(ctx context.Context) error {
-	t.mu.Lock()
-	leavers := t.leavers
-	t.mu.Unlock()
-	t.leaving.Lock()
-	defer t.leaving.Unlock()
-	var failed error
-	for _, l := range leavers {
-		for {
-			more, err := t.leaveOne(ctx, l)
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("%w to %s: %w", ErrStays, l.Name(), err))
-			}
-			if err != nil || !more {
-				break
-			}
-		}
-	}
-	return failed
-}
-
-func (t *Trail) leaveOne(ctx context.Context, l Leaver) (more bool, err error) {
-	var p *Parcel
-	var next int64
-	err = t.keeper.Read(ctx, func(st Store) error {
-		from, err := st.Left(l.Name())
-		if err != nil {
-			return err
-		}
-		marks, err := st.Checkpoints(from, 1)
-		if err != nil || len(marks) == 0 {
-			return err
-		}
-		next = marks[0].Size
-		p, err = parcel(st, marks[0], from)
-		return err
-	})
-	if err != nil || p == nil {
-		return false, err
-	}
-	if err := l.Leave(ctx, p); err != nil {
-		return false, err
-	}
-	return true, t.keeper.Write(ctx, false, func(st Store) error { return st.SetLeft(l.Name(), next) })
-}
-
-// parcel packs a checkpoint with the hashes of the rows since the one before.
-func parcel(st Store, c Checkpoint, from int64) (*Parcel, error) {
-	p := &Parcel{Checkpoint: c.Note, From: max(from, c.Size-parcelRows)}
-	indexes := make([]int64, 0, c.Size-p.From)
-	for n := p.From; n < c.Size; n++ {
-		indexes = append(indexes, tlog.StoredHashIndex(0, n))
-	}
-	var err error
-	p.Leaves, err = st.Hashes(indexes)
-	return p, err
 }
 
 // Parcel gives the newest checkpoint as it leaves the machine; ok is false when

@@ -17,6 +17,7 @@ import (
 func (l *loader) cross() {
 	l.crossSending()
 	l.crossAlerts()
+	l.crossTrail()
 	l.crossSources()
 	l.crossPlans()
 	l.crossSegments()

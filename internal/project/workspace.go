@@ -5,7 +5,6 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -28,13 +27,6 @@ type Workspace struct {
 	Consent  Consent
 	Alerts   Alerts
 	Rights   Rights
-}
-
-// Trail says how the trail of what was done is signed, and where its checkpoints go.
-type Trail struct {
-	Every   time.Duration // how long a row waits for a checkpoint at most
-	File    string        // checkpoints are put at the end of this file, best on another machine; "": none
-	Webhook string        // and are sent to this address; "": none
 }
 
 // Sending says how mails leave.
@@ -107,32 +99,8 @@ func workspace(f *file) Workspace {
 	w.Rights = f.rightsOf(s.sub("rights", "confirm_with", "confirm_within", "law"))
 	w.Consent = f.consentOf(s.sub("consent", "controller", "jurisdiction", "confirm_with", "confirm_within", "asks_per_address", "asks_per_network"))
 	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before", "request_before"))
-	w.Trail = trail(s.sub("trail", "every", "file", "webhook"))
+	w.Trail = trail(s.sub("trail", "every", "file", "webhook", "private", "mail", "mail_every", "provider"))
 	return w
-}
-
-func trail(s *section) Trail {
-	t := Trail{Every: s.duration("every", time.Minute, time.Second, day), File: s.text("file"), Webhook: s.text("webhook")}
-	if t.File != "" && !filepath.IsAbs(t.File) {
-		s.file.errorf(s.value("file"), "write for example /mnt/elsewhere/trail.ndjson", "the file of checkpoints is named from the root of the disk on")
-	}
-	if t.Webhook == "" {
-		return t
-	}
-	u, err := url.Parse(t.Webhook)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil:
-		s.file.errorf(s.value("webhook"), "write for example https://elsewhere.example/trail", "this is no address to which a checkpoint can be sent")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		s.file.errorf(s.value("webhook"), "write https://", "checkpoints go over the net under TLS only")
-	}
-	return t
-}
-
-// loopback tells a host of this machine.
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // localeForm is a language and perhaps a country.

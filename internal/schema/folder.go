@@ -32,7 +32,11 @@ var workspace = keys(
 	key("trail", keys(
 		otherwise("every", duration, "1m", "how long a row waits for a signed checkpoint at most"),
 		key("file", text, "checkpoints are put at the end of this file; best on another machine"),
-		key("webhook", text, "checkpoints are sent to this address, one POST each"),
+		key("webhook", text, "checkpoints are sent to this address, one POST each; https, or http on this machine with private"),
+		otherwise("private", truth, "false", "the webhook may be on this machine or in a private network"),
+		key("mail", oneOrMore(text), "addresses that are mailed the newest checkpoint"),
+		otherwise("mail_every", duration, "1d", "how often they are at most"),
+		otherwise("provider", text, "the workspace's", "the way out of those mails"),
 	), "how the trail of what was done is signed, and where its checkpoints go"),
 	key("alerts", keys(
 		key("mail", oneOrMore(text), "addresses that are mailed"),
