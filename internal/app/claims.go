@@ -65,20 +65,28 @@ func (h *House) addressOf(ctx context.Context, who id.Person, address id.Hash) (
 	return to, err
 }
 
-// exportTo writes all that is held about somebody.
+// exportTo writes all that is held about somebody who asked for it on the page. That
+// it was is noted before, as for whoever asks by the API.
 func (h *House) exportTo(ctx context.Context, who id.Person, page bool, w io.Writer) error {
 	p, err := h.reader.Person(ctx, who, "")
 	if err != nil {
 		return err
 	}
 	subjects := []id.Hash{h.hasher.Sum(audit.PersonKind, p.ID.String())}
+	for _, m := range p.Merged {
+		subjects = append(subjects, h.hasher.Sum(audit.PersonKind, m))
+	}
 	for _, x := range p.Identifiers {
 		subjects = append(subjects, h.hasher.Sum(x.Kind, x.Value))
 	}
+	act := audit.Act{At: h.clock.Now(), Actor: "house/feedback", What: privacy.ExportedAct, Object: p.ID.String(), Subject: subjects[0]}
+	if err := h.trail.Record(ctx, act); err != nil {
+		return err
+	}
 	x := privacy.Export{
 		Reader: h.reader, House: h.edition().config.Workspace.Title, Now: h.clock.Now(),
-		Rows: func(ctx context.Context, below int64, limit int) ([]audit.Entry, error) {
-			return h.trail.Search(ctx, audit.Query{Subjects: subjects, Before: below, Limit: limit})
+		Rows: func(ctx context.Context, act string, below int64, limit int) ([]audit.Entry, error) {
+			return h.trail.Search(ctx, audit.Query{Subjects: subjects, What: act, Before: below, Limit: limit})
 		},
 	}
 	if page {

@@ -5,12 +5,15 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"rapport/internal/app"
+	"rapport/internal/audit"
 	"rapport/internal/delivery/deliverytest"
+	"rapport/internal/privacy"
 )
 
 // preferencesOf gives the path of the page of preferences out of the newest mail.
@@ -73,10 +76,18 @@ func TestReadersClaimTheirData(t *testing.T) {
 			l.wantPage(l.ask("GET", link, ""), 200, "Download as JSON")
 		}
 		w := l.form(link, url.Values{"as": {"json"}})
-		var copied struct{ Traits []struct{ Name string } }
+		var copied struct {
+			Traits     []struct{ Name string }
+			Recipients []privacy.Recipient
+			Trail      []audit.Entry
+		}
 		if err := json.Unmarshal(w.Body.Bytes(), &copied); w.Code != 200 || err != nil || len(copied.Traits) == 0 ||
 			!strings.Contains(w.Body.String(), "Sampletown") || !strings.Contains(w.Header().Get("Content-Disposition"), "my-data.json") {
 			t.Fatalf("the copy: %d %v %v %s", w.Code, err, w.Header(), w.Body)
+		}
+		own := func(e audit.Entry) bool { return e.What == "person.exported" && e.Actor == "house/feedback" }
+		if !slices.ContainsFunc(copied.Trail, own) || slices.ContainsFunc(copied.Recipients, func(r privacy.Recipient) bool { return r.Copies > 0 }) {
+			t.Errorf("who took their own copy stands in the trail as %+v, and among the recipients %+v", copied.Trail, copied.Recipients)
 		}
 		l.wantPage(l.form(link, url.Values{"as": {"json"}}), 200, "done already")
 

@@ -11,6 +11,7 @@ import (
 	"rapport/internal/app"
 	"rapport/internal/audit"
 	"rapport/internal/explain"
+	"rapport/internal/privacy"
 )
 
 // TestExportHoldsEverything: all that two who became one did is in the export,
@@ -52,11 +53,8 @@ func TestExportHoldsEverything(t *testing.T) {
 			Said        []explain.Said `json:"permission_history"`
 			Events      []explain.Event
 			Messages    []explain.MailStory
-			Recipients  []struct {
-				Name  string
-				Mails int
-			}
-			Trail []audit.Entry
+			Recipients  []privacy.Recipient
+			Trail       []audit.Entry
 		}
 		w := l.ask("GET", "/v1/people/user_id:ann/export", "")
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
@@ -85,7 +83,7 @@ func TestExportHoldsEverything(t *testing.T) {
 		if len(got.Said) == 0 || got.Said[0].State != "objected" {
 			t.Errorf("permission was said: %+v", got.Said)
 		}
-		if len(got.Messages) != 1 || got.Messages[0].Parts == nil || !strings.Contains(got.Messages[0].Parts.Subject, "first") || len(got.Recipients) != 1 || got.Recipients[0].Mails != 1 {
+		if len(got.Messages) != 1 || got.Messages[0].Parts == nil || !strings.Contains(got.Messages[0].Parts.Subject, "first") || len(got.Recipients) != 2 || got.Recipients[1].Mails != 1 || got.Recipients[1].Name != "sink" {
 			t.Errorf("messages %+v, recipients %+v", got.Messages, got.Recipients)
 		}
 		found := false
@@ -95,11 +93,17 @@ func TestExportHoldsEverything(t *testing.T) {
 		if !found {
 			t.Error("the export itself is not in the trail")
 		}
+		if r := got.Recipients[0]; r.Kind != "key" || !strings.HasPrefix(r.Name, "key/") || r.Copies != 1 {
+			t.Errorf("who took the copy that nobody had asked for is %+v", r)
+		}
 		page := l.ask("GET", "/v1/people/user_id:ann/export", "", "Accept", "text/html").Body.String()
-		for _, text := range []string{"Everything faults holds about you", "ann@people.example", "News first", "Product Viewed", "person.exported", "</html>"} {
+		for _, text := range []string{"Everything faults holds about you", "ann@people.example", "News first", "Product Viewed", "person.exported", "2 copies of everything", "</html>"} {
 			if !strings.Contains(page, text) {
 				t.Errorf("the page lacks %q", text)
 			}
+		}
+		if told := l.ask("GET", "/v1/people/user_id:ann/trail", "", "Accept", "text/html").Body.String(); strings.Count(told, "A copy of everything that is held about them was written.") != 2 {
+			t.Errorf("the page of what happened to her data lacks the two copies:\n%s", told)
 		}
 		if n := strings.Count(page, "<summary>"); n != len(got.Events)+1 {
 			t.Errorf("the page has %d entries, want %d", n, len(got.Events)+1)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"rapport/internal/audit"
@@ -27,9 +28,12 @@ type Reader interface {
 	EachMail(ctx context.Context, d *explain.Dossier, fn func(*explain.MailStory) error) error
 }
 
-// Rows gives the rows of the trail that concern somebody, newest first, page by
-// page: those below a number, the newest with a negative one.
-type Rows func(ctx context.Context, below int64, limit int) ([]audit.Entry, error)
+// Rows gives the rows of the trail that concern somebody, of one act or with "" of
+// all, newest first, page by page: those below a number, the newest with a negative one.
+type Rows func(ctx context.Context, act string, below int64, limit int) ([]audit.Entry, error)
+
+// ExportedAct is what the row says of a copy that was written.
+const ExportedAct = "person.exported"
 
 // Export is one person's export.
 type Export struct {
@@ -55,10 +59,11 @@ type writer interface {
 
 // Recipient is whom the house handed the person's data to.
 type Recipient struct {
-	Name  string    `json:"name"`
-	Kind  string    `json:"kind"` // "provider": mails were handed over to it
-	Mails int       `json:"mails"`
-	Last  time.Time `json:"last"`
+	Name   string    `json:"name"`
+	Kind   string    `json:"kind"` // "provider": mails were handed over to it; "key": it was given copies of everything
+	Mails  int       `json:"mails"`
+	Copies int       `json:"copies"`
+	Last   time.Time `json:"last"`
 }
 
 // JSON writes one JSON document. It reads and writes piece by piece: what it holds
@@ -96,10 +101,13 @@ func (x *Export) write(ctx context.Context, who id.Person, w writer, out *bufio.
 	if err != nil {
 		return fmt.Errorf("export the mails: %w", err)
 	}
+	if err := x.eachRow(ctx, ExportedAct, func(e *audit.Entry) error { copied(to, e); return nil }); err != nil {
+		return fmt.Errorf("look for copies in the trail: %w", err)
+	}
 	if err := w.rows(recipients(to)); err != nil {
 		return err
 	}
-	if err := x.eachRow(ctx, w); err != nil {
+	if err := x.eachRow(ctx, "", w.row); err != nil {
 		return fmt.Errorf("export the trail: %w", err)
 	}
 	if err := w.end(); err != nil {
@@ -111,14 +119,14 @@ func (x *Export) write(ctx context.Context, who id.Person, w writer, out *bufio.
 // rowsAtOnce is how many rows of the trail are read at once.
 const rowsAtOnce = 500
 
-func (x *Export) eachRow(ctx context.Context, w writer) error {
+func (x *Export) eachRow(ctx context.Context, act string, fn func(*audit.Entry) error) error {
 	for below := int64(-1); ; {
-		rows, err := x.Rows(ctx, below, rowsAtOnce)
+		rows, err := x.Rows(ctx, act, below, rowsAtOnce)
 		if err != nil {
 			return err
 		}
 		for i := range rows {
-			if err := w.row(&rows[i]); err != nil {
+			if err := fn(&rows[i]); err != nil {
 				return err
 			}
 			below = rows[i].N
@@ -135,15 +143,37 @@ func handed(to map[string]*Recipient, m *explain.MailStory) {
 		if s.State != "handing_over" {
 			continue
 		}
-		r := to[m.Provider]
+		name := m.Provider
+		var said struct{ Provider string }
+		if json.Unmarshal(s.Detail, &said) == nil && said.Provider != "" { // The one that it was in the end.
+			name = said.Provider
+		}
+		r := to[name]
 		if r == nil {
-			r = &Recipient{Name: m.Provider, Kind: "provider"}
-			to[m.Provider] = r
+			r = &Recipient{Name: name, Kind: "provider"}
+			to[name] = r
 		}
 		if r.Mails++; s.At.After(r.Last) {
 			r.Last = s.At
 		}
 		return
+	}
+}
+
+// copied counts a copy that was given to a key, this one among them, whether somebody
+// had taken a request down for it or not. Whoever takes their own on the page is no
+// recipient.
+func copied(to map[string]*Recipient, e *audit.Entry) {
+	if !strings.HasPrefix(e.Actor, "key/") {
+		return
+	}
+	r := to[e.Actor]
+	if r == nil {
+		r = &Recipient{Name: e.Actor, Kind: "key"}
+		to[e.Actor] = r
+	}
+	if r.Copies++; e.At.After(r.Last) {
+		r.Last = e.At
 	}
 }
 

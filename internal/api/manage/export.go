@@ -22,8 +22,8 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 	}
 	x := privacy.Export{
 		Reader: h.Reader, House: h.House(), Now: h.Now(),
-		Rows: func(ctx context.Context, below int64, limit int) ([]audit.Entry, error) {
-			return h.Trail.Search(ctx, audit.Query{Subjects: subjects, Before: below, Limit: limit})
+		Rows: func(ctx context.Context, act string, below int64, limit int) ([]audit.Entry, error) {
+			return h.Trail.Search(ctx, audit.Query{Subjects: subjects, What: act, Before: below, Limit: limit})
 		},
 	}
 	head := w.Header()

@@ -9,6 +9,7 @@ import (
 	"rapport/internal/audit"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/privacy"
 )
 
 // rowsOf are the requests that have a row in the trail, by method and path: those
@@ -18,7 +19,7 @@ import (
 var rowsOf = map[string]string{
 	"GET /v1/people/{ref}":                        "person.read",
 	"GET /v1/people/{ref}/events":                 "person.events_read",
-	"GET /v1/people/{ref}/export":                 "person.exported",
+	"GET /v1/people/{ref}/export":                 privacy.ExportedAct,
 	"GET /v1/people/{ref}/trail":                  "person.trail_read",
 	"POST /v1/people/{ref}/unmerge":               "person.unmerge_asked",
 	"POST /v1/people/{ref}/erase":                 "person.erase_asked",

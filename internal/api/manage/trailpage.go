@@ -14,6 +14,7 @@ import (
 
 	"rapport/internal/audit"
 	"rapport/internal/id"
+	"rapport/internal/privacy"
 )
 
 //go:embed trail.html
@@ -25,7 +26,13 @@ var trailTemplate = template.Must(template.New("trail").Parse(trailHTML))
 var told = map[string]string{
 	"person.read":            "The person was looked up.",
 	"person.events_read":     "Their timeline was read.",
-	"person.exported":        "Everything that is held about them was exported.",
+	privacy.ExportedAct:      "A copy of everything that is held about them was written.",
+	"person.erase_asked":     "An operator asked to erase them.",
+	"person.correct_asked":   "An operator asked to put traits of theirs right.",
+	"person.restrict_asked":  "An operator asked to keep their data and use them for nothing.",
+	"person.lift_asked":      "An operator asked to end that restriction.",
+	"person.object_asked":    "An operator recorded that they object.",
+	"request.read":           "A request of theirs was read.",
 	"person.trail_read":      "This page was read.",
 	"person.segment_read":    "It was asked why they are, or are not, in the segment %s.",
 	"person.journey_read":    "It was asked why they did, or did not, get mails of the journey %s.",
