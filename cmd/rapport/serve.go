@@ -22,7 +22,7 @@ import (
 )
 
 func serveCommand(c *console) *cobra.Command {
-	var folder, database, listen, admin, smtp, public, rootKey, level string
+	var folder, database, listen, plainListen, admin, smtp, public, rootKey, level string
 	var logJSON, plain, unsealed bool
 	var tls cert.Config
 	cmd := &cobra.Command{
@@ -43,7 +43,8 @@ PostgreSQL; the data folder then holds the workspace's keys only.
 
 Others than this machine are served under TLS: with --tls-cert and --tls-key,
 whose files are read again when they change, or with --acme-domain, for which an
-authority is asked (docs/tls.md). Behind a proxy that ends TLS, --plain-http.
+authority is asked (docs/tls.md). With --listen-http :80 plain HTTP leads there.
+Behind a proxy that ends TLS, --plain-http.
 
 What is stored is sealed under keys in the data folder (docs/keys.md). Where
 keyset.json is to have a passphrase, RAPPORT_KEYS_PASSPHRASE or a file that is
@@ -57,12 +58,12 @@ puts the root key into a key management service instead.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			for _, a := range [][2]string{{"--listen", listen}, {"--admin", admin}, {"--inbox-smtp", smtp}} {
+			for _, a := range [][2]string{{"--listen", listen}, {"--listen-http", plainListen}, {"--admin", admin}, {"--inbox-smtp", smtp}} {
 				if err := isAddress(a[0], a[1]); err != nil {
 					return err
 				}
 			}
-			doors := app.Doors{Listen: listen, Admin: admin, SMTP: smtp, Plain: plain}
+			doors := app.Doors{Listen: listen, HTTP: plainListen, Admin: admin, SMTP: smtp, Plain: plain}
 			if tls.Folder = filepath.Join(c.data, app.AcmeFolder); tls.Wanted() {
 				doors.TLS = &tls
 			}
@@ -108,6 +109,7 @@ puts the root key into a key management service instead.`,
 	f.StringVar(&folder, "config", "", "configuration folder to check and apply")
 	f.StringVar(&database, "database", "", "address of a PostgreSQL database for log and state (postgres://USER@HOST/NAME); a password belongs into RAPPORT_DATABASE or PGPASSWORD, not on the command line")
 	f.StringVar(&listen, "listen", "127.0.0.1:8420", "address of every door")
+	f.StringVar(&plainListen, "listen-http", "", "address of plain HTTP beside TLS, such as :80: it sends who looks to https, and proves names to authorities; empty: none")
 	f.StringVar(&admin, "admin", "127.0.0.1:8421", "loopback address of metrics, profiles and the development inbox (/inbox/); empty: none")
 	f.StringVar(&smtp, "inbox-smtp", "", "loopback address at which the development inbox takes mail by SMTP")
 	f.StringVar(&tls.CertFile, "tls-cert", "", "file of the certificate, in PEM with those between it and its root; read again when it changes")

@@ -16,6 +16,9 @@ func (d *Doors) Check() error {
 			"%s can be reached by others, who would send people's data and keys without TLS: give a certificate with --tls-cert and --tls-key, have one made with --acme-domain, listen on 127.0.0.1, or say --plain-http if a proxy before it ends TLS (docs/tls.md)",
 			d.Listen)
 	}
+	if d.HTTP != "" && d.TLS == nil {
+		return fault.New(fault.Invalid, "http_beside_nothing", "--listen-http is for plain HTTP beside TLS, and there is no certificate: give one with --tls-cert and --tls-key, or have one made with --acme-domain (docs/tls.md)")
+	}
 	return nil
 }
 

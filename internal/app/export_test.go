@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
+	"testing"
 	"time"
 
+	"rapport/internal/cert"
 	"rapport/internal/destination"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
@@ -161,3 +164,16 @@ func (h *House) Mark(ctx context.Context) error { return h.mark(ctx) }
 
 // Retain takes what is kept no longer, as each day does.
 func (h *House) Retain(ctx context.Context) error { return h.retain(ctx) }
+
+// ToTLS answers plain HTTP beside doors for whose name an authority is asked.
+func ToTLS(t *testing.T, port string) http.Handler {
+	t.Helper()
+	k, err := cert.New(cert.Config{Names: []string{"mail.shop.example"}, Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return toTLS(k, port)
+}
+
+// PortOf gives the port of the doors as others reach them.
+var PortOf = portOf

@@ -27,6 +27,9 @@ type Doors struct {
 	Handler  http.Handler
 	// TLS says where the certificate comes from; nil: there is none.
 	TLS *cert.Config
+	// HTTP is where plain HTTP is listened to beside TLS: it answers authorities, and
+	// tells who merely looks where the doors are; "": nowhere.
+	HTTP string
 	// Plain lets others than this machine reach the doors without TLS, as a proxy does.
 	Plain bool
 	Admin string // loopback host:port of metrics, profiles and the development inbox; "": none
@@ -56,22 +59,26 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 	if err != nil {
 		return err
 	}
+	plainServer, plain, err := h.beside(ctx, &d)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	var admin net.Listener
 	adminServer := telemetry.NewServer(h.Metrics)
 	adminServer.Handler = h.adminPages(adminServer.Handler)
 	if d.Admin != "" {
 		if admin, err = telemetry.Listen(ctx, d.Admin); err != nil {
-			return errors.Join(cannotListen(err, d.Admin, "--admin (metrics, profiles and the development inbox)"), listener.Close())
+			return errors.Join(cannotListen(err, d.Admin, "--admin (metrics, profiles and the development inbox)"), shut(listener, plain))
 		}
 	}
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var group sync.WaitGroup
-	ended := make(chan error, 5)
+	ended := make(chan error, 6)
 	if d.SMTP != "" {
 		mail, err := telemetry.Listen(ctx, d.SMTP)
 		if err != nil {
-			return errors.Join(cannotListen(err, d.SMTP, "--inbox-smtp"), listener.Close())
+			return errors.Join(cannotListen(err, d.SMTP, "--inbox-smtp"), shut(listener, plain))
 		}
 		group.Go(func() { ended <- h.inbox.ServeSMTP(inner, mail) })
 	}
@@ -85,12 +92,16 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 		if rerr := <-ended; rerr != nil {
 			err = rerr // why the walk ended is why nothing began
 		}
-		err = errors.Join(err, listener.Close())
+		err = errors.Join(err, shut(listener, plain))
 		group.Wait()
 		return err
 	}
 	if keeper := h.certificate.Load(); keeper != nil {
-		group.Go(func() { ended <- keeper.Run(inner, listener.Addr().String()) })
+		if plain != nil {
+			plainServer.Handler = toTLS(keeper, portOf(h.base(h.edition().config), listener.Addr().String()))
+			group.Go(func() { ended <- serve(plainServer, plain) })
+		}
+		group.Go(func() { ended <- keeper.Run(inner, listener.Addr().String(), addressOf(plain)) })
 	}
 	group.Go(func() { ended <- serve(server, listener) })
 	if admin != nil {
@@ -111,6 +122,9 @@ func (h *House) Serve(ctx context.Context, d Doors, config *project.Config) erro
 		_ = server.Close() // They had their time.
 	}
 	_ = adminServer.Close() // Metrics have no state to lose.
+	if plainServer != nil {
+		_ = plainServer.Close() // Nor has it.
+	}
 	stop()
 	group.Wait()
 	return err
@@ -130,6 +144,16 @@ func addressOf(l net.Listener) string {
 		return ""
 	}
 	return l.Addr().String()
+}
+
+// shut closes what was listened to in vain.
+func shut(list ...net.Listener) (err error) {
+	for _, l := range list {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
 }
 
 func serve(s *http.Server, l net.Listener) error {

@@ -20,14 +20,16 @@ import (
 	"rapport/internal/fault"
 )
 
-// authority asks an authority for certificates, proves by TLS-ALPN-01 that the
-// names are ours, and renews in time. The proof is given by the very listener
-// that serves everybody else, so no other port need be open.
+// authority asks an authority for certificates, proves that the names are ours, and
+// renews in time. The proof is given by the very listener that serves everybody else
+// (TLS-ALPN-01), so no other port need be open; where plain HTTP is listened to as
+// well, that may give it too (HTTP-01).
 type authority struct {
 	Config
 	roots   *x509.CertPool
 	cache   *certmagic.Cache
-	managed atomic.Pointer[certmagic.Config] // set while it runs
+	managed atomic.Pointer[certmagic.Config]     // set while it runs
+	issuer  atomic.Pointer[certmagic.ACMEIssuer] // likewise
 }
 
 func newACME(c Config) (*authority, error) {
@@ -68,14 +70,16 @@ func (a *authority) config() *tls.Config {
 
 // run has the names' certificates obtained and renewed. What cannot be had now is
 // tried again for days, with longer and longer pauses.
-func (a *authority) run(ctx context.Context, address string) error {
-	host, port, err := net.SplitHostPort(address)
+func (a *authority) run(ctx context.Context, address, plain string) error {
+	host, number, err := place(address)
 	if err != nil {
-		return fmt.Errorf("where an authority is answered: %w", err)
+		return err
 	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		return fmt.Errorf("where an authority is answered: %w", err)
+	other := 0
+	if plain != "" {
+		if _, other, err = place(plain); err != nil {
+			return err
+		}
 	}
 	var m *certmagic.Config
 	silent := zap.NewNop() // It would write people's addresses; told says what matters.
@@ -89,18 +93,38 @@ func (a *authority) run(ctx context.Context, address string) error {
 		Storage: &certmagic.FileStorage{Path: a.Folder}, DefaultServerName: a.Names[0], OnEvent: a.told, Logger: silent,
 		OCSP: certmagic.OCSPConfig{DisableStapling: true}, // It would ask one more server, and authorities have given it up.
 	})
-	m.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(m, certmagic.ACMEIssuer{
-		CA: a.Directory, Email: a.Email, Agreed: true, TrustedRoots: a.roots, DisableHTTPChallenge: true,
-		ListenHost: host, AltTLSALPNPort: number, Logger: silent,
+	issuer := certmagic.NewACMEIssuer(m, certmagic.ACMEIssuer{
+		CA: a.Directory, Email: a.Email, Agreed: true, TrustedRoots: a.roots, DisableHTTPChallenge: plain == "",
+		ListenHost: host, AltTLSALPNPort: number, AltHTTPPort: other, Logger: silent,
 		HTTPProxy: func(*http.Request) (*url.URL, error) { return nil, nil }, // The environment decides nothing here.
-	})}
+	})
+	m.Issuers = []certmagic.Issuer{issuer}
 	a.managed.Store(m)
+	a.issuer.Store(issuer)
 	defer a.managed.Store(nil)
+	defer a.issuer.Store(nil)
 	if err := m.ManageAsync(ctx, a.Names); err != nil {
 		return fmt.Errorf("keep certificates: %w", err)
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// place takes an address apart at which an authority is answered.
+func place(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("where an authority is answered: %w", err)
+	}
+	return host, port, nil
+}
+
+// answers what an authority asks over plain HTTP, and tells whether it was that.
+func (a *authority) answers(w http.ResponseWriter, r *http.Request) bool {
+	return a.issuer.Load().HandleHTTPChallenge(w, r) // Nil answers nothing.
 }
 
 // told passes on what happens to a certificate.
@@ -110,7 +134,7 @@ func (a *authority) told(_ context.Context, what string, data map[string]any) er
 	case "cert_obtained":
 		a.Logger.Info("a certificate was obtained", name, slog.Any("renewed", data["renewal"]))
 	case "cert_failed":
-		a.Logger.Error("a certificate could not be obtained and is tried again: does the name lead to this server, and the outside's port 443 to its --listen?",
+		a.Logger.Error("a certificate could not be obtained and is tried again: does the name lead to this server, and the outside's port 443 to its --listen, or port 80 to its --listen-http?",
 			name, slog.Any("error", data["error"]))
 	}
 	return nil

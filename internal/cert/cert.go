@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -51,7 +52,8 @@ type Keeper struct {
 type source interface {
 	config() *tls.Config
 	standing() Standing
-	run(ctx context.Context, address string) error
+	run(ctx context.Context, address, plain string) error
+	answers(w http.ResponseWriter, r *http.Request) bool
 }
 
 // New reads what must be there from the start: files, or roots. Nobody is asked
@@ -108,7 +110,18 @@ func (k *Keeper) TLS() *tls.Config {
 // Standing tells until when what is served can be used.
 func (k *Keeper) Standing() Standing { return k.source.standing() }
 
-// Run gets and renews certificates until the context ends. The address is where
-// the server that uses TLS listens: an authority that asks whether the names are
-// ours is answered there.
-func (k *Keeper) Run(ctx context.Context, address string) error { return k.source.run(ctx, address) }
+// Run gets and renews certificates until the context ends. The addresses are where
+// the server that uses TLS listens, and, if there is one, that of HTTP: an authority
+// that asks whether the names are ours is answered there.
+func (k *Keeper) Run(ctx context.Context, address, plain string) error {
+	return k.source.run(ctx, address, plain)
+}
+
+// HTTP answers over plain HTTP what authorities ask, and leaves the rest to next.
+func (k *Keeper) HTTP(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !k.source.answers(w, r) {
+			next.ServeHTTP(w, r)
+		}
+	})
+}

@@ -99,6 +99,27 @@ func TestFilesAreReadAgain(t *testing.T) {
 	want("third.example")
 }
 
+// TestStandingTouchesNothing: what a certificate stands for is told without writing
+// into the certificate that is served at the same time.
+func TestStandingTouchesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "a.example", time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	k, err := New(Config{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := k.source.(*pair).held.Leaf
+	leaf.DNSNames = append(make([]string, 0, 2), "a.example") // with room behind it
+	leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	if s := k.Standing(); strings.Join(s.Names, " ") != "a.example 127.0.0.1" {
+		t.Errorf("it stands for %q", s.Names)
+	}
+	if behind := leaf.DNSNames[:2][1]; behind != "" {
+		t.Errorf("%q was written into the certificate", behind)
+	}
+}
+
 func TestOldTLSIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

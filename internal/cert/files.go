@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
+	"slices"
 	"sync"
 
 	"rapport/internal/fault"
@@ -102,7 +104,7 @@ func (p *pair) config() *tls.Config {
 
 func (p *pair) standing() Standing {
 	leaf := p.current().Leaf
-	names := leaf.DNSNames
+	names := slices.Clone(leaf.DNSNames) // What is served is read by others at the same time.
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
@@ -110,7 +112,10 @@ func (p *pair) standing() Standing {
 }
 
 // run has nothing to do: whoever wrote the files renews them.
-func (p *pair) run(ctx context.Context, _ string) error {
+func (p *pair) run(ctx context.Context, _, _ string) error {
 	<-ctx.Done()
 	return nil
 }
+
+// answers nothing: nobody is asked for a certificate.
+func (p *pair) answers(http.ResponseWriter, *http.Request) bool { return false }

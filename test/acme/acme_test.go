@@ -83,8 +83,8 @@ type authority struct {
 }
 
 // pebble starts an authority that looks for names by asking a name server, and for
-// proofs on a port of this machine.
-func pebble(t *testing.T, dns, proofs string) authority {
+// proofs on two ports of this machine: under TLS, and by plain HTTP.
+func pebble(t *testing.T, dns, proofs, plain string) authority {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pebble")
@@ -99,9 +99,10 @@ func pebble(t *testing.T, dns, proofs string) authority {
 	cert, key := own(t, dir)
 	listen, manage := free(t), free(t)
 	_, port, _ := net.SplitHostPort(proofs)
+	_, plainPort, _ := net.SplitHostPort(plain)
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": manage, "certificate": cert, "privateKey": key,
-		"tlsPort": json.Number(port), "httpPort": 1, "keyAlgorithm": "ecdsa", "retryAfter": map[string]int{"authz": 1, "order": 1},
+		"tlsPort": json.Number(port), "httpPort": json.Number(plainPort), "keyAlgorithm": "ecdsa", "retryAfter": map[string]int{"authz": 1, "order": 1},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -127,11 +128,15 @@ func pebble(t *testing.T, dns, proofs string) authority {
 		}
 		_ = cmd.Wait()
 	})
+	var all strings.Builder
 	lines := bufio.NewScanner(out)
-	for lines.Scan() && !strings.Contains(lines.Text(), "ACME directory available") {
+	for lines.Scan() {
+		all.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "ACME directory available") {
+			break
+		}
 	}
 	go func() { // It must not wait for a reader of what it says.
-		var all strings.Builder
 		for lines.Scan() {
 			all.WriteString(lines.Text() + "\n")
 		}
@@ -181,55 +186,108 @@ func fetch(t *testing.T, address string, trust *x509.CertPool) []byte {
 // long between.
 const patience, pause = 600, 100 * time.Millisecond
 
-// TestCertificateByACME has the true binary prove a name to an authority on the
-// port that it serves, be served under what that gives, and find it again.
-func TestCertificateByACME(t *testing.T) {
-	t.Parallel()
+// rig is the true binary with a configuration of its own.
+type rig struct {
+	*testing.T
+	rapport, config, data, listen string
+	ca                            authority
+}
+
+func setup(t *testing.T, listen string, ca authority) *rig {
+	t.Helper()
 	rapport, err := program.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := free(t)
-	ca := pebble(t, dnstest.Serve(t, dnstest.Zone{name: {A: []string{"127.0.0.1"}}}), listen)
-	config, data := filepath.Join(t.TempDir(), "config"), filepath.Join(t.TempDir(), "data")
-	if out, err := exec.CommandContext(t.Context(), rapport, "init", config).CombinedOutput(); err != nil {
+	r := &rig{t, rapport, filepath.Join(t.TempDir(), "config"), filepath.Join(t.TempDir(), "data"), listen, ca}
+	if out, err := exec.CommandContext(t.Context(), rapport, "init", r.config).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	serve := func() string {
-		t.Helper()
-		cmd := exec.Command(rapport, "serve", "--config", config, "--data", data, "--listen", listen, "--admin", "",
-			"--acme-domain", name, "--acme-directory", ca.directory, "--acme-roots", ca.roots, "--acme-email", "operator@shop.example")
-		url, said, err := program.Start(cmd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if url != "https://"+listen {
-			t.Errorf("it says that it serves %s", url)
-		}
-		serial, missing := handshake(t, listen, ca.trust)
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
-		log := <-said
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("it ended with %v\n%s", err, log)
-		}
-		if missing != nil {
-			t.Fatalf("no certificate is served: %v\n%s", missing, log)
-		}
-		if strings.Contains(log, "operator@") {
-			t.Errorf("the log names a person:\n%s", log)
-		}
-		return serial
+	return r
+}
+
+// serve runs the server until it serves under a certificate, and then does something
+// more; it gives the certificate's number.
+func (r *rig) serve(more func(), flags ...string) string {
+	r.Helper()
+	cmd := exec.Command(r.rapport, append([]string{
+		"serve", "--config", r.config, "--data", r.data, "--listen", r.listen, "--admin", "",
+		"--acme-domain", name, "--acme-directory", r.ca.directory, "--acme-roots", r.ca.roots, "--acme-email", "operator@shop.example",
+	}, flags...)...)
+	url, said, err := program.Start(cmd)
+	if err != nil {
+		r.Fatal(err)
 	}
-	first := serve()
-	if err := ca.stop(); err != nil {
+	if url != "https://"+r.listen {
+		r.Errorf("it says that it serves %s", url)
+	}
+	serial, missing := handshake(r.T, r.listen, r.ca.trust)
+	if missing == nil && more != nil {
+		more()
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		r.Fatal(err)
+	}
+	log := <-said
+	if err := cmd.Wait(); err != nil {
+		r.Errorf("it ended with %v\n%s", err, log)
+	}
+	if missing != nil {
+		r.Fatalf("no certificate is served: %v\n%s", missing, log)
+	}
+	if strings.Contains(log, "operator@") {
+		r.Errorf("the log names a person:\n%s", log)
+	}
+	return serial
+}
+
+// zone is where the name leads to.
+func zone(t *testing.T) string {
+	t.Helper()
+	return dnstest.Serve(t, dnstest.Zone{name: {A: []string{"127.0.0.1"}}})
+}
+
+// TestCertificateByACME has the true binary prove a name to an authority on the
+// port that it serves, be served under what that gives, and find it again.
+func TestCertificateByACME(t *testing.T) {
+	t.Parallel()
+	listen := free(t)
+	r := setup(t, listen, pebble(t, zone(t), listen, free(t)))
+	first := r.serve(nil)
+	if err := r.ca.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if again := serve(); again != first { // Nobody is asked: it has what it needs.
+	if again := r.serve(nil); again != first { // Nobody is asked: it has what it needs.
 		t.Errorf("certificate %s was had, and %s is served after a restart", first, again)
 	}
-	secret(t, filepath.Join(data, "acme"))
+	secret(t, filepath.Join(r.data, "acme"))
+}
+
+// TestCertificateByPlainHTTP has the name proven where the authority cannot reach the
+// port of TLS; the same port leads whoever looks to https.
+func TestCertificateByPlainHTTP(t *testing.T) {
+	t.Parallel()
+	listen, plain := free(t), free(t)
+	_, port, _ := net.SplitHostPort(listen)
+	r := setup(t, listen, pebble(t, zone(t), free(t), plain))
+	r.serve(func() {
+		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		for path, want := range map[string]string{"/p/x?y=1": "https://" + name + ":" + port + "/p/x?y=1", "/.well-known/acme-challenge/x": "https://" + name + ":" + port + "/.well-known/acme-challenge/x"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+plain+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = name
+			res, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close() // Its header is what is looked at.
+			if got := res.Header.Get("Location"); res.StatusCode != http.StatusPermanentRedirect || got != want {
+				t.Errorf("%s: %d to %q, want %q", path, res.StatusCode, got, want)
+			}
+		}
+	}, "--listen-http", plain)
 }
 
 // handshake waits until the name is served under a certificate that the authority
