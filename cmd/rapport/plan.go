@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -101,40 +100,6 @@ func (c *console) printPlan(d *plan.Document) error {
 	}
 	c.printf("%s", text)
 	return nil
-}
-
-func planImport(c *console) *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Turn a plan of Segment Protocols or RudderStack into one of ours",
-		Long: `Import reads what Segment's Public API or Config API answers to the rules of a
-tracking plan (draft-07), or RudderStack's Tracking Plan or Data Catalog API to
-its events, and prints the same as a file for plan/. What could not be taken
-over is told on the standard error.`,
-		Example: `  curl -H "Authorization: Bearer $TOKEN" https://api.segmentapis.com/tracking-plans/$ID/rules > segment.json
-  rapport plan import segment.json > shop/plan/website.yaml`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			b, err := c.readAll(args[0])
-			if err != nil {
-				return err
-			}
-			if name == "" {
-				name = strings.TrimSuffix(filepath.Base(args[0]), filepath.Ext(args[0]))
-			}
-			d, notes, err := plan.Import(name, b)
-			for _, n := range notes {
-				_, _ = fmt.Fprintf(c.err, "note: %s\n", clean(n)) // Nobody is left to tell if this fails.
-			}
-			if err != nil {
-				return fmt.Errorf("import %s: %w", args[0], err)
-			}
-			return c.printPlan(d)
-		},
-	}
-	cmd.Flags().StringVar(&name, "name", "", "the plan's name; without it the file's")
-	return cmd
 }
 
 // judged is what became of the events of a file.
