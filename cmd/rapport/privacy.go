@@ -16,7 +16,7 @@ func privacyCommand(c *console) *cobra.Command {
 		Short: "What a data protection officer asks for",
 		Long:  "What is held about one person is written by `rapport person export`, what was done with it by\n`rapport audit person`.",
 	}
-	cmd.AddCommand(privacyRecord(c), privacyRequests(c), privacyRequest(c), privacyCertificate(c), privacyRetention(c))
+	cmd.AddCommand(privacyRecord(c), privacyRequests(c), privacyRequest(c), privacyCertificate(c), privacyBreach(c), privacyRetention(c))
 	return cmd
 }
 

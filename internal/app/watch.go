@@ -8,6 +8,7 @@ import (
 
 	"rapport/internal/alert"
 	"rapport/internal/audit"
+	"rapport/internal/breach"
 	"rapport/internal/cert"
 	"rapport/internal/destination"
 	"rapport/internal/fault"
@@ -30,6 +31,7 @@ func (h *House) watches() []alert.Watch {
 		{Name: "certificate_ends", Look: h.lookAtCertificate},
 		{Name: "request_due", Look: h.lookAtRequests},
 		{Name: "checkpoint_stays", Look: h.lookAtCheckpoints},
+		{Name: "breach_due", Look: h.lookAtBreaches},
 	}
 }
 
@@ -250,4 +252,37 @@ func staysAlert(s audit.Standing, conf project.Alerts) []alert.Alert {
 		Text: fmt.Sprintf("Checkpoints of the trail do not leave to %s (%s): whoever holds this machine could rewrite what they cover.", s.Place, why),
 		Do:   "Look at the place, and at `trail` in rapport.yaml; what waits leaves by itself, in order.",
 	}}
+}
+
+// soon is how long before it is due the telling of a breach is a danger.
+const soon = 24 * time.Hour
+
+func (h *House) lookAtBreaches(ctx context.Context, _ time.Time) (out []alert.Alert, err error) {
+	now := h.clock.Now() // by which their clocks run
+	list, err := h.breaches().Breaches(ctx, true, breach.MaxListed)
+	for i := range list {
+		out = append(out, breachAlert(&list[i], now)...)
+	}
+	return out, err
+}
+
+// breachAlert says that the clock of a breach runs, from its beginning on: 72 hours
+// are soon over.
+func breachAlert(b *breach.Breach, now time.Time) []alert.Alert {
+	if !b.Open() || !b.Authority.IsZero() {
+		return nil
+	}
+	a := alert.Alert{
+		About: b.ID, Severity: alert.Warning,
+		Text: fmt.Sprintf("The authority is to be told of a breach of personal data until %s, unless no risk is likely.", b.Due.UTC().Format(time.RFC3339)),
+		Do:   fmt.Sprintf("`rapport privacy breach report %s` drafts what it is told; note with `rapport privacy breach change` when it was, or close the breach with the reason.", b.ID),
+	}
+	left := b.Due.Sub(now)
+	if left < soon {
+		a.Severity = alert.Danger
+	}
+	if left < 0 {
+		a.Text = fmt.Sprintf("The authority was to be told of a breach of personal data until %s, and is not: say why when it is.", b.Due.UTC().Format(time.RFC3339))
+	}
+	return []alert.Alert{a}
 }

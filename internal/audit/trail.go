@@ -291,6 +291,15 @@ func (t *Trail) Prove(ctx context.Context, n int64) (*Proof, error) {
 	return p, err
 }
 
+// Size gives the number of rows.
+func (t *Trail) Size(ctx context.Context) (n int64, err error) {
+	err = t.keeper.Read(ctx, func(st Store) error {
+		n, err = st.Size()
+		return err
+	})
+	return n, err
+}
+
 // Search lists rows, newest first.
 func (t *Trail) Search(ctx context.Context, q Query) ([]Entry, error) {
 	out := []Entry{}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rapport/internal/alert"
+	"rapport/internal/breach"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
 	"rapport/internal/processor"
@@ -132,4 +133,19 @@ func (r Rights) Write(ctx context.Context, fn func(rights.Store) error) error {
 // Read implements rights.Keeper.
 func (r Rights) Read(ctx context.Context, fn func(rights.Store) error) error {
 	return r.State.Read(ctx, func(tx Tx) error { return fn(tx.Rights()) })
+}
+
+// Breaches joins the state to the register of breaches.
+type Breaches struct{ State State }
+
+var _ breach.Keeper = Breaches{}
+
+// Write implements breach.Keeper.
+func (b Breaches) Write(ctx context.Context, fn func(breach.Store) error) error {
+	return b.State.Write(ctx, WriteOptions{Priority: Urgent, Durable: true}, func(tx Tx) error { return fn(tx.Breach()) })
+}
+
+// Read implements breach.Keeper.
+func (b Breaches) Read(ctx context.Context, fn func(breach.Store) error) error {
+	return b.State.Read(ctx, func(tx Tx) error { return fn(tx.Breach()) })
 }

@@ -9,6 +9,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/alert"
 	"rapport/internal/audit"
+	"rapport/internal/breach"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
 	"rapport/internal/group"
@@ -43,6 +44,7 @@ type Tx interface {
 	Destination() destination.Store
 	Alert() alert.Store
 	Rights() rights.Store
+	Breach() breach.Store
 }
 
 // Priority orders writers that wait for the one writing connection.

@@ -22,6 +22,8 @@ import (
 	"rapport/internal/alert"
 	"rapport/internal/api/manage"
 	"rapport/internal/audit"
+	"rapport/internal/backup"
+	"rapport/internal/breach"
 	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
@@ -135,6 +137,8 @@ type house struct {
 	applied []map[string][]byte
 	walking func() // starts the walk
 	stop    func()
+
+	searched string // for whom a breach was last searched
 }
 
 // setup opens a new folder and lets the walk run.
@@ -272,6 +276,19 @@ func (h *house) configure() {
 	h.config = manage.Config{
 		Keys: h.keys, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: nothingAside{}, Destinations: h.office(), Alerts: h.alerts, Consent: h.consent, Trail: h.trail(), Desk: h.desk(), Keyring: &h.ring, Hash: h.hasher.Sum,
 		Rights: &rights.Desk{Keeper: store.Rights{State: h.state}, Now: h.clock.Now}, Barred: h.barred.Has,
+		Breaches: &breach.Register{Keeper: store.Breaches{State: h.state}, Now: h.clock.Now},
+		Affected: func(_ context.Context, s *breach.Scope, keys, sources []string, fn func(*breach.Touched) error) (breach.Affected, error) {
+			h.searched = fmt.Sprint(keys, sources, s.Everything)
+			if fn != nil {
+				if err := fn(&breach.Touched{Person: "per_1", Address: "ann@people.example", Kinds: breach.Events}); err != nil {
+					return breach.Affected{}, err
+				}
+			}
+			return breach.Affected{People: 1, Kinds: []breach.Count{{Name: "events", People: 1, Records: 2}}}, nil
+		},
+		KnowsDestination: func(name string) bool { return name == "crm" },
+		Backup:           func(context.Context, backup.Part, io.Writer) error { return nil },
+		Retention:        func(context.Context) (any, error) { return map[string]any{}, nil },
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := map[string]manage.Template{
 				"receipt": {Purpose: purpose.Service, Class: message.Transactional},

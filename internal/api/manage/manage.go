@@ -181,6 +181,11 @@ type Config struct {
 	// is kept under an identifier because its person was erased.
 	Rights Rights
 	Barred func(id.Hash) bool
+	// Breaches is the register of breaches; Affected finds whom one concerns.
+	Breaches Breaches
+	Affected Affected
+	// KnowsDestination tells whether the configuration in effect has one.
+	KnowsDestination func(name string) bool
 	// Destinations is who else is told.
 	Destinations Destinations
 	// Doors tells how the server is reached, nil while it is not; may be nil.
@@ -242,8 +247,10 @@ func New(c Config) (*Handler, error) {
 	switch {
 	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil || c.Alerts == nil || c.Keyring == nil || c.Rights == nil || c.Barred == nil:
 		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash, Destinations, Alerts, Keyring, Rights and Barred are required")
-	case c.Templates == nil || c.Providers == nil || c.Sources == nil:
-		return nil, errors.New("manage: Config.Templates, Providers and Sources are required")
+	case c.Templates == nil || c.Providers == nil || c.Sources == nil || c.KnowsDestination == nil:
+		return nil, errors.New("manage: Config.Templates, Providers, Sources and KnowsDestination are required")
+	case c.Breaches == nil || c.Affected == nil || c.Backup == nil || c.Retention == nil:
+		return nil, errors.New("manage: Config.Breaches, Affected, Backup and Retention are required")
 	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil || c.Survey == nil:
 		return nil, errors.New("manage: Config.House, Configuration, Plan, Apply and Survey are required")
 	case c.Now == nil || c.Machine == nil || c.Rand == nil:
@@ -289,6 +296,11 @@ func (h *Handler) routes() map[string]map[string]endpoint {
 		"/v1/requests/{id}":                      {http.MethodGet: h.getRequest},
 		"/v1/requests/{id}/close":                {http.MethodPost: h.postClose},
 		"/v1/requests/{id}/certificate":          {http.MethodGet: h.getCertificate},
+		"/v1/breaches":                           {http.MethodGet: h.getBreaches, http.MethodPost: h.postBreach},
+		"/v1/breaches/{id}":                      {http.MethodGet: h.getBreach, http.MethodPost: h.changeBreach},
+		"/v1/breaches/{id}/close":                {http.MethodPost: h.closeBreach},
+		"/v1/breaches/{id}/people":               {http.MethodGet: h.getBreachPeople},
+		"/v1/breaches/{id}/report":               {http.MethodGet: h.getBreachReport},
 		"/v1/segments":                           {http.MethodGet: h.getSegments},
 		"/v1/segments/{name}/explain":            {http.MethodGet: h.explainSegment},
 		"/v1/journeys":                           {http.MethodGet: h.getJourneys},

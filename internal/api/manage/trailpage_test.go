@@ -3,6 +3,8 @@ package manage
 import (
 	"strings"
 	"testing"
+
+	"rapport/internal/breach"
 )
 
 // TestEveryActOnAPersonHasASentence on the page that tells somebody what happened to
@@ -12,6 +14,22 @@ func TestEveryActOnAPersonHasASentence(t *testing.T) {
 	for route, act := range rowsOf {
 		if strings.Contains(route, "/people/") && told[act] == "" {
 			t.Errorf("%s writes %q, and the page has no sentence for it", route, act)
+		}
+	}
+}
+
+// TestABreachKnowsEveryRead: whatever a key can read or change of a person counts when
+// the key was in the wrong hands, by name or, where the row names nobody, as such.
+func TestABreachKnowsEveryRead(t *testing.T) {
+	t.Parallel()
+	for route, act := range rowsOf {
+		kind, _ := breach.Touch(act, true)
+		_, unnamed := breach.Touch(act, false)
+		switch {
+		case strings.Contains(route, "/people/") && kind == 0:
+			t.Errorf("%s writes %q of a person, and a breach does not count it", route, act)
+		case strings.HasSuffix(act, ".read") && kind == 0 && !unnamed && !strings.HasPrefix(act, "breach"):
+			t.Errorf("%s writes %q, and a breach counts it neither way", route, act)
 		}
 	}
 }

@@ -124,6 +124,9 @@ CREATE TABLE request(id text PRIMARY KEY, kind text NOT NULL, law text NOT NULL,
 CREATE INDEX request_open ON request(due) WHERE closed IS NULL;
 CREATE INDEX request_received ON request(received);
 CREATE TABLE barred(h uuid PRIMARY KEY, request text NOT NULL);
+`, `
+CREATE TABLE breach(id text PRIMARY KEY, aware bigint NOT NULL, due bigint NOT NULL, closed bigint, body bytea NOT NULL);
+CREATE INDEX breach_open ON breach(due) WHERE closed IS NULL;
 `,
 }
 

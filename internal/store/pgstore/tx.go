@@ -13,6 +13,7 @@ import (
 	"rapport/internal/access"
 	"rapport/internal/alert"
 	"rapport/internal/audit"
+	"rapport/internal/breach"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
 	"rapport/internal/eventlog"
@@ -247,6 +248,7 @@ func (t *tx) Audit() audit.Store         { return (*trail)(t) }
 func (t *tx) Destination() destination.Store { return (*tellings)(t) }
 func (t *tx) Alert() alert.Store             { return (*alerts)(t) }
 func (t *tx) Rights() rights.Store           { return (*requests)(t) }
+func (t *tx) Breach() breach.Store           { return (*breaches)(t) }
 
 // send sends what is gathered at once, and gives the last answer.
 func (t *tx) send() (last pgconn.CommandTag, err error) {

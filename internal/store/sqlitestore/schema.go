@@ -135,6 +135,10 @@ CREATE TABLE request(id TEXT PRIMARY KEY, kind TEXT NOT NULL, law TEXT NOT NULL,
 CREATE INDEX request_open ON request(due) WHERE closed IS NULL;
 CREATE INDEX request_received ON request(received);
 CREATE TABLE barred(h BLOB PRIMARY KEY, request TEXT NOT NULL) WITHOUT ROWID;
+`, `
+-- breach: the register of breaches of personal data.
+CREATE TABLE breach(id TEXT PRIMARY KEY, aware INTEGER NOT NULL, due INTEGER NOT NULL, closed INTEGER, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX breach_open ON breach(due) WHERE closed IS NULL;
 `,
 }
 
