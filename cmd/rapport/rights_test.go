@@ -9,21 +9,21 @@ import (
 	"testing"
 )
 
-// TestAnExportAnswersARequest takes requests for copies down at a true server, and
-// answers them with the true command: only whose request it is gets it closed.
-func TestAnExportAnswersARequest(t *testing.T) {
-	t.Parallel()
+// atServer gives a true server in which people have come, and what runs commands
+// against it: what they print, which must hold a text, whether they fail or not.
+func atServer(t *testing.T, people ...string) func(want string, fails bool, args ...string) string {
+	t.Helper()
 	dir, data := filepath.Join(t.TempDir(), "shop"), filepath.Join(t.TempDir(), "data")
 	if _, err := writeScaffold(dir); err != nil {
 		t.Fatal(err)
 	}
 	server, _, at := started(t, "serve", "--config", dir, "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	defer func() {
+	t.Cleanup(func() {
 		if err := server.Process.Signal(os.Interrupt); err != nil {
 			t.Error(err)
 		}
 		_ = server.Wait() // It was told to end.
-	}()
+	})
 	run := func(want string, fails bool, args ...string) string {
 		t.Helper()
 		out, err := program(t, append(args, "--data", data, "--url", at[1])...).CombinedOutput()
@@ -33,8 +33,8 @@ func TestAnExportAnswersARequest(t *testing.T) {
 		return string(out)
 	}
 	key := regexp.MustCompile(`rp\S+`).FindString(run("rp", false, "key", "create", "--kind", "ingest", "--source", "server"))
-	for _, who := range []string{"ann", "bob"} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at[1]+"/v1/track?durable=true", strings.NewReader(`{"event":"Seen","userId":"`+who+`"}`))
+	for _, who := range people {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at[1]+"/v1/track?wait=processed", strings.NewReader(`{"event":"Seen","userId":"`+who+`"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,6 +45,14 @@ func TestAnExportAnswersARequest(t *testing.T) {
 		}
 		_ = res.Body.Close()
 	}
+	return run
+}
+
+// TestAnExportAnswersARequest takes requests for copies down at a true server, and
+// answers them with the true command: only whose request it is gets it closed.
+func TestAnExportAnswersARequest(t *testing.T) {
+	t.Parallel()
+	run := atServer(t, "ann", "bob")
 	opened := run("open", false, "privacy", "request", "open", "user_id:ann", "--kind", "export")
 	request := regexp.MustCompile(`req-\S+`).FindString(opened)
 	copied := filepath.Join(t.TempDir(), "ann.json")
