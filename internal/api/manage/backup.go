@@ -22,6 +22,7 @@ func (h *Handler) getBackup(w http.ResponseWriter, r *http.Request, _ access.Key
 	if part != backup.Data && part != backup.Keys {
 		return wrong("/part", "bad_part", "a backup is of data or of keys")
 	}
+	unhurried(w)
 	out := &begun{ResponseWriter: w}
 	err := h.Backup(r.Context(), part, out)
 	if err != nil && out.wrote {

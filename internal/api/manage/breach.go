@@ -73,12 +73,6 @@ func (h *Handler) affected(w http.ResponseWriter, r *http.Request, s *breach.Sco
 	return h.Affected(r.Context(), s, keys, sources, fn)
 }
 
-// unhurried takes away the time in which an answer must be written: one of any size,
-// or after a long search, has none.
-func unhurried(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // What has no deadlines needs none taken away.
-}
-
 // postBreach takes a breach down, with whom it concerns as far as is known now; with
 // dry_run it only counts.
 func (h *Handler) postBreach(w http.ResponseWriter, r *http.Request, _ access.Key) error {

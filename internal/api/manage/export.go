@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"rapport/internal/access"
 	"rapport/internal/audit"
@@ -26,6 +27,7 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 			return h.Trail.Search(ctx, audit.Query{Subjects: subjects, What: act, Before: below, Limit: limit})
 		},
 	}
+	unhurried(w)
 	head := w.Header()
 	head["Cache-Control"] = noStore
 	write := x.JSON
@@ -40,6 +42,12 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 		cut()
 	}
 	return nil
+}
+
+// unhurried takes away the time in which an answer must be written: one of any size,
+// or after a long search, has none.
+func unhurried(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // What has no deadlines needs none taken away.
 }
 
 // cut breaks the connection of an answer that has begun and cannot be written to its

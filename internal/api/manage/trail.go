@@ -153,6 +153,7 @@ func (h *Handler) getBundle(w http.ResponseWriter, r *http.Request, _ access.Key
 	if q.err != nil {
 		return q.err
 	}
+	unhurried(w)
 	head := w.Header()
 	head["Content-Type"] = []string{"application/x-ndjson"}
 	head["Cache-Control"] = noStore
