@@ -63,13 +63,21 @@ func (c *console) askOf(cmd *cobra.Command, ref, what string, body map[string]an
 	return post(cmd.Context(), c, path("people", personRef(ref), what), header, body, func(r requestAnswer) { c.request(&r) })
 }
 
-func (c *console) request(r *requestAnswer) {
-	state := c.yellow("open")
+// requestState says in a word how a request stands.
+func (c *console) requestState(r *requestAnswer) string {
 	switch {
 	case r.Overdue:
-		state = c.red("overdue")
+		return c.red("overdue")
 	case !r.Closed.IsZero():
-		state = r.Outcome + " " + c.time(r.Closed)
+		return r.Outcome
+	}
+	return c.yellow("open")
+}
+
+func (c *console) request(r *requestAnswer) {
+	state := c.requestState(r)
+	if !r.Closed.IsZero() {
+		state += " " + c.time(r.Closed)
 	}
 	c.pairs([2]string{"request", r.ID}, [2]string{"asks to", string(r.Kind)}, [2]string{"person", r.Person}, [2]string{"received", c.time(r.Received)},
 		[2]string{"due", c.time(r.Due) + " (" + string(r.Law) + ")"}, [2]string{"state", state})
@@ -307,14 +315,7 @@ func privacyRequests(c *console) *cobra.Command {
 				var rows [][]string
 				for i := range a.Requests {
 					r := &a.Requests[i]
-					state := "open"
-					switch {
-					case r.Overdue:
-						state = c.red("overdue")
-					case !r.Closed.IsZero():
-						state = r.Outcome
-					}
-					rows = append(rows, []string{r.ID, string(r.Kind), r.Person, c.time(r.Received), c.time(r.Due), state})
+					rows = append(rows, []string{r.ID, string(r.Kind), r.Person, c.time(r.Received), c.time(r.Due), c.requestState(r)})
 				}
 				if len(rows) == 0 {
 					c.printf("No requests.\n")

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rapport/internal/api"
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 )
 
@@ -289,3 +291,16 @@ func (q *query) instant(name string) time.Time {
 
 // patience is how long a reader waits for the walk.
 const patience = 5 * time.Second
+
+// walked waits until the live lane is walked up to a position, and says of what takes
+// longer that it is not yet.
+func (h *Handler) walked(ctx context.Context, pos int64, what string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if h.Walk.Wait(ctx, eventlog.Live, pos) == nil {
+		return nil
+	}
+	e := fault.New(fault.Unavailable, "not_walked_yet", "%s; ask again", what)
+	e.RetryAfter = time.Second
+	return e
+}

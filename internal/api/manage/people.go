@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"rapport/internal/access"
-	"rapport/internal/eventlog"
 	"rapport/internal/explain"
 	"rapport/internal/fault"
 	"rapport/internal/id"
@@ -58,12 +57,7 @@ func (h *Handler) await(r *http.Request, q *query) error {
 	if q.err != nil || pos == 0 {
 		return q.err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
-	defer cancel()
-	if err := h.Walk.Wait(ctx, eventlog.Live, pos); err != nil {
-		return notWalked("the position is not walked yet")
-	}
-	return nil
+	return h.walked(r.Context(), pos, "the position is not walked yet")
 }
 
 func (h *Handler) getPerson(w http.ResponseWriter, r *http.Request, _ access.Key) error {

@@ -174,18 +174,15 @@ func (h *Handler) whom(ctx context.Context, ref string, asked id.Person) (id.Per
 	return who, nil
 }
 
+const durableNotWalked = "the request is durable and not walked yet"
+
 // carryOut has a record walked.
 func (h *Handler) carryOut(ctx context.Context, e *event.Event) error {
 	pos, _, err := h.Log.Append(ctx, eventlog.Live, [][]byte{e.Append(nil)})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := h.Walk.Wait(ctx, eventlog.Live, pos); err != nil {
-		return notWalked("the request is durable and not walked yet")
-	}
-	return nil
+	return h.walked(ctx, pos, durableNotWalked)
 }
 
 func (h *Handler) answerRequest(w http.ResponseWriter, r *http.Request, x *rights.Request) error {
@@ -501,10 +498,8 @@ func (h *Handler) say(w http.ResponseWriter, r *http.Request, kind rights.Kind, 
 	}
 	if state == consent.Granted { // What widens holds once it is walked.
 		tail, _ := h.Log.Tail(eventlog.Live)
-		ctx, cancel := context.WithTimeout(r.Context(), patience)
-		defer cancel()
-		if err := h.Walk.Wait(ctx, eventlog.Live, tail); err != nil {
-			return notWalked("the request is durable and not walked yet")
+		if err := h.walked(r.Context(), tail, durableNotWalked); err != nil {
+			return err
 		}
 	}
 	return h.closed(w, r, name, kind, p.ID, &in)

@@ -178,19 +178,11 @@ func (h *Handler) settle(ctx context.Context) error {
 	if h.settled.Load() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := h.Walk.Wait(ctx, eventlog.Live, h.began); err != nil {
-		return notWalked("requests of before the restart are still being walked")
+	if err := h.walked(ctx, h.began, "requests of before the restart are still being walked"); err != nil {
+		return err
 	}
 	h.settled.Store(true)
 	return nil
-}
-
-func notWalked(what string) error {
-	e := fault.New(fault.Unavailable, "not_walked_yet", "%s; ask again", what)
-	e.RetryAfter = time.Second
-	return e
 }
 
 // fits holds a request against the configuration in effect.

@@ -1,7 +1,6 @@
 package manage
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -67,10 +66,8 @@ func (h *Handler) postUnmerge(w http.ResponseWriter, r *http.Request, _ access.K
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
-	defer cancel()
-	if err := h.Walk.Wait(ctx, eventlog.Live, pos); err != nil {
-		return notWalked("the request is durable and not walked yet: ask again under the same Idempotency-Key to see what came of it")
+	if err := h.walked(r.Context(), pos, durableNotWalked+": ask again under the same Idempotency-Key to see what came of it"); err != nil {
+		return err
 	}
 	done, err := h.parted(w, r, living, request, &in)
 	if done || err != nil {
