@@ -1,5 +1,5 @@
 // Package alert tells people that something is wrong with the house, and that it
-// is over. What comes in is what watches find now and what rooms raise; what goes
+// is over. What comes in is what watches find now; what goes
 // out are lines of the log, items for other systems, and mails. An alert is told
 // once when it begins, once more if a warning becomes a danger, and once when it
 // ends, however often it is looked for and however often the house is opened in
@@ -187,40 +187,6 @@ func (b *Board) Look(ctx context.Context) error {
 		return err
 	}
 	return b.mail(ctx)
-}
-
-// Raise tells that something is wrong, unless that is known already. It is for
-// whoever knows by themselves; the name is not that of a watch. Who raised an
-// alert ends it.
-func (b *Board) Raise(ctx context.Context, a Alert) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.load(ctx); err != nil {
-		b.onlyLog([]Alert{a})
-		return err
-	}
-	if r, ok := b.open[key{a.Name, a.About}]; ok && r.Ended.IsZero() {
-		return nil
-	}
-	now := b.Now()
-	if a.Since.IsZero() {
-		a.Since = now
-	}
-	return b.write(ctx, []Alert{a}, nil, now)
-}
-
-// End tells that what was raised is over, if it was raised.
-func (b *Board) End(ctx context.Context, name, about string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.load(ctx); err != nil {
-		return err
-	}
-	r, ok := b.open[key{name, about}]
-	if !ok || !r.Ended.IsZero() {
-		return nil
-	}
-	return b.write(ctx, nil, []Row{r}, b.Now())
 }
 
 // Open lists what is wrong now, in order of name.

@@ -222,24 +222,3 @@ func TestABrokenStoreIsToldLater(t *testing.T) {
 	b.shelf.broken = nil
 	b.look("mended", []string{"began"}, []string{"down (crm)"})
 }
-
-func TestRaiseAndEnd(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	a := alert.Alert{Name: "backup_old", Severity: alert.Danger, Text: "Old.", Do: "Make one."}
-	for range 2 {
-		if err := b.board.Raise(t.Context(), a); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.look("raised twice", []string{"began"}, []string{"backup old"})
-	if open, err := b.board.Open(t.Context()); err != nil || len(open) != 1 {
-		t.Errorf("open are %v, %v", open, err)
-	}
-	for range 2 {
-		if err := b.board.End(t.Context(), "backup_old", ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.look("ended twice", []string{"began", "ended"}, []string{"backup old", "over: backup old"})
-}

@@ -37,15 +37,6 @@ func (h *House) startAlerting(ctx context.Context) error {
 	return h.board.Run(ctx)
 }
 
-// Raise tells people that something is wrong until End says that it is over, for
-// what no watch looks for. The name is one that docs/alerts.md tells of.
-func (h *House) Raise(ctx context.Context, a alert.Alert) error { return h.board.Raise(ctx, a) }
-
-// End tells that what was raised is over.
-func (h *House) End(ctx context.Context, name, about string) error {
-	return h.board.End(ctx, name, about)
-}
-
 // Alert looks once, as the running house does by itself, and lists what is wrong.
 func (h *House) Alert(ctx context.Context) ([]alert.Alert, error) {
 	select {
