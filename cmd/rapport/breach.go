@@ -98,6 +98,7 @@ func breachLook(c *console) *cobra.Command {
 				return err
 			}
 			type answer struct{ Affected breach.Affected }
+			c.patient = true // Of many people it takes long.
 			return post(cmd.Context(), c, path("breaches")+"?dry_run=true", nil, map[string]any{"scope": s}, func(a answer) { c.affected(&a.Affected) })
 		},
 	}
@@ -131,6 +132,7 @@ func breachOpen(c *console) *cobra.Command {
 				}
 				body.Aware = &at
 			}
+			c.patient = true
 			return post(cmd.Context(), c, path("breaches"), nil, body, c.breach)
 		},
 	}
@@ -218,6 +220,7 @@ and people are counted anew; --count counts them again in the same.`,
 				}
 				body.Scope = &s
 			}
+			c.patient = true
 			return post(cmd.Context(), c, path("breaches", args[0]), nil, body, c.breach)
 		},
 	}

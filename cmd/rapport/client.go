@@ -47,11 +47,15 @@ func (c *console) client() (*client, error) {
 		}
 		key = string(b)
 	}
+	patience := 2 * time.Minute
+	if c.patient {
+		patience = 0
+	}
 	return &client{
 		base: strings.TrimRight(c.url, "/"),
 		key:  strings.TrimSpace(key),
 		http: http.Client{
-			Timeout: 2 * time.Minute,
+			Timeout: patience,
 			// A redirect would carry the key to somebody else.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

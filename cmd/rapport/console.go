@@ -25,6 +25,7 @@ type console struct {
 	terminal bool // out is one: colour is welcome
 	asks     bool // somebody is there to answer
 	watched  bool // somebody sees err while we work
+	patient  bool // an answer may take any time
 
 	json bool
 	url  string
