@@ -26,6 +26,9 @@ type Keeper interface {
 	// Write runs fn in a transaction that is urgent, and durable before it
 	// returns. An error from fn rolls everything back.
 	Write(ctx context.Context, fn func(Store) error) error
+	// Narrow is Write for what narrows: it goes before everything else, and may
+	// share its transaction with other Narrows. fn may be run more than once.
+	Narrow(ctx context.Context, fn func(Store) error) error
 	// Read runs fn in a snapshot.
 	Read(ctx context.Context, fn func(Store) error) error
 }

@@ -67,7 +67,7 @@ func (a *Authority) Narrow(ctx context.Context, entries []Entry) error {
 		return fault.New(fault.Internal, "not_a_narrowing", "a grant cannot hold before it is walked")
 	}
 	var ap Applied
-	err := a.keeper.Write(ctx, func(st Store) error {
+	err := a.keeper.Narrow(ctx, func(st Store) error {
 		var err error
 		ap, err = a.apply(st, entries, true)
 		return err
@@ -428,7 +428,7 @@ func (a *Authority) tied(e *Entry) bool {
 // Suppress puts an address on the list, durably.
 func (a *Authority) Suppress(ctx context.Context, s Suppression) error {
 	var ap Applied
-	err := a.keeper.Write(ctx, func(st Store) error {
+	err := a.keeper.Narrow(ctx, func(st Store) error {
 		var err error
 		ap, err = a.SuppressIn(st, s)
 		return err

@@ -57,6 +57,10 @@ func (m *memory) Write(_ context.Context, fn func(consent.Store) error) error {
 	return err
 }
 
+func (m *memory) Narrow(ctx context.Context, fn func(consent.Store) error) error {
+	return m.Write(ctx, fn)
+}
+
 func (m *memory) Read(_ context.Context, fn func(consent.Store) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -97,7 +97,7 @@ func New(c Config) (*Dispatcher, error) {
 	if err := d.makeLanes(); err != nil {
 		return nil, err
 	}
-	d.ledger = newLedger(c.State, c.Gate, c.Logger, c.Skips)
+	d.ledger = newLedger(c.State, c.Gate, c.Mono, c.Logger, c.Skips)
 	d.intake.init()
 	d.mails.init()
 	d.unsure.init()

@@ -13,6 +13,10 @@ import (
 // groupMost bounds how many entries share one transaction.
 const groupMost = 256
 
+// leastTurn is for how long a group writes at the least before it ends for somebody
+// who said no: however many say so, mails go on.
+const leastTurn = 3 * time.Millisecond
+
 // How long an entry that must be written waits before it is tried again.
 const (
 	insistFirst = 250 * time.Millisecond
@@ -25,6 +29,7 @@ const (
 type ledger struct {
 	state   store.State
 	gate    Gate
+	mono    func() time.Time
 	log     *slog.Logger
 	skips   *Skips
 	skipped map[string]int64 // by the transaction under way; whoever writes in it alone touches this
@@ -53,8 +58,8 @@ type entry struct {
 	done      chan error // capacity 1
 }
 
-func newLedger(s store.State, gate Gate, log *slog.Logger, skips *Skips) *ledger {
-	l := &ledger{state: s, gate: gate, log: log, skips: skips, skipped: map[string]int64{}, waiting: map[*entry]*time.Timer{}}
+func newLedger(s store.State, gate Gate, mono func() time.Time, log *slog.Logger, skips *Skips) *ledger {
+	l := &ledger{state: s, gate: gate, mono: mono, log: log, skips: skips, skipped: map[string]int64{}, waiting: map[*entry]*time.Timer{}}
 	l.wait.L = &l.mu
 	return l
 }
@@ -136,7 +141,8 @@ func (l *ledger) transact(group []*entry) (n int, err error) {
 		if err := l.foresee(tx, group); err != nil {
 			return err
 		}
-		for n = 0; n < len(group) && (n == 0 || l.state.Waiting(store.Narrowing) == 0); n++ {
+		began := l.mono()
+		for n = 0; n < len(group) && (n == 0 || l.mono().Sub(began) < leastTurn || l.state.Waiting(store.Narrowing) == 0); n++ {
 			if err := group[n].write(tx); err != nil {
 				return err
 			}

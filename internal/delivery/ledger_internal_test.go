@@ -6,13 +6,14 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"rapport/internal/store"
 	"rapport/internal/store/sqlitestore"
 )
 
 // Whoever said no has their turn after the entry that is being written, not after
-// the whole group of them.
+// the whole group of them, once the group had its least time.
 func TestAGroupLetsWhoSaysNoGoFirst(t *testing.T) {
 	t.Parallel()
 	state, err := sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(t.TempDir(), "state.db")})
@@ -20,12 +21,14 @@ func TestAGroupLetsWhoSaysNoGoFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = state.Close() })
-	l := newLedger(state, still{}, slog.New(slog.DiscardHandler), &Skips{})
+	var machine time.Time
+	l := newLedger(state, still{}, func() time.Time { return machine }, slog.New(slog.DiscardHandler), &Skips{})
 	var order []string
 	turn := make(chan error, 1)
 	one := func(name string, then func()) *entry {
 		return &entry{done: make(chan error, 1), write: func(store.Tx) error {
 			order = append(order, name)
+			machine = machine.Add(leastTurn / 2)
 			then()
 			return nil
 		}}

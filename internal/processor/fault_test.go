@@ -3,8 +3,10 @@ package processor_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +16,12 @@ import (
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/message"
 	"rapport/internal/person"
 	"rapport/internal/processor"
 	"rapport/internal/profile"
 	"rapport/internal/store"
+	"rapport/internal/store/pgstore/pgtest"
 )
 
 // trouble is what the walk's transactions meet. The zero value is none.
@@ -410,4 +414,24 @@ func TestAMergeLeavesSizesRight(t *testing.T) {
 	same(t, "one", map[string]int64{"cart": 1}, h.sizes())
 	h.do(event.Event{UserID: "u1", Name: "Order Completed"})
 	same(t, "none", map[string]int64{}, h.sizes())
+}
+
+// A mail's key that is taken is met together with the next question, which may be one
+// of permission: what comes after it is walked.
+func TestATakenKeyBeforeAQuestionOfPermission(t *testing.T) {
+	t.Parallel()
+	for _, database := range []string{"", pgtest.Database(t)} {
+		h := setupOn(t, database, withheld)
+		ask, err := json.Marshal(processor.SendRequest{Key: "k", To: "ann@shop.example", Template: "hello", Purpose: "service", Class: message.Transactional})
+		h.must(err)
+		h.do(event.Event{Type: event.Identify, UserID: "bob", Traits: []byte(`{"size":1}`)})
+		h.do(event.Event{Type: event.Send, UserID: "ann", MessageID: "s1", Properties: ask})
+		h.append(event.Event{Type: event.Send, UserID: "ann", MessageID: "s2", Properties: ask})
+		h.append(event.Event{Type: event.Identify, UserID: "bob", Traits: []byte(`{"plan":"pro"}`)})
+		h.walk()
+		said := slices.DeleteFunc(h.names("user_id", "bob"), func(n string) bool { return n != "identify" })
+		same(t, "bob", 2, len(said))
+		same(t, "mails", 1, len(h.mails(h.person("user_id", "ann").ID)))
+		same(t, "set aside", 0, len(h.asides()))
+	}
 }

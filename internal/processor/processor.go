@@ -62,7 +62,7 @@ type Books struct {
 	// Tell is told of each event once it is walked, and of each entry into a
 	// segment and exit from one; nil: nobody listens.
 	Tell func(Happening) error
-	// Pressed tells that somebody said no and waits for this transaction to end.
+	// Pressed tells that somebody said no and waits for this transaction to end; nil: nobody ever does.
 	Pressed func() bool
 }
 

@@ -164,6 +164,10 @@ func (w *Walker) nextVersion(ctx context.Context, b *batch, aside map[int]error,
 	return w.Load(ctx, number)
 }
 
+// leastTurn is for how long a transaction walks at the least before it ends for
+// somebody who said no: however many say so, the walk goes on.
+const leastTurn = 3 * time.Millisecond
+
 // inside is the transaction: look up, walk each record, save.
 func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error {
 	w.p, w.failure = p, nil
@@ -174,6 +178,7 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 		return err
 	}
 	p.books.Consent = &foresight{Store: p.books.Consent, set: &w.set}
+	began := w.Mono()
 	for i := range b.items {
 		it := &b.items[i]
 		if err := aside[from+i]; err != nil {
@@ -183,7 +188,7 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 		} else if err := w.guarded(it, b.lane); err != nil {
 			return &recordError{from + i, err}
 		}
-		if p.books.Pressed != nil && p.books.Pressed() {
+		if p.books.Pressed != nil && w.Mono().Sub(began) >= leastTurn && p.books.Pressed() {
 			b.items = b.items[:i+1] // The rest has a transaction of its own, after theirs.
 			break
 		}

@@ -44,6 +44,7 @@ type house struct {
 	stop     func()
 	trouble  *trouble                      // what the walk's transactions meet
 	around   func(store.State) store.State // what is about the walk's state; nil: nothing
+	machine  func() time.Time              // nil: the machine's
 }
 
 const purposes = `
@@ -65,6 +66,13 @@ func setupOn(t testing.TB, database, config string) *house {
 	h := &house{t: t, dir: t.TempDir(), database: database, clock: processortest.NewHand(start), configs: map[int]string{1: config}, trouble: &trouble{}}
 	h.begin()
 	return h
+}
+
+func (h *house) mono() time.Time {
+	if h.machine != nil {
+		return h.machine()
+	}
+	return time.Now()
 }
 
 // begin opens a house that will be closed with its test, and gives it its first configuration.
@@ -99,7 +107,7 @@ func (h *house) open() {
 	h.must(err)
 	resolver := identity.New(identity.Config{Hasher: hasher})
 	h.walker, err = processor.New(processor.Config{
-		Log: h.log, Keeper: &faulty{store.Walk{State: h.state}, h.trouble}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock, Mono: time.Now,
+		Log: h.log, Keeper: &faulty{store.Walk{State: h.state}, h.trouble}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock, Mono: h.mono,
 		Load: func(_ context.Context, n int) (*processor.Version, error) {
 			return processortest.Compile(n, h.configs[n])
 		},

@@ -54,8 +54,8 @@ func books(tx Tx) processor.Books {
 }
 
 // Permission joins a State to the authority on permission: it implements
-// consent.Keeper. What it writes goes first and is durable, and many who say no at
-// once wait for one fsync.
+// consent.Keeper. What it writes is durable. Who says no goes first, and many who do
+// so at once wait for one fsync.
 type Permission struct{ together Together }
 
 var _ consent.Keeper = (*Permission)(nil)
@@ -67,6 +67,11 @@ func NewPermission(s State) *Permission {
 
 // Write implements consent.Keeper.
 func (p *Permission) Write(ctx context.Context, fn func(consent.Store) error) error {
+	return p.together.State.Write(ctx, WriteOptions{Priority: Urgent, Durable: true}, func(tx Tx) error { return fn(tx.Consent()) })
+}
+
+// Narrow implements consent.Keeper.
+func (p *Permission) Narrow(ctx context.Context, fn func(consent.Store) error) error {
 	return p.together.Write(ctx, func(tx Tx) error { return fn(tx.Consent()) })
 }
 

@@ -24,15 +24,16 @@ type Together struct {
 
 // sharer is one of those who share a transaction.
 type sharer struct {
+	ctx  context.Context //nolint:containedctx // Whoever waits no more is passed over.
 	fn   func(Tx) error
 	done chan error // capacity 1
 }
 
 // Write runs fn as State.Write does, and like there fn may be run more than once:
-// where somebody fails, everybody has a transaction of their own. A context that
-// ends takes back what no transaction has begun with.
+// where somebody fails, everybody has a transaction of their own, and where the store
+// does, all fail. A context that ends takes back what no transaction has begun with.
 func (g *Together) Write(ctx context.Context, fn func(Tx) error) error {
-	s := &sharer{fn, make(chan error, 1)}
+	s := &sharer{ctx, fn, make(chan error, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, s)
 	if !g.running {
@@ -70,12 +71,10 @@ func (g *Together) run() {
 		if group == nil { // It did not come to its turn.
 			group = g.take()
 		}
-		if err != nil && len(group) > 1 {
-			for _, s := range group {
-				s.done <- g.State.Write(context.Background(), g.Options, func(tx Tx) error { return all(tx, []*sharer{s}) })
-			}
-		} else {
-			for _, s := range group {
+		for _, s := range group {
+			if err != nil && len(group) > 1 && !fault.Temporary(err) { // One of them is wrong, and not the store.
+				s.done <- g.alone(s)
+			} else {
 				s.done <- err
 			}
 		}
@@ -83,6 +82,14 @@ func (g *Together) run() {
 			return
 		}
 	}
+}
+
+// alone writes for one who still waits.
+func (g *Together) alone(s *sharer) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	return g.State.Write(s.ctx, g.Options, func(tx Tx) error { return all(tx, []*sharer{s}) })
 }
 
 // all runs everybody's part in one transaction. A defect in one of them ends that

@@ -143,3 +143,33 @@ func TestWhoGivesUpTakesBackWhatWasNotBegun(t *testing.T) {
 		t.Errorf("people: %v, want 3 alone", got)
 	}
 }
+
+// away is a store that nobody can reach.
+type away struct {
+	store.State
+	n     atomic.Int64
+	reach chan struct{}
+}
+
+func (a *away) Write(context.Context, store.WriteOptions, func(store.Tx) error) error {
+	a.n.Add(1)
+	<-a.reach
+	return fault.New(fault.Unavailable, "database_unreachable", "away")
+}
+
+func TestWhereTheStoreIsAwayNobodyTriesAlone(t *testing.T) {
+	t.Parallel()
+	a := &away{reach: make(chan struct{})}
+	g := &store.Together{State: a}
+	errs, wait := startAll(t.Context(), g, insert(1), insert(2), insert(3), insert(4))
+	close(a.reach)
+	wait()
+	for i, err := range errs {
+		if fault.CodeOf(err) != "database_unreachable" {
+			t.Errorf("writer %d: %v", i, err)
+		}
+	}
+	if a.n.Load() != 1 {
+		t.Errorf("%d transactions, want one", a.n.Load())
+	}
+}

@@ -115,6 +115,9 @@ func (h *house) Write(ctx context.Context, fn func(consent.Store) error) error {
 	return h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error { return fn(tx.Consent()) })
 }
 
+// Narrow implements consent.Keeper.
+func (h *house) Narrow(ctx context.Context, fn func(consent.Store) error) error { return h.Write(ctx, fn) }
+
 // Read implements consent.Keeper.
 func (h *house) Read(ctx context.Context, fn func(consent.Store) error) error {
 	return h.state.Read(ctx, func(tx store.Tx) error { return fn(tx.Consent()) })

@@ -26,13 +26,10 @@ type foreseen struct {
 	known   bool // version is
 }
 
-// foreseeMost bounds what is kept of one transaction.
-const foreseeMost = 4096
-
 func (p *permissions) Foresee(subjects iter.Seq2[id.Hash, bool]) error {
 	f := &p.foreseen
-	if f.held == nil || len(f.held) > foreseeMost {
-		f.held, f.against, f.known = map[id.Hash][]consent.Held{}, map[id.Hash][]consent.Suppression{}, false
+	if f.held == nil {
+		f.held, f.against = map[id.Hash][]consent.Held{}, map[id.Hash][]consent.Suppression{}
 	}
 	var questions []question
 	var open, mailed []id.Hash

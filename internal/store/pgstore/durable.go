@@ -6,36 +6,30 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// commitDurably lets a transaction's commit wait until it is on the disk, where
-// the server, the database or the user is set up to answer before.
-const commitDurably = "SET LOCAL synchronous_commit = on"
+// Each transaction says itself whether its commit waits until it is on the disk: how
+// server, database and user are set up may change at any time.
+const (
+	commitDurably = "SET LOCAL synchronous_commit = on"
+	commitAtOnce  = "SET LOCAL synchronous_commit = off"
+)
 
-// asker asks the database one question.
-type asker interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-// commitsLaxly tells whether a commit is answered before it is on the disk unless
-// its transaction says otherwise. A database that knows no such setting commits
-// as it always does.
-func commitsLaxly(ctx context.Context, db asker) (lax bool, err error) {
-	err = db.QueryRow(ctx, "SELECT coalesce(current_setting('synchronous_commit', true), 'on') = 'off'").Scan(&lax)
-	return lax, err
-}
-
-// durably runs one statement that is on the disk when it is answered.
+// durably runs one statement that is on the disk when it is answered, in one round trip.
 func (p *pool) durably(ctx context.Context, sql string, args ...any) error {
-	if !p.lax {
-		_, err := p.Exec(ctx, sql, args...)
-		return err
+	var b pgx.Batch
+	for _, opening := range p.opening("BEGIN") {
+		b.Queue(opening)
 	}
-	return p.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, commitDurably); err != nil {
+	b.Queue(commitDurably)
+	b.Queue(sql, args...)
+	b.Queue("COMMIT")
+	answers := p.SendBatch(ctx, &b)
+	for range b.Len() {
+		if _, err := answers.Exec(); err != nil {
+			_ = answers.Close() // It says the same. The pool throws a connection away that is within a transaction.
 			return err
 		}
-		_, err := tx.Exec(ctx, sql, args...)
-		return err
-	})
+	}
+	return answers.Close()
 }
 
 // Unsafe names the settings of a server that let a loss of power take what was

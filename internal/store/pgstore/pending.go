@@ -211,7 +211,8 @@ func (p *pending) flushKeys(add adder) {
 	for _, h := range slices.SortedFunc(maps.Keys(p.keys), func(a, b id.Hash) int { return bytes.Compare(a[:], b[:]) }) {
 		keys, mails = append(keys, uuid(h)), append(mails, uuid(p.keys[h]))
 	}
-	add("INSERT INTO mail_key SELECT * FROM unnest($1::uuid[], $2::uuid[])", keys, mails) // Fails where one is taken.
+	add(`WITH taken AS (INSERT INTO mail_key SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING RETURNING 1)
+		SELECT ln(CASE WHEN count(*) = $3 THEN 1 ELSE 0 END) FROM taken`, keys, mails, len(keys)) // Fails where one was taken already.
 }
 
 func (p *pending) flushMails(add adder) {

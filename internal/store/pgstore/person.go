@@ -53,7 +53,7 @@ func (p *persons) Load(ids []id.Person, fn func(who id.Person, body []byte) erro
 // Foresee implements person.Store.
 func (p *persons) Foresee(ids []id.Person) error {
 	f := &p.foreseen
-	if f.people == nil || len(f.people) > foreseeMost {
+	if f.people == nil {
 		f.people = map[id.Person][]byte{}
 	}
 	open := slices.DeleteFunc(slices.Clone(ids), func(who id.Person) bool { _, ok := f.people[who]; return ok })

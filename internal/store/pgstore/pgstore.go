@@ -13,7 +13,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -87,14 +86,13 @@ const codeRights = "42501"
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func failSaid(pg *pgconn.PgError) error {
 	said := fmt.Errorf("SQLSTATE %s: %s", pg.Code, pg.Message)
-	if pg.Code == "23505" && strings.HasPrefix(pg.TableName, "mail_key") {
-		return fault.Wrap(errKeyTaken, fault.Unavailable, "key_taken", "a mail has this key already, so that each is asked for")
-	}
 	switch pg.Code {
 	case "40001", "40P01": // serialization failure, deadlock
 		return fault.Wrap(fmt.Errorf("%w: %w", errTakenBack, said), fault.Unavailable, "database_busy", "the database cannot do this now")
 	case "22012": // The commit counts the owner's row and divides by it.
 		return errNotOurs
+	case "2201E": // Keys of mails are counted too, with a logarithm.
+		return fault.Wrap(errKeyTaken, fault.Unavailable, "key_taken", "a mail has one of these keys already; run again, each is asked for")
 	case "2201F": // So do the updates of persons, with a root.
 		return fault.Wrap(said, fault.Internal, "person_missing", "somebody has no row to update")
 	case "53100":

@@ -10,6 +10,7 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/store"
+	"rapport/internal/store/pgstore"
 	"rapport/internal/store/pgstore/pgtest"
 )
 
@@ -158,5 +159,49 @@ func TestTerminatedBackend(t *testing.T) {
 	}
 	if got := people(t, s); len(got) != 1 {
 		t.Errorf("there are %v", got)
+	}
+}
+
+// A statement that hangs is ended by the server, and may be tried again.
+func TestAStatementThatHangsIsEnded(t *testing.T) {
+	t.Parallel()
+	address := pgtest.Database(t)
+	s := open(t, with(t, address, "statement_timeout", "100ms"))
+	if err := insert(s, 1, true); err != nil {
+		t.Fatal(err)
+	}
+	other := stranger(t, address)
+	mustExec(t, other, "LOCK TABLE rapport_state.person IN ACCESS EXCLUSIVE MODE")
+	read := func() error {
+		return s.Read(t.Context(), func(tx store.Tx) error {
+			return tx.Persons().Load([]id.Person{1}, func(id.Person, []byte) error { return nil })
+		})
+	}
+	if err := read(); fault.KindOf(err) != fault.Unavailable || !fault.Temporary(err) {
+		t.Errorf("a read that hangs: %v", err)
+	}
+	if err := insert(s, 2, true); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a write that hangs: %v", err)
+	}
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := read(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := insert(s, 2, true); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// Without other words of the address a session has its limits.
+func TestSessionsHaveLimits(t *testing.T) {
+	t.Parallel()
+	limits, err := pgstore.Limits(t.Context(), pgstore.Config{URL: pgtest.Database(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "1min 20s 1min"; limits != want {
+		t.Errorf("statement, lock and idle limits are %s, want %s", limits, want)
 	}
 }

@@ -39,7 +39,6 @@ var settings = []setting{
 type pool struct {
 	*pgxpool.Pool
 	prelude string // what each transaction begins with where sessions are not ours
-	lax     bool   // a commit is durable only if its transaction says so
 }
 
 // connect opens a pool of at most n connections. What a session wants is said at
@@ -75,10 +74,6 @@ func connect(ctx context.Context, c Config, schema string, n int32) (*pool, erro
 	conf.MaxConns, conf.MinConns = n, 0
 	setMissing(conf.ConnConfig.RuntimeParams, "application_name", "rapport")
 	if p.Pool, err = pgxpool.NewWithConfig(ctx, conf); err != nil {
-		return nil, fail(err)
-	}
-	if p.lax, err = commitsLaxly(ctx, p); err != nil {
-		p.Close()
 		return nil, fail(err)
 	}
 	return p, nil

@@ -135,11 +135,9 @@ func (s *State) once(ctx context.Context, durable bool, fn func(store.Tx) error)
 // write runs one transaction; the caller has the queue's one place.
 func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(store.Tx) error) error {
 	t := &tx{ctx: ctx, c: c, s: s, begin: s.writer.opening("BEGIN")}
-	switch {
-	case !durable: // The commit is whole, but a crash of the database may take it back.
-		t.begin = append(t.begin, "SET LOCAL synchronous_commit = off")
-	case s.writer.lax:
-		t.begin = append(t.begin, commitDurably)
+	t.begin = append(t.begin, commitAtOnce) // The commit is whole, but a crash of the database may take it back.
+	if durable {
+		t.begin[len(t.begin)-1] = commitDurably
 	}
 	before, committed := s.next, false
 	defer func() {
@@ -150,13 +148,14 @@ func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(st
 		s.hot.Clear()
 		t.rollback()
 	}()
-	if err := fn(t); err != nil {
+	err := fn(t)
+	switch {
+	case t.broken != nil && (err == nil || errors.Is(t.broken, errTakenBack)):
+		return t.broken // What fn makes of it may not say that it is to be run again.
+	case err != nil:
 		return err
 	}
-	if t.broken != nil {
-		return t.broken
-	}
-	err := t.commit()
+	err = t.commit()
 	switch {
 	case err != nil && t.committing && s.wasCommitted(): // Its answer was lost on the way.
 		err = nil
