@@ -249,6 +249,7 @@ func (h *House) buildWalk(ctx context.Context) error {
 		Applied: h.applied,
 		Owed:    func(ids []id.Message) { h.sender.wake(ids) },
 		Erased:  h.erased,
+		Admits:  h.admits,
 	})
 	if err != nil {
 		return err

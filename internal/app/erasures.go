@@ -18,6 +18,7 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
+	"rapport/internal/person"
 	"rapport/internal/processor"
 	"rapport/internal/rights"
 	"rapport/internal/seal"
@@ -29,31 +30,43 @@ import (
 // this file erases them again. It holds keyed hashes and no name.
 const erasuresFile = "erasures.jsonl"
 
+// restoredRequest stands for the request where the file alone knows of an erasure.
+const restoredRequest = "restored"
+
 // erasure is one line of the file: identifiers under which nothing is kept from
-// then on, or is kept again.
+// then on, or is kept again. The first is written once the state says so, the second
+// before: it counts only for a state that has walked the record which says so. One
+// that has not still has them barred, or is older than the erasure itself.
 type erasure struct {
-	At       time.Time `json:"at"`
-	Barred   []string  `json:"barred,omitempty"`   // in hex
-	Admitted []string  `json:"admitted,omitempty"` // in hex
+	At       time.Time     `json:"at"`
+	Barred   []string      `json:"barred,omitempty"`   // in hex
+	Admitted []string      `json:"admitted,omitempty"` // in hex
+	Lane     eventlog.Lane `json:"lane,omitempty"`
+	Record   int64         `json:"record,omitempty"` // its position
 }
 
 // erasures is the file. It is safe for concurrent use.
 type erasures struct {
 	mu   sync.Mutex
 	file *os.File
+
+	last admission // which the walk has written last; it is the walk's own
 }
 
-// openErasures reads the file, gives whose hashes are barred by it, and opens it
-// to be appended to. A line that a crash cut short was never promised to anybody.
-func openErasures(dir string) (*erasures, []id.Hash, error) {
+// admission is one record that lets somebody in.
+type admission struct {
+	name id.Hash
+	lane eventlog.Lane
+	pos  int64
+}
+
+// openErasures reads the file and opens it to be appended to. A line that a crash
+// cut short was never promised to anybody.
+func openErasures(dir string) (x *erasures, raw []byte, err error) {
 	path := filepath.Join(dir, erasuresFile)
-	raw, err := os.ReadFile(path) //nolint:gosec // The path is the operator's own choice.
+	raw, err = os.ReadFile(path) //nolint:gosec // The path is the operator's own choice.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("read who was erased: %w", err)
-	}
-	barred, err := readErasures(raw)
-	if err != nil {
-		return nil, nil, err
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // As above.
 	if err != nil {
@@ -64,10 +77,11 @@ func openErasures(dir string) (*erasures, []id.Hash, error) {
 			return nil, nil, errors.Join(fmt.Errorf("mend who was erased: %w", err), file.Close())
 		}
 	}
-	return &erasures{file: file}, barred, nil
+	return &erasures{file: file}, raw, nil
 }
 
-func readErasures(raw []byte) (barred []id.Hash, err error) {
+// readErasures gives whose hashes are barred for a state that has walked so far.
+func readErasures(raw []byte, walked func(eventlog.Lane) int64) (barred []id.Hash, err error) {
 	all := map[id.Hash]bool{}
 	var order []id.Hash
 	n := 0
@@ -78,13 +92,14 @@ func readErasures(raw []byte) (barred []id.Hash, err error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, damaged
 		}
+		counts := walked(e.Lane) >= e.Record
 		for i, list := range [2][]string{e.Barred, e.Admitted} {
 			for _, text := range list {
 				h, ok := id.ParseHash(text)
 				if !ok {
 					return nil, damaged
 				}
-				all[h] = i == 0
+				all[h] = i == 0 || !counts
 				order = append(order, h)
 			}
 		}
@@ -164,27 +179,47 @@ func hexes(list []id.Hash) (out []string) {
 // openBarred learns of whom nothing is kept: from the state, and from the file,
 // which the state may be older than.
 func (h *House) openBarred(ctx context.Context) error {
-	var inFile []id.Hash
+	var raw []byte
 	var err error
-	if h.erasures, inFile, err = openErasures(h.Data); err != nil {
+	if h.erasures, raw, err = openErasures(h.Data); err != nil {
 		return err
 	}
 	h.onClose(h.erasures.file.Close)
-	err = h.state.Read(ctx, func(tx store.Tx) error { return h.barred.Load(tx.Rights()) })
+	walked := map[eventlog.Lane]int64{}
+	var again []id.Hash // A crash came between this and their second erasure.
+	err = h.state.Read(ctx, func(tx store.Tx) (err error) {
+		for _, lane := range lanes {
+			if walked[lane], err = tx.Processor().Position(lane); err != nil {
+				return err
+			}
+		}
+		again = again[:0]
+		err = tx.Rights().EachBarred(func(x id.Hash, request string) error {
+			if request == restoredRequest {
+				again = append(again, x)
+			}
+			return nil
+		})
+		return errors.Join(err, h.barred.Load(tx.Rights()))
+	})
 	if err != nil {
 		return fmt.Errorf("read who was erased: %w", err)
+	}
+	inFile, err := readErasures(raw, func(lane eventlog.Lane) int64 { return walked[lane] })
+	if err != nil {
+		return err
 	}
 	missing := slices.DeleteFunc(slices.Clone(inFile), h.barred.Has)
 	if len(missing) > 0 {
 		err = h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
-			return tx.Rights().Bar("restored", missing)
+			return tx.Rights().Bar(restoredRequest, missing)
 		})
 		if err != nil {
 			return fmt.Errorf("bar who was erased: %w", err)
 		}
 		h.barred.Change(missing, nil)
 	}
-	h.again = missing
+	h.again = append(again, missing...)
 	if err := h.destroyAgain(ctx); err != nil {
 		return err
 	}
@@ -222,16 +257,9 @@ func (h *House) eraseAgain(ctx context.Context) error {
 	if len(h.again) == 0 {
 		return nil
 	}
-	who := make([]id.Person, len(h.again))
-	err := h.state.Read(ctx, func(tx store.Tx) error { return tx.Identity().Lookup(h.again, who) })
+	names, err := h.back(ctx)
 	if err != nil {
 		return fmt.Errorf("look up who was erased: %w", err)
-	}
-	names := map[id.Person][]id.Hash{}
-	for i, x := range who {
-		if x != 0 {
-			names[x] = append(names[x], h.again[i])
-		}
 	}
 	now := h.clock.Now().UTC().Truncate(time.Millisecond)
 	var bodies [][]byte
@@ -254,16 +282,66 @@ func (h *House) eraseAgain(ctx context.Context) error {
 	return nil
 }
 
+// back gives whom an older state has brought back, by the names that the file has
+// of them. One of whom only that row is left that an erasure leaves is not.
+func (h *House) back(ctx context.Context) (names map[id.Person][]id.Hash, err error) {
+	who := make([]id.Person, len(h.again))
+	err = h.state.Read(ctx, func(tx store.Tx) error {
+		names = map[id.Person][]id.Hash{}
+		if err := tx.Identity().Lookup(h.again, who); err != nil {
+			return err
+		}
+		for i, x := range who {
+			if x != 0 {
+				names[x] = append(names[x], h.again[i])
+			}
+		}
+		return tx.Persons().Load(slices.Sorted(maps.Keys(names)), func(x id.Person, body []byte) error {
+			if len(body) > 0 && body[0] == person.ErasedFormat {
+				r, err := person.Decode(x, body)
+				if err != nil {
+					return err
+				}
+				if r.Erased > person.Unreadable {
+					delete(names, x)
+				}
+			}
+			return nil
+		})
+	})
+	return names, err
+}
+
 // erased follows what the walk has committed: with the keys goes what any copy
 // holds of who was erased.
 func (h *House) erased(gone []id.Person, barred, admitted []id.Hash) {
 	h.barred.Change(barred, admitted)
+	stay := slices.DeleteFunc(slices.Clone(barred), func(x id.Hash) bool { return slices.Contains(admitted, x) })
 	if err := h.destroy(gone, barred); err != nil {
 		h.logger.Error("keys of who was erased could not be destroyed; it is tried again at the next start", "error", err)
 	}
-	if err := h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(barred), Admitted: hexes(admitted)}); err != nil {
+	if len(stay) == 0 {
+		return
+	}
+	if err := h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(stay)}); err != nil {
 		h.logger.Error("an erasure stands in the state and could not be written beside it; it is tried again at the next start", "error", err)
 	}
+}
+
+// admits writes into the file, before the state says it, that events under a name
+// are kept again: were it the other way round, a crash between the two would have
+// them erased whom the state has let in. While it cannot be written the walk waits.
+func (h *House) admits(x id.Hash, lane eventlog.Lane, pos int64) error {
+	now := admission{x, lane, pos}
+	if h.erasures.last == now { // Its batch is walked once more.
+		return nil
+	}
+	err := h.erasures.add(erasure{At: h.clock.Now(), Admitted: hexes([]id.Hash{x}), Lane: lane, Record: pos})
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "erasures_unwritable", "who comes back cannot be written to %s: make room on its disk", erasuresFile)
+	}
+	h.erasures.last = now
+	return nil
 }
 
 // destroy takes the keys of people, and of what was said under their names.

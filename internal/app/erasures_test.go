@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"rapport/internal/eventlog"
 	"rapport/internal/id"
 )
 
@@ -16,19 +17,21 @@ func TestReadErasures(t *testing.T) {
 		many[i] = id.Hash{1, byte(i >> 8), byte(i)}
 	}
 	var raw []byte
-	for _, e := range []erasure{{Barred: hexes(many)}, {Barred: hexes(many[:2])}, {Admitted: hexes(many[:1])}} {
+	for _, e := range []erasure{{Barred: hexes(many)}, {Barred: hexes(many[:2])}, {Admitted: hexes(many[:1])}, {Admitted: hexes(many[1:2]), Lane: eventlog.Bulk, Record: 7}} {
 		line, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)
 		}
 		raw = append(append(raw, line...), '\n')
 	}
-	barred, err := readErasures(append(raw, `{"cut`...))
-	if err != nil || len(barred) != len(many)-1 || barred[0] != many[1] {
-		t.Errorf("%d are barred of %d, %v", len(barred), len(many), err)
+	for walked, want := range map[int64]int{6: 1, 7: 2} {
+		barred, err := readErasures(append(raw, `{"cut`...), func(eventlog.Lane) int64 { return walked })
+		if err != nil || len(barred) != len(many)-want || barred[0] != many[want] {
+			t.Errorf("walked up to %d: %d are barred of %d, %v", walked, len(barred), len(many), err)
+		}
 	}
 	for _, bad := range []string{"{\n", `{"barred":["0011"]}` + "\n", `{"barred":["00112233445566778899aabbccddeeff0011"]}` + "\n"} {
-		if _, err := readErasures([]byte(bad)); err == nil {
+		if _, err := readErasures([]byte(bad), func(eventlog.Lane) int64 { return 0 }); err == nil {
 			t.Errorf("%q is read", bad)
 		}
 	}

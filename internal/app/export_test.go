@@ -2,11 +2,14 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +18,8 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/explain"
+	"rapport/internal/fault"
+	"rapport/internal/id"
 	"rapport/internal/processor"
 	"rapport/internal/store"
 	"rapport/internal/store/move"
@@ -177,3 +182,32 @@ func ToTLS(t *testing.T, port string) http.Handler {
 
 // PortOf gives the port of the doors as others reach them.
 var PortOf = portOf
+
+// DieAfterErasing has nothing follow what the walk commits about the erased, as if
+// the process ended with the commit.
+func (h *House) DieAfterErasing() { h.walker.Erased = nil }
+
+// DieBeforeAdmitting has no admission commit, as if the process ended before it, and
+// gives a channel that is closed once one has come so far.
+func (h *House) DieBeforeAdmitting() <-chan struct{} {
+	far := make(chan struct{})
+	first := sync.OnceFunc(func() { close(far) })
+	h.walker.Admits = func(x id.Hash, lane eventlog.Lane, pos int64) error {
+		defer first()
+		return cmp.Or(h.admits(x, lane, pos), error(fault.New(fault.Unavailable, "died", "the process ended")))
+	}
+	return far
+}
+
+// Admit appends the record of somebody who comes back and waits for nothing.
+func (h *House) Admit(ctx context.Context, messageID, kind, value string) error {
+	subject := h.hasher.Sum(kind, value)
+	props, err := json.Marshal(processor.AdmitRequest{Subject: subject.String()})
+	if err != nil {
+		return err
+	}
+	now := h.clock.Now().UTC().Truncate(time.Millisecond)
+	e := event.Event{Type: event.Rights, Name: processor.AdmitRecord, Source: house, MessageID: messageID, Time: now, Received: now, Properties: props}
+	_, _, err = h.log.Append(ctx, eventlog.Live, [][]byte{e.Append(nil)})
+	return err
+}

@@ -19,6 +19,10 @@ const (
 	ErasedFormat = 2
 )
 
+// Unreadable stands in Row.Erased for when somebody was erased where that is not
+// known: a row of before has come back, and its key has not.
+const Unreadable = 1
+
 // Row is one person, taken apart. A section that is nil was never written.
 type Row struct {
 	ID       id.Person

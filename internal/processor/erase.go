@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rapport/internal/event"
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
@@ -78,12 +79,12 @@ type Forgotten struct {
 }
 
 // rightsRecord carries out what an operator has the log say of somebody's rights.
-func (w *Walker) rightsRecord(it *item) error {
+func (w *Walker) rightsRecord(it *item, lane eventlog.Lane) error {
 	switch it.e.Name {
 	case EraseRecord:
 		return w.erase(it)
 	case AdmitRecord:
-		return w.admit(it)
+		return w.admit(it, lane)
 	}
 	return fault.New(fault.Internal, "bad_rights", "the record of a right names none")
 }
@@ -273,6 +274,7 @@ func (w *Walker) close(it *item, f *figure, req *EraseRequest, told int64, out *
 		return fmt.Errorf("note an erasure: %w", err)
 	}
 	w.p.barred = append(w.p.barred, names...)
+	w.p.admitted = slices.DeleteFunc(w.p.admitted, func(h id.Hash) bool { return slices.Contains(names, h) })
 	return nil
 }
 
@@ -294,7 +296,7 @@ func (w *Walker) bury(people []id.Person) error {
 }
 
 // admit lets events under one identifier be kept again, about somebody new.
-func (w *Walker) admit(it *item) error {
+func (w *Walker) admit(it *item, lane eventlog.Lane) error {
 	var req AdmitRequest
 	err := json.Unmarshal(it.e.Properties, &req)
 	h, ok := id.ParseHash(req.Subject)
@@ -307,6 +309,11 @@ func (w *Walker) admit(it *item) error {
 	}
 	if err := w.p.books.Identity.Unbind(h); err != nil {
 		return fmt.Errorf("unbind an identifier: %w", err)
+	}
+	if w.Admits != nil {
+		if err := w.Admits(h, lane, it.pos); err != nil {
+			return err
+		}
 	}
 	w.set.idents[h] = 0
 	w.p.admitted = append(w.p.admitted, h)

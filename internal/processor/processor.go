@@ -117,9 +117,13 @@ type Config struct {
 	Load func(ctx context.Context, number int) (*Version, error)
 	// Applied tells that a version is in effect; may be nil.
 	Applied func(*Version)
-	// Erased tells whose data are gone by a commit, and of which identifiers events are
-	// not kept any more or are kept again; may be nil.
+	// Erased tells whose data are gone by a commit, of which identifiers events were
+	// not kept any more at some time in it, and of which they are kept again at its end;
+	// may be nil.
 	Erased func(gone []id.Person, barred, admitted []id.Hash)
+	// Admits writes down that events of an identifier are kept again from the record at
+	// a position on, before that is committed; may be nil.
+	Admits func(h id.Hash, lane eventlog.Lane, pos int64) error
 	// Owed tells which mails a commit added; may be nil.
 	Owed func([]id.Message)
 }

@@ -45,8 +45,8 @@ type pass struct {
 	expired     int64 // traits that were kept no longer
 	late        int64 // records about somebody who was erased
 	gone        []id.Person
-	barred      []id.Hash // nothing is kept under them any more
-	admitted    []id.Hash // and under these again
+	barred      []id.Hash // nothing was kept under them from some record on
+	admitted    []id.Hash // and under these it is at the end
 	told        bool      // the relay has something to say
 	armed       int64     // the earliest instant armed in this pass
 }
@@ -288,7 +288,7 @@ func (w *Walker) record(it *item, lane eventlog.Lane) error {
 	case event.Unmerge:
 		return w.unmerge(it)
 	case event.Rights:
-		return w.rightsRecord(it)
+		return w.rightsRecord(it, lane)
 	}
 	if err := w.permission(e); err != nil {
 		return err

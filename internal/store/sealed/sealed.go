@@ -148,7 +148,7 @@ func (p *people) Load(ids []id.Person, fn func(who id.Person, body []byte) error
 		p.buf = nil // fn may load further people
 		out, err := p.t.ring.Open(buf[:0], personLabel(p.label[:0], who), body)
 		if fault.CodeOf(err) == seal.CodeDestroyed { // A row of before they were erased has come back.
-			row := person.Row{ID: who, Erased: 1}
+			row := person.Row{ID: who, Erased: person.Unreadable}
 			out, err = row.Append(buf[:0]), nil
 		}
 		if err == nil {
