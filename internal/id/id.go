@@ -46,12 +46,17 @@ var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddin
 
 // NewMessage derives the id of the mail with this key, decided at this time.
 func NewMessage(decided time.Time, key string) Message {
-	var m Message
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(decided.UnixMilli()))
+	m := FirstMessage(decided)
 	sum := sha256.Sum256([]byte(key))
-	copy(m[:6], ms[2:])
 	copy(m[6:], sum[:10])
+	return m
+}
+
+// FirstMessage gives the least id that a mail decided at this time, or later, can have.
+func FirstMessage(decided time.Time) (m Message) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(max(decided.UnixMilli(), 0)))
+	copy(m[:6], ms[2:])
 	return m
 }
 

@@ -27,6 +27,9 @@ const Parted = "parted"
 // Erased is the reason of a mail that was withdrawn because its person was erased.
 const Erased = "erased"
 
+// SubjectOf is the property of such an event that holds the mail's subject.
+const SubjectOf = "email_subject"
+
 // About is what an event says of the mail it tells of, under Segment's names and ours.
 type About struct {
 	Message  string          `json:"message_id"`

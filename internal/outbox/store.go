@@ -75,6 +75,15 @@ type Store interface {
 	// or to nobody. With content nothing is left of what it was and to whom, and what
 	// was answered about it; that there was one stays, so that it is not sent again.
 	Forget(m id.Message, who id.Person, content bool) error
+	// Older lists mails that were decided before an instant, by id, after the given one.
+	Older(after id.Message, before time.Time, limit int) ([]Mail, error)
+	// Rewrite writes anew to whom a mail goes and what is in it, and its rendered
+	// parts; nil takes them away. Where it stands and its story stay.
+	Rewrite(m id.Message, to string, data, parts []byte) error
+	// Entrust has what is in a mail kept under another person's key, with which it
+	// goes, if it is under that of one of these, nil for anybody. A store that seals
+	// nothing has nothing to do.
+	Entrust(m id.Message, from []id.Person, to id.Person) error
 	// Counts gives the number of mails in each state.
 	Counts() (map[message.State]int64, error)
 	// Duplicates gives the number of mails that were sent again after an unknown end.

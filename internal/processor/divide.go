@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -33,6 +34,7 @@ type Parting struct {
 	joins map[int64]int   // where in the history the entry stands that joined them, by its instant
 	roots map[string]root // by message id
 	mails map[string]*outbox.Mail
+	to    map[string]side // whose the address is that a mail went to, where that is known
 }
 
 // PartedMail is a mail and into whose story it goes.
@@ -114,8 +116,13 @@ func Divide(b *Books, who id.Person, p *profile.Profile, r *identity.Resolver, r
 	if len(mails) > MaxParted {
 		return nil, tooLong("mails")
 	}
+	out.to = map[string]side{}
 	for i := range mails {
-		out.mails[mails[i].ID.String()] = &mails[i]
+		m := &mails[i]
+		out.mails[m.ID.String()] = m
+		if m.To != "" {
+			out.to[m.ID.String()] = whose[r.Hash(identity.Email, m.To)]
+		}
 	}
 	for i, e := range all {
 		x := out.whose(e, r, whose)
@@ -211,14 +218,33 @@ func (p *Parting) put(e *event.Event, r root) {
 	}
 	p.roots[e.MessageID] = r
 	if s&stays != 0 {
-		p.Stay = append(p.Stay, e)
+		p.Stay = append(p.Stay, p.asKnown(e, stays))
 	}
 	if s&leaves != 0 {
-		p.Leave = append(p.Leave, e)
+		p.Leave = append(p.Leave, p.asKnown(e, leaves))
 	}
 	if s == both {
 		p.Both++
 	}
+}
+
+// asKnown gives an entry as one side keeps it: of what became of a mail to the other
+// side's address not what it was about.
+func (p *Parting) asKnown(e *event.Event, s side) *event.Event {
+	if e.Type != event.Outcome {
+		return e
+	}
+	if to := p.to[outbox.MailOf(e)]; to == 0 || to == s {
+		return e
+	}
+	var about map[string]json.RawMessage
+	if json.Unmarshal(e.Properties, &about) != nil || about[outbox.SubjectOf] == nil {
+		return e
+	}
+	delete(about, outbox.SubjectOf)
+	known := *e
+	known.Properties, _ = json.Marshal(about) // It was JSON before.
+	return &known
 }
 
 func (p *Parting) whose(e *event.Event, r *identity.Resolver, whose map[id.Hash]side) root {

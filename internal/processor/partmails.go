@@ -2,10 +2,12 @@ package processor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"rapport/internal/event"
 	"rapport/internal/id"
+	"rapport/internal/identity"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
 )
@@ -23,6 +25,9 @@ func (w *Walker) divideMails(f, g *figure, p *Parting) error {
 		case m.Leaves:
 			err = books.Give(m.ID, f.id, g.id)
 		}
+		if err == nil {
+			err = w.entrust(f, g, m)
+		}
 		if err != nil {
 			return fmt.Errorf("divide mails: %w", err)
 		}
@@ -36,6 +41,30 @@ func (w *Walker) divideMails(f, g *figure, p *Parting) error {
 		}
 	}
 	return nil
+}
+
+// entrust has a mail kept with whom it is in store of those who part: under the key
+// of one alone, or else of whose address it went to, so that the other's erasure
+// takes nothing from them. It may still be under the key of a record that was joined
+// with one of the two long ago.
+func (w *Walker) entrust(f, g *figure, m *PartedMail) error {
+	to := f
+	if m.Leaves && (!m.Stays || g.hasAddress(w.Resolver, m.To)) {
+		to = g
+	}
+	if m.Person != f.id && !to.hasAddress(w.Resolver, m.To) { // It is another's, and only shared.
+		return nil
+	}
+	return w.p.books.Outbox.Entrust(m.ID, nil, to.id)
+}
+
+// hasAddress tells whether an address is one of somebody's identifiers.
+func (f *figure) hasAddress(names *identity.Resolver, address string) bool {
+	if address == "" {
+		return false
+	}
+	h := names.Hash(identity.Email, address)
+	return slices.ContainsFunc(f.ident.Identifiers, func(x identity.Identifier) bool { return x.Hash == h })
 }
 
 // withdraw keeps a mail from leaving. One that is being handed over may be gone

@@ -87,6 +87,12 @@ const Overhead = 1 + 1 + 16 + nonceSize + tagSize
 // sealing began.
 func Sealed(body []byte) bool { return len(body) > 0 && body[0] == marker }
 
+// KeyOf gives the key that a sealed body names, false where it is not sealed.
+func KeyOf(body []byte) (ID, bool) {
+	k, _, err := readHeader(body)
+	return k, err == nil
+}
+
 func (k ID) appendHeader(dst []byte) []byte {
 	dst = append(dst, marker, byte(k.kind))
 	if k.kind == name {

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"rapport/internal/destination"
 	"rapport/internal/event"
@@ -42,7 +43,7 @@ func forgetMails(tx Tx, x *processor.Forgotten, out *processor.Erased) error {
 			}
 			for i := range mails {
 				m := &mails[i]
-				if err := tx.Outbox().Forget(m.ID, who, forgets(m, x)); err != nil {
+				if err := forgetMail(tx, m, who, x); err != nil {
 					return fmt.Errorf("forget a mail: %w", err)
 				}
 				if !seen[m.ID] {
@@ -56,6 +57,20 @@ func forgetMails(tx Tx, x *processor.Forgotten, out *processor.Erased) error {
 		}
 	}
 	return nil
+}
+
+// forgetMail takes somebody out of a mail. What another keeps of it was under the
+// key of who goes, and is put under theirs.
+func forgetMail(tx Tx, m *outbox.Mail, who id.Person, x *processor.Forgotten) error {
+	content := forgets(m, x)
+	if err := tx.Outbox().Forget(m.ID, who, content); err != nil || content {
+		return err
+	}
+	now, found, err := tx.Outbox().Get(m.ID)
+	if err != nil || !found || now.Person == 0 || slices.Contains(x.People, now.Person) {
+		return err
+	}
+	return tx.Outbox().Entrust(m.ID, x.People, now.Person)
 }
 
 // forgets tells whether nothing may be left of what a mail says: it went to an

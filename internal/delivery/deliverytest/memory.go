@@ -344,6 +344,17 @@ func (o *memoryOutbox) Share(id.Message, id.Person) error { return errNotHere }
 // Forget implements outbox.Store: dispatch erases nobody.
 func (o *memoryOutbox) Forget(id.Message, id.Person, bool) error { return errNotHere }
 
+// Older implements outbox.Store: dispatch takes nothing away from a mail.
+func (o *memoryOutbox) Older(id.Message, time.Time, int) ([]outbox.Mail, error) {
+	return nil, errNotHere
+}
+
+// Rewrite implements outbox.Store, as Older does.
+func (o *memoryOutbox) Rewrite(id.Message, string, []byte, []byte) error { return errNotHere }
+
+// Entrust implements outbox.Store: nothing is sealed.
+func (o *memoryOutbox) Entrust(id.Message, []id.Person, id.Person) error { return nil }
+
 var errNotHere = errors.New("memory: mails are not divided here")
 
 // Counts implements outbox.Store.

@@ -48,6 +48,29 @@ func (s *mails) Forget(m id.Message, who id.Person, content bool) error {
 	return errors.Join(t.later("DELETE FROM mail_shared WHERE person = $1 AND mail = $2", int64(who), uuid(m)), s.handed())
 }
 
+func (s *mails) Rewrite(m id.Message, to string, data, parts []byte) error {
+	if err := s.handing(); err != nil {
+		return err
+	}
+	k, err := s.standing(m)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return errNoMail(m)
+	}
+	in, seq := k.Mail.Intent, k.Seq
+	in.To, in.Data = to, data
+	err = (*tx)(s).later("UPDATE intent SET body = $2 WHERE seq = $1", seq, rows.AppendSum(rows.AppendIntent(nil, &in), seq))
+	if parts == nil {
+		return errors.Join(err, (*tx)(s).later("DELETE FROM parts WHERE seq = $1", seq), s.handed())
+	}
+	return errors.Join(err, s.SaveParts(m, parts), s.handed())
+}
+
+// Entrust changes nothing: here nothing is sealed.
+func (s *mails) Entrust(id.Message, []id.Person, id.Person) error { return nil }
+
 // pass gives a mail to somebody with whom it is shared, or to nobody.
 func (s *mails) pass(m id.Message, who id.Person) error {
 	t := (*tx)(s)

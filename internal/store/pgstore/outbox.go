@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -348,6 +347,10 @@ func (s *mails) Newest(state message.State, before id.Message, limit int) ([]out
 	return s.list("WHERE "+where+"m.id < $1 AND $2::int IN (0, m.state) ORDER BY m.id DESC LIMIT $3", uuid(before), int(state), limit)
 }
 
+func (s *mails) Older(after id.Message, before time.Time, limit int) ([]outbox.Mail, error) {
+	return s.list("WHERE m.id > $1 AND m.id < $2 ORDER BY m.id LIMIT $3", uuid(after), uuid(id.FirstMessage(before)), limit)
+}
+
 // lastMail is above the id of every mail for thousands of years.
 var lastMail = id.Message{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
@@ -422,11 +425,8 @@ func (s *mails) DropUses(before time.Time, limit int) (n int, err error) {
 	if s.s == nil {
 		return 0, errReadOnly
 	}
-	var first id.Message
-	ms := binary.BigEndian.AppendUint64(nil, uint64(max(before.UnixMilli(), 0)))
-	copy(first[:6], ms[2:])
 	_, err = (*tx)(s).one([]any{&n}, `WITH gone AS (DELETE FROM cap WHERE id IN
 		(SELECT id FROM cap WHERE id < $1 AND at < $2 ORDER BY id LIMIT $3) RETURNING 1) SELECT count(*) FROM gone`,
-		uuid(first), before.UnixMilli(), limit)
+		uuid(id.FirstMessage(before)), before.UnixMilli(), limit)
 	return n, err
 }

@@ -2,7 +2,6 @@ package sealed
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"rapport/internal/id"
@@ -13,7 +12,7 @@ import (
 )
 
 // mails seals to whom a mail goes and what is in it under the key of whose it was
-// when it was decided.
+// when it was decided, or to whom it was entrusted since.
 type mails struct {
 	outbox.Store
 	t *tx
@@ -29,14 +28,9 @@ func (s *mails) Insert(in message.Intent, at time.Time) (id.Message, bool, error
 	if err := s.t.ring.Mint(seal.Person(in.Person)); err != nil {
 		return id.Message{}, false, err
 	}
-	plain := wire.AppendString(nil, in.To)
-	if in.Data != nil {
-		plain = append(append(plain, 1), in.Data...)
-	}
-	m := outbox.Mail{Intent: in}
-	body, err := s.t.ring.Seal(nil, seal.Person(in.Person), mailLabel(&m), plain)
+	body, err := s.body(&outbox.Mail{Intent: in}, seal.Person(in.Person))
 	if err != nil {
-		return id.Message{}, false, fmt.Errorf("seal a mail: %w", err)
+		return id.Message{}, false, err
 	}
 	in.To, in.Data = "", body
 	return s.Store.Insert(in, at)
@@ -107,12 +101,15 @@ func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
 	return s.opened(s.Store.OfPerson(who, limit))
 }
 
+func (s *mails) Older(after id.Message, before time.Time, limit int) ([]outbox.Mail, error) {
+	return s.opened(s.Store.Older(after, before, limit))
+}
+
 func (s *mails) Newest(st message.State, before id.Message, limit int) ([]outbox.Mail, error) {
 	return s.opened(s.Store.Newest(st, before, limit))
 }
 
-// SaveParts seals what was rendered. It begins with the mail's id, so that it is
-// never taken for another's.
+// SaveParts seals what was rendered under the key of the mail itself.
 func (s *mails) SaveParts(m id.Message, parts []byte) error {
 	mail, found, err := s.Store.Get(m)
 	if err != nil {
@@ -121,9 +118,9 @@ func (s *mails) SaveParts(m id.Message, parts []byte) error {
 	if !found {
 		return s.Store.SaveParts(m, parts) // which says what is the matter
 	}
-	body, err := s.t.ring.Seal(nil, seal.Person(mail.Person), []byte("parts"), append(m[:], parts...))
+	body, err := s.sealParts(m, mailKey(&mail), parts)
 	if err != nil {
-		return fmt.Errorf("seal the parts of %s: %w", m, err)
+		return err
 	}
 	return s.Store.SaveParts(m, body)
 }

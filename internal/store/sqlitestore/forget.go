@@ -63,6 +63,33 @@ func (s *mails) Forget(m id.Message, who id.Person, content bool) error {
 	return t.run("DELETE FROM mail_shared WHERE person = ? AND mail = ?", withInt(int64(who)), withBlob(m[:]))
 }
 
+func (s *mails) Rewrite(m id.Message, to string, data, parts []byte) error {
+	if s.s == nil {
+		return errReadOnly
+	}
+	k, err := s.standing(m)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return errNoMail(m)
+	}
+	in, seq := k.Mail.Intent, k.Seq
+	in.To, in.Data = to, data
+	s.s.hot.Clear()
+	body := rows.AppendSum(rows.AppendIntent(nil, &in), seq)
+	if err := (*tx)(s).run("UPDATE intent SET body = ?2 WHERE seq = ?1", withInt(seq), withBlob(body)); err != nil {
+		return err
+	}
+	if parts == nil {
+		return (*tx)(s).run("DELETE FROM parts WHERE seq = ?", withInt(seq))
+	}
+	return s.SaveParts(m, parts)
+}
+
+// Entrust changes nothing: here nothing is sealed.
+func (s *mails) Entrust(id.Message, []id.Person, id.Person) error { return nil }
+
 // storyRowsOf lists the rows of a story by its newest.
 const storyRowsOf = `WITH RECURSIVE story(seq, prev) AS (SELECT seq, prev FROM step WHERE seq = ?1
 	UNION ALL SELECT s.seq, s.prev FROM story JOIN step s ON s.seq = story.prev) SELECT seq FROM story`

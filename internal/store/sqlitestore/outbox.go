@@ -1,7 +1,6 @@
 package sqlitestore
 
 import (
-	"encoding/binary"
 	"math"
 	"time"
 
@@ -372,6 +371,15 @@ func (s *mails) Newest(state message.State, before id.Message, limit int) ([]out
 	return s.collect(q, nil)
 }
 
+func (s *mails) Older(after id.Message, before time.Time, limit int) ([]outbox.Mail, error) {
+	first := id.FirstMessage(before)
+	q := s.c.query("SELECT " + mailRows + "WHERE m.id > ? AND m.id < ? ORDER BY m.id LIMIT ?")
+	q.blob(after[:])
+	q.blob(first[:])
+	q.int(int64(limit))
+	return s.collect(q, nil)
+}
+
 // lastMail is above the id of every mail for thousands of years.
 var lastMail = id.Message{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
@@ -470,9 +478,7 @@ func (s *mails) Used(who id.Person, after time.Time) (int, error) {
 
 // DropUses looks only at mails that were decided before: their ids come first.
 func (s *mails) DropUses(before time.Time, limit int) (int, error) {
-	var first id.Message
-	ms := binary.BigEndian.AppendUint64(nil, uint64(max(before.UnixMilli(), 0)))
-	copy(first[:6], ms[2:])
+	first := id.FirstMessage(before)
 	q := s.c.query("DELETE FROM cap WHERE id IN (SELECT id FROM cap WHERE id < ? AND at < ? ORDER BY id LIMIT ?)")
 	q.blob(first[:])
 	q.int(before.UnixMilli())

@@ -412,6 +412,74 @@ func testMailParts(t *testing.T, s store.State) {
 	})
 }
 
+// testMailRewritten writes anew what is in a mail, and gives it into other hands.
+func testMailRewritten(t *testing.T, s store.State) {
+	var mails []message.Intent
+	for i := range 4 {
+		mails = append(mails, mail(fmt.Sprintf("k%d", i), 1, noon.Add(time.Duration(i)*time.Second)))
+	}
+	insert(t, s, mails...)
+	first := mails[0]
+	older := func(after id.Message, before time.Duration, limit int) (keys []string) {
+		read(t, s, func(tx store.Tx) error {
+			list, err := tx.Outbox().Older(after, noon.Add(before), limit)
+			for _, m := range list {
+				keys = append(keys, m.Key+string(m.Data))
+			}
+			return err
+		})
+		return keys
+	}
+	data := string(first.Data)
+	same(t, "before an instant", older(id.Message{}, 2*time.Second, 10), []string{"k0" + data, "k1" + data})
+	same(t, "a page", older(id.Message{}, time.Hour, 1), []string{"k0" + data})
+	same(t, "the next page", older(mails[0].ID, time.Hour, 2), []string{"k1" + data, "k2" + data})
+	same(t, "none", older(id.Message{}, 0, 10), []string(nil))
+	write(t, s, func(tx store.Tx) error { // One that was just written, one with parts.
+		fresh := mail("k4", 1, noon.Add(time.Minute))
+		_, _, err := tx.Outbox().Insert(fresh, noon)
+		return errors.Join(err,
+			tx.Outbox().SaveParts(first.ID, []byte("parts")), tx.Outbox().Entrust(first.ID, []id.Person{7}, 3), tx.Outbox().Entrust(first.ID, nil, 2),
+			tx.Outbox().Rewrite(fresh.ID, "other@example.test", []byte(`{"b":2}`), []byte("its parts")))
+	})
+	got := func(what string, in message.Intent, to, data, parts string) {
+		t.Helper()
+		read(t, s, func(tx store.Tx) error {
+			m, _, err := tx.Outbox().Get(in.ID)
+			same(t, what+": to", m.To, to)
+			same(t, what+": data", string(m.Data), data)
+			same(t, what+": whose it is", m.Person, 1)
+			p, partsErr := tx.Outbox().Parts(in.ID)
+			same(t, what+": parts", string(p), parts)
+			return errors.Join(err, partsErr)
+		})
+	}
+	got("entrusted to another", first, first.To, data, "parts")
+	got("rewritten", mail("k4", 1, noon.Add(time.Minute)), "other@example.test", `{"b":2}`, "its parts")
+	write(t, s, func(tx store.Tx) error {
+		m, _, err := tx.Outbox().Get(first.ID)
+		m.State = message.Accepted
+		return errors.Join(err, tx.Outbox().Move(&m, outbox.Step{State: m.State, At: noon, Detail: []byte(`{"a":1}`)}), tx.Outbox().Rewrite(first.ID, first.To, nil, nil))
+	})
+	got("emptied", first, first.To, "", "")
+	read(t, s, func(tx store.Tx) error {
+		m, _, err := tx.Outbox().Get(first.ID)
+		want := first
+		want.Data = nil
+		same(t, "what stays", m.Intent, want)
+		same(t, "where it stands", m.State, message.Accepted)
+		story, storyErr := tx.Outbox().Story(first.ID)
+		same(t, "its story", string(story[len(story)-1].Detail), `{"a":1}`)
+		return errors.Join(err, storyErr)
+	})
+	write(t, s, func(tx store.Tx) error {
+		if err := tx.Outbox().Rewrite(id.Message{1}, "", nil, nil); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("an unknown mail: %v", err)
+		}
+		return nil
+	})
+}
+
 func testCaps(t *testing.T, s store.State) {
 	a, b := id.NewMessage(noon, "a"), id.NewMessage(noon, "b")
 	used := func(after time.Duration) (n int) {

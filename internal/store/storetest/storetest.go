@@ -55,7 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"MailNewest", testMailNewest},
 		{"MailReassign", testMailReassign},
 		{"MailShared", testMailShared},
-		{"MailParts", testMailParts},
+		{"MailParts", testMailParts}, {"MailRewritten", testMailRewritten},
 		{"Caps", testCaps},
 		{"LogID", testLogID},
 		{"Position", testPosition},
