@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -51,9 +52,10 @@ func privacyRetention(c *console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "retention",
 		Short: "List what is kept for a term only, and what was taken so far",
-		Long: `Retention lists the terms that the tracking plan in effect gives to traits and events.
-A trait ends at the instant at which its term does; events are taken out of every
-history once a day.`,
+		Long: `Retention lists what the configuration in effect keeps for a term only: by the tracking
+plan events, properties and traits, by retention in rapport.yaml data of a class or for
+a purpose, and what was in mails. A trait ends at the instant at which its term does;
+the rest is taken once a day.`,
 		Example: "  rapport privacy retention",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,15 +70,16 @@ history once a day.`,
 				if !a.Events.At.IsZero() {
 					looked = c.time(a.Events.At)
 				}
-				c.pairs([2]string{"events taken", thousands(a.Events.Taken)}, [2]string{"looked for", looked},
+				c.pairs([2]string{"looked for", looked}, [2]string{"events taken", thousands(a.Events.Taken)},
+					[2]string{"events that lost a part", thousands(a.Events.Trimmed)}, [2]string{"mails emptied", thousands(a.Events.Mails)},
 					[2]string{"traits ended", thousands(a.Traits) + " since the start"}, [2]string{"the log keeps", (time.Duration(a.Log) * time.Second).String()})
 				if len(a.Terms) == 0 {
-					c.printf("\nThe tracking plan keeps everything for ever: give events and traits a retention (docs/plan.md).\n")
+					c.printf("\nEverything is kept for ever: give events, properties, traits, classes, purposes and mails a retention (docs/plan.md).\n")
 					return
 				}
 				var rows [][]string
 				for _, t := range a.Terms {
-					rows = append(rows, []string{t.What, clean(t.Name), strconv.Itoa(t.Days)})
+					rows = append(rows, []string{t.What, clean(cmp.Or(t.Name, "(any)")), strconv.Itoa(t.Days)})
 				}
 				c.printf("\n")
 				c.table([]string{"WHAT", "NAME", ">DAYS"}, rows)

@@ -31,6 +31,7 @@ type edition struct {
 	walk    *processor.Version
 	content *content.Set
 	book    *wording.Book
+	kept    *kept
 }
 
 // editions compiles configuration versions from the state store and keeps what
@@ -193,9 +194,10 @@ func build(number int, config *project.Config) (*edition, error) {
 	if err != nil {
 		return nil, err
 	}
+	keeps := keptBy(config)
 	return &edition{
-		number: number, config: config,
-		walk:    &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys, Terms: config.Plans.Terms(), Purview: config.Purview},
+		number: number, config: config, kept: keeps,
+		walk:    &processor.Version{Number: number, Schema: tallies, Segments: segments, Journeys: journeys, Terms: keeps.plan.Traits, Purview: config.Purview},
 		content: config.Content(number),
 		book:    config.Book(),
 	}, nil

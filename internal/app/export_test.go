@@ -20,6 +20,7 @@ import (
 	"rapport/internal/explain"
 	"rapport/internal/fault"
 	"rapport/internal/id"
+	"rapport/internal/outbox"
 	"rapport/internal/processor"
 	"rapport/internal/store"
 	"rapport/internal/store/move"
@@ -210,4 +211,9 @@ func (h *House) Admit(ctx context.Context, messageID, kind, value string) error 
 	e := event.Event{Type: event.Rights, Name: processor.AdmitRecord, Source: house, MessageID: messageID, Time: now, Received: now, Properties: props}
 	_, _, err = h.log.Append(ctx, eventlog.Live, [][]byte{e.Append(nil)})
 	return err
+}
+
+// Mails runs a function over the mails.
+func Mails(ctx context.Context, h *House, fn func(outbox.Store) error) error {
+	return h.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return fn(tx.Outbox()) })
 }

@@ -1,19 +1,19 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"rapport/internal/event"
-	"rapport/internal/plan"
+	"rapport/internal/outbox"
 	"rapport/internal/profile"
 	"rapport/internal/store"
 )
@@ -26,8 +26,10 @@ const metaRetention = "retention"
 
 // Retention is what was taken because it is kept no longer.
 type Retention struct {
-	At    time.Time `json:"at"`    // when it was last looked for
-	Taken int64     `json:"taken"` // events, since the house began
+	At      time.Time `json:"at"`      // when it was last looked for
+	Taken   int64     `json:"taken"`   // events, since the house began
+	Trimmed int64     `json:"trimmed"` // events of which properties or traits were taken
+	Mails   int64     `json:"mails"`   // mails of which what was in them was taken
 }
 
 // retained says how far one term has come.
@@ -35,124 +37,135 @@ type retained struct {
 	Next int64 `json:"next"` // the pack to go on with
 }
 
-// retain takes events out of everybody's history whose term, by the tracking plan, is
-// over. Each term has a place of its own up to which it has come, so that a pack is
-// read once for each.
+// retain takes what is kept no longer out of everybody's history and mails. Each term
+// has a place of its own up to which it has come, so that a pack, or a mail, is
+// looked at once for each.
 func (h *House) retain(ctx context.Context) error {
-	terms := h.edition().config.Plans.EventTerms()
+	k := h.edition().kept
 	now := h.clock.Now()
-	taken := int64(0)
-	for _, term := range slices.Compact(slices.Sorted(maps.Values(terms))) {
-		n, err := h.retainTerm(ctx, terms, term, now)
-		taken += n
+	var done Retention
+	for _, term := range k.terms() {
+		err := h.retainTerm(ctx, k, term, now, &done)
+		if err == nil {
+			err = h.retainMails(ctx, k, term, now, &done)
+		}
 		if err != nil {
-			return fmt.Errorf("retention: %w", err)
+			return fmt.Errorf("retention: %w", errors.Join(err, h.noteRetained(ctx, now, &done)))
 		}
 	}
+	return h.noteRetained(ctx, now, &done)
+}
+
+// noteRetained adds what was done to what was done before.
+func (h *House) noteRetained(ctx context.Context, now time.Time, done *Retention) error {
 	r, err := h.Retention(ctx)
 	if err != nil {
 		return err
 	}
-	r.At, r.Taken = now.UTC(), r.Taken+taken
+	r.At, r.Taken, r.Trimmed, r.Mails = now.UTC(), r.Taken+done.Taken, r.Trimmed+done.Trimmed, r.Mails+done.Mails
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	if taken > 0 {
-		h.logger.Info("events were taken that are kept no longer", "events", taken)
+	if done.Taken+done.Trimmed+done.Mails > 0 {
+		h.logger.Info("what is kept no longer was taken", "events", done.Taken, "parts_of_events", done.Trimmed, "mails", done.Mails)
 	}
 	return h.state.SetMeta(ctx, metaRetention, raw)
 }
 
-// retainTerm does so for events of one term.
-func (h *House) retainTerm(ctx context.Context, terms map[plan.EventName]time.Duration, term time.Duration, now time.Time) (taken int64, err error) {
-	of := func(e *event.Event) bool { return plan.EventName{Type: e.Type, Name: e.Name}.Of(terms) == term }
-	key := metaRetention + "/" + strconv.FormatInt(int64(term/time.Second), 10) + "/" + namesOf(terms, term)
+// retainTerm takes events and their properties of one term.
+func (h *House) retainTerm(ctx context.Context, k *kept, term time.Duration, now time.Time, done *Retention) error {
+	key := metaRetention + "/" + strconv.FormatInt(int64(term/time.Second), 10) + "/" + namesOf(k.of(term))
 	var place retained
-	raw, err := h.state.Meta(ctx, key)
-	if err != nil {
-		return 0, err
-	}
-	if raw != nil {
-		if err := json.Unmarshal(raw, &place); err != nil {
-			return 0, err
-		}
+	if err := h.place(ctx, key, &place); err != nil {
+		return err
 	}
 	for ctx.Err() == nil {
-		before, n := place.Next, 0
+		before := place.Next
+		var out profile.Tidied
 		err := h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) (err error) {
-			place.Next, n, err = profile.Tidy(tx.Profile(), before, packsAtOnce, now.Add(-term), of)
+			out, err = profile.Tidy(tx.Profile(), before, packsAtOnce, now.Add(-term), func(e *event.Event) profile.Fate { return k.fate(e, term) })
 			return err
 		})
 		if err != nil {
-			return taken, err
+			return err
 		}
-		taken += int64(n)
-		if raw, err = json.Marshal(place); err != nil {
-			return taken, err
-		}
-		if err := h.state.SetMeta(ctx, key, raw); err != nil {
-			return taken, err
+		place.Next, done.Taken, done.Trimmed = out.Next, done.Taken+int64(out.Gone), done.Trimmed+int64(out.Shorter)
+		if err := h.setPlace(ctx, key, place); err != nil {
+			return err
 		}
 		if place.Next-before < packsAtOnce {
-			return taken, nil
+			return nil
 		}
 	}
-	return taken, ctx.Err()
+	return ctx.Err()
 }
 
-// namesOf stands for the events of a term: where others get it, what is kept is
-// looked through from its beginning.
-func namesOf(terms map[plan.EventName]time.Duration, term time.Duration) string {
-	var names []string
-	for n, t := range terms {
-		if t == term {
-			names = append(names, n.Type.String()+" "+n.Name)
+// fate tells what becomes of an event that is so old.
+func (k *kept) fate(e *event.Event, age time.Duration) profile.Fate {
+	n, gone := k.plan.Cut(e, age)
+	switch {
+	case gone:
+		return profile.Gone
+	case e.Type == event.Outcome:
+		why := outbox.PurposeOf(e)
+		if term := k.mail(why); term > 0 && term <= age && outbox.Unnamed(e) {
+			n++
 		}
 	}
-	slices.Sort(names)
-	sum := sha256.New()
-	for _, n := range names {
-		_, _ = sum.Write(append([]byte(n), 0)) // A hash never fails to be written to.
+	if n > 0 {
+		return profile.Shorter
 	}
-	return hex.EncodeToString(sum.Sum(nil)[:8])
+	return profile.Stays
+}
+
+// place reads how far a term has come.
+func (h *House) place(ctx context.Context, key string, into any) error {
+	raw, err := h.state.Meta(ctx, key)
+	if err != nil || raw == nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
+}
+
+func (h *House) setPlace(ctx context.Context, key string, place any) error {
+	raw, err := json.Marshal(place)
+	if err != nil {
+		return err
+	}
+	return h.state.SetMeta(ctx, key, raw)
+}
+
+// namesOf stands for what has a term: where others get it, what is kept is looked
+// through from its beginning.
+func namesOf(names []string) string {
+	slices.Sort(names)
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Retention tells what was taken so far.
 func (h *House) Retention(ctx context.Context) (r Retention, err error) {
-	raw, err := h.state.Meta(ctx, metaRetention)
-	if err != nil || raw == nil {
-		return r, err
-	}
-	return r, json.Unmarshal(raw, &r)
+	return r, h.place(ctx, metaRetention, &r)
 }
 
 // Term is something that is kept for a while only.
 type Term struct {
-	What string `json:"what"` // "trait" or the type of an event
+	What string `json:"what"` // "trait", "mail", the type of an event, or "property" of one
 	Name string `json:"name"`
 	Days int    `json:"days"`
 }
 
-// terms tells what the tracking plan in effect keeps for a term, and what was taken.
+// terms tells what is kept for a term, and what was taken.
 func (h *House) terms(ctx context.Context) (any, error) {
 	r, err := h.Retention(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := []Term{}
-	plans := h.edition().config.Plans
-	for name, t := range plans.Terms() {
-		list = append(list, Term{"trait", name, int(t / (24 * time.Hour))})
-	}
-	for n, t := range plans.EventTerms() {
-		list = append(list, Term{n.Type.String(), n.Name, int(t / (24 * time.Hour))})
-	}
-	slices.SortFunc(list, func(a, b Term) int { return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Name, b.Name)) })
 	return struct {
 		Terms  []Term        `json:"terms"`
 		Traits int64         `json:"traits_expired"` // since the start
 		Events Retention     `json:"events"`
 		Log    time.Duration `json:"log_seconds"` // how long walked records stay in the log
-	}{list, h.walker.Stats().Expired, r, h.edition().config.Workspace.Events.KeepLog / time.Second}, nil
+	}{h.edition().kept.list(), h.walker.Stats().Expired, r, h.edition().config.Workspace.Events.KeepLog / time.Second}, nil
 }

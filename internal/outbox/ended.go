@@ -8,6 +8,7 @@ import (
 
 	"rapport/internal/event"
 	"rapport/internal/message"
+	"rapport/internal/purpose"
 )
 
 // Source is the source of the events that tell how mails ended.
@@ -27,8 +28,8 @@ const Parted = "parted"
 // Erased is the reason of a mail that was withdrawn because its person was erased.
 const Erased = "erased"
 
-// SubjectOf is the property of such an event that holds the mail's subject.
-const SubjectOf = "email_subject"
+// subjectOf is the property of such an event that holds the mail's subject.
+const subjectOf = "email_subject"
 
 // About is what an event says of the mail it tells of, under Segment's names and ours.
 type About struct {
@@ -78,6 +79,29 @@ func MailOf(e *event.Event) string {
 		return ""
 	}
 	return p.Mail
+}
+
+// PurposeOf gives for what a mail was that an event tells of, "" where it does not say.
+func PurposeOf(e *event.Event) purpose.Purpose {
+	var p struct {
+		Purpose purpose.Purpose `json:"purpose"`
+	}
+	if json.Unmarshal(e.Properties, &p) != nil {
+		return ""
+	}
+	return p.Purpose
+}
+
+// Unnamed takes the mail's subject out of an event that tells of it, and tells whether
+// there was one. Nothing of the event's own bytes is written to.
+func Unnamed(e *event.Event) bool {
+	var about map[string]json.RawMessage
+	if json.Unmarshal(e.Properties, &about) != nil || about[subjectOf] == nil {
+		return false
+	}
+	delete(about, subjectOf)
+	e.Properties, _ = json.Marshal(about) // It was JSON before.
+	return true
 }
 
 // WasParted tells whether an unmerge has forbidden that a mail is tried again.

@@ -4,63 +4,59 @@ import (
 	"time"
 
 	"rapport/internal/event"
+	"rapport/internal/purpose"
 )
 
-// Terms tells how long traits are kept, by name: as the identify events of the plans
-// say of each, or of all. Where several plans speak of a trait the shortest holds.
-func (s *Set) Terms() map[string]time.Duration {
-	out := map[string]time.Duration{}
-	for _, d := range s.Documents() {
-		for _, e := range d.Events {
-			if e.Type != event.Identify {
-				continue
-			}
-			for _, v := range e.Versions {
-				for name, f := range v.Fields {
-					term := f.Attribute.Retention // Compile has given it the event's where it says nothing.
-					if term == 0 {
-						term = e.Attribute.Retention
-					}
-					if old := out[name]; term > 0 && (old == 0 || term < old) {
-						out[name] = term
-					}
-				}
-			}
+// Limits say how long data are kept at most, whatever a plan says of one of them.
+// The zero value limits nothing.
+type Limits struct {
+	Classes  map[purpose.Class]time.Duration
+	Purposes map[purpose.Purpose]time.Duration // also of families
+}
+
+// Of gives how long something is kept, zero for ever: as the plan says of it, and no
+// longer than its class or its purposes permit.
+func (l Limits) Of(a Attribute) time.Duration {
+	class := l.Classes[a.Class]
+	if a.Class == purpose.Sensitive && class == 0 { // It is personal all the more.
+		class = l.Classes[purpose.Personal]
+	}
+	return Shorter(Shorter(a.Retention, class), l.last(a.Purposes))
+}
+
+// last gives the term after which none of some purposes needs data any more.
+func (l Limits) last(purposes []purpose.Purpose) (out time.Duration) {
+	for _, p := range purposes {
+		term := l.For(p)
+		if term == 0 {
+			return 0
+		}
+		out = max(out, term)
+	}
+	return out
+}
+
+// For gives how long data are kept for one purpose: as the shortest term of it and of
+// the families that it is of says.
+func (l Limits) For(p purpose.Purpose) (out time.Duration) {
+	for of, term := range l.Purposes {
+		if p.Of(of) {
+			out = Shorter(out, term)
 		}
 	}
 	return out
 }
 
-// EventTerms tells how long events are kept that are not kept for ever, by type and
-// name; the name "*" of pages and screens is any. Where several plans speak of an
-// event the shortest term holds.
-func (s *Set) EventTerms() map[EventName]time.Duration {
-	out := map[EventName]time.Duration{}
-	for _, d := range s.Documents() {
-		for _, e := range d.Events {
-			term := e.Attribute.Retention
-			key := EventName{e.Type, e.Name}
-			if old := out[key]; term > 0 && (old == 0 || term < old) {
-				out[key] = term
-			}
-		}
+// Shorter gives the shorter of two terms, of which zero is for ever.
+func Shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
 	}
-	return out
+	return a
 }
 
 // EventName names a kind of event.
 type EventName struct {
 	Type event.Type
 	Name string
-}
-
-// Of gives the term of an event, zero for ever.
-func (n EventName) Of(terms map[EventName]time.Duration) time.Duration {
-	if t := terms[n]; t > 0 {
-		return t
-	}
-	if n.Type == event.Page || n.Type == event.Screen {
-		return terms[EventName{n.Type, "*"}]
-	}
-	return 0
 }

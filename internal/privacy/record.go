@@ -3,6 +3,7 @@ package privacy
 import (
 	_ "embed" // the page
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/journey"
 	"rapport/internal/project"
+	"rapport/internal/purpose"
 )
 
 // Record is a record of processing activities (GDPR, Art. 30(1)), as far as a
@@ -159,13 +161,27 @@ func recipientOf(p *project.Provider) Processor {
 // retention says what the house forgets by itself.
 func retention(c *project.Config) []Term {
 	e := c.Workspace.Events
-	return []Term{
+	out := []Term{
 		{"events in the log, with their context (network address, browser)", term(e.KeepLog)},
 		{"message ids, for finding duplicates", term(e.DedupeWindow)},
 		{"rejects", "the newest " + strconv.Itoa(c.Workspace.Limits.RejectsKept)},
 		{"the ledger of permission, and suppressions", "for as long as the installation: they prove what was permitted"},
 		{"the trail", "for as long as the installation; it holds no personal data but details behind commitments"},
 	}
+	r := c.Workspace.Retention
+	if r.Mails > 0 {
+		out = append(out, Term{"what was in mails", term(r.Mails)})
+	}
+	for _, name := range purpose.Classes() {
+		class, _ := purpose.ParseClass(name) // It is one of them.
+		if t := r.Classes[class]; t > 0 {
+			out = append(out, Term{"what is " + name, term(t)})
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(r.Purposes)) {
+		out = append(out, Term{"what is kept for " + string(p) + " alone, and what was in its mails", term(r.Purposes[p])})
+	}
+	return out
 }
 
 // measures are those that the configuration shows: (g), and Art. 32(1).

@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -237,13 +236,8 @@ func (p *Parting) asKnown(e *event.Event, s side) *event.Event {
 	if to := p.to[outbox.MailOf(e)]; to == 0 || to == s {
 		return e
 	}
-	var about map[string]json.RawMessage
-	if json.Unmarshal(e.Properties, &about) != nil || about[outbox.SubjectOf] == nil {
-		return e
-	}
-	delete(about, outbox.SubjectOf)
 	known := *e
-	known.Properties, _ = json.Marshal(about) // It was JSON before.
+	outbox.Unnamed(&known)
 	return &known
 }
 

@@ -91,7 +91,7 @@ type Version struct {
 	Schema   *profile.Schema
 	Segments *segment.Catalog
 	Journeys *journey.Catalog
-	Terms    map[string]time.Duration // how long traits are kept that are not kept for ever
+	Terms    map[string]*profile.Term // how long traits are kept that are not kept for ever
 	Purview  *purview.Table           // what each purpose may see; nil: everything
 }
 

@@ -22,4 +22,7 @@ type Store interface {
 type Sealer interface {
 	SealEntry(dst []byte, who id.Person, at Pointer, plain []byte) ([]byte, error)
 	OpenEntry(at Pointer, body []byte) ([]byte, error)
+	// ResealEntry seals what stands in an entry's place from now on under the key that
+	// the old body was under. Where that was not sealed, neither is this.
+	ResealEntry(at Pointer, old, plain []byte) ([]byte, error)
 }

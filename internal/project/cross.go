@@ -20,6 +20,7 @@ func (l *loader) cross() {
 	l.crossTrail()
 	l.crossSources()
 	l.crossPlans()
+	l.crossRetention()
 	l.crossSegments()
 	l.crossJourneys()
 	l.crossDestinations()

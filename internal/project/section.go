@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -178,7 +179,7 @@ func (s *section) duration(key string, otherwise, least, most time.Duration) tim
 	}
 	d, ok := parseDuration(n.Value)
 	if n.Kind != yaml.ScalarNode || !ok {
-		s.file.errorf(n, "write for example "+span(otherwise), "%q must be a duration such as 30s, 15m, 24h, 7d or 2w, not %q", key, n.Value)
+		s.file.errorf(n, "write for example "+span(cmp.Or(otherwise, 30*day)), "%q must be a duration such as 30s, 15m, 24h, 7d or 2w, not %q", key, n.Value)
 		return otherwise
 	}
 	if d < least || d > most {

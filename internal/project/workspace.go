@@ -27,6 +27,8 @@ type Workspace struct {
 	Consent  Consent
 	Alerts   Alerts
 	Rights   Rights
+
+	Retention Retention
 }
 
 // Sending says how mails leave.
@@ -67,7 +69,7 @@ const day = 24 * time.Hour
 // workspace reads rapport.yaml.
 func workspace(f *file) Workspace {
 	w := Workspace{TimeZone: time.UTC}
-	s := f.section(f.root, "rapport.yaml", "workspace", "title", "locale", "time_zone", "base_url", "sending", "events", "limits", "trail", "consent", "rights", "alerts")
+	s := f.section(f.root, "rapport.yaml", "workspace", "title", "locale", "time_zone", "base_url", "sending", "events", "limits", "trail", "consent", "rights", "alerts", "retention")
 	s.need("write for example `workspace: acorn-books`", "workspace")
 	s.need("write the address where readers reach this server, for example https://mail.shop.example", "base_url")
 	s.need("write how mails leave: from, domain, postal_address", "sending")
@@ -98,6 +100,7 @@ func workspace(f *file) Workspace {
 		"identifiers_per_kind", "rejects_kept", "manage_per_second", "free_disk"))
 	w.Rights = f.rightsOf(s.sub("rights", "confirm_with", "confirm_within", "law"))
 	w.Consent = f.consentOf(s.sub("consent", "controller", "jurisdiction", "confirm_with", "confirm_within", "asks_per_address", "asks_per_network"))
+	w.Retention = f.retentionOf(s.sub("retention", "mails", "classes", "purposes"))
 	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before", "request_before"))
 	w.Trail = trail(s.sub("trail", "every", "file", "webhook", "private", "mail", "mail_every", "provider"))
 	return w

@@ -59,6 +59,16 @@ var workspace = keys(
 		otherwise("confirm_within", duration, "24h", "how long its link works"),
 		otherwise("law", word("gdpr", "ccpa"), "gdpr", "whose clock runs for such a request: one month, or 45 days"),
 	), "how readers get a copy of their data, or are erased: docs/rights.md"),
+	key("retention", keys(
+		otherwise("mails", duration, "for ever", "what was in a mail, counted from when it was decided; that there was one stays, with what became of it and what permitted it"),
+		key("classes", keys(
+			key("public", duration, "what the plan says is public"),
+			key("internal", duration, "what it says is internal"),
+			key("personal", duration, "what it says is personal, and what is sensitive where that has no term of its own"),
+			key("sensitive", duration, "what it says is sensitive"),
+		), "how long events, their properties and traits of a data class are kept"),
+		key("purposes", named(duration), "by purpose, or family of purposes: what was in its mails; and events, properties and traits that the plan gives no purpose that is kept longer"),
+	), "how long personal data are kept at most, beside what the tracking plan says of each: docs/plan.md"),
 	key("limits", keys(
 		otherwise("events_per_second", number, "100000", "events a second, for each key"),
 		otherwise("burst", integer, "200000", "events at once, for each key"),

@@ -226,6 +226,15 @@ func (h *history) OpenEntry(at profile.Pointer, body []byte) ([]byte, error) {
 	return h.t.openKept(entryLabel(nil, at), body)
 }
 
+// ResealEntry implements profile.Sealer.
+func (h *history) ResealEntry(at profile.Pointer, old, plain []byte) ([]byte, error) {
+	key, ok := seal.KeyOf(old)
+	if !ok { // It is from before sealing, and nothing tells whose it is.
+		return plain, nil
+	}
+	return h.t.ring.Seal(nil, key, entryLabel(nil, at), plain)
+}
+
 // idents seals the identifiers that a merge moved.
 type idents struct {
 	identity.Store
