@@ -209,7 +209,7 @@ func (h *House) firstEdition(ctx context.Context, first *project.Config) error {
 }
 
 func (h *House) storeVersion(ctx context.Context, v project.Version) error {
-	config, _ := project.LoadStored(project.Files(v.Files))
+	config, _ := project.LoadStored(project.Files(v.Files), nil)
 	err := h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
 		if config != nil {
 			if err := consent.KeepNotices(tx.Consent(), config.Notices, v.Applied); err != nil {

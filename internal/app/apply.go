@@ -33,7 +33,7 @@ type Moved struct {
 // Plan says what a folder would change: files, memberships, and mails of the
 // next 24 hours.
 func (h *House) Plan(ctx context.Context, files map[string][]byte) (*Plan, error) {
-	next, plan, err := h.compare(files)
+	next, plan, err := h.compare(ctx, files)
 	if err != nil || len(plan.Changes) == 0 {
 		return plan, err
 	}
@@ -46,8 +46,15 @@ func (h *House) Plan(ctx context.Context, files map[string][]byte) (*Plan, error
 }
 
 // compare checks a folder and holds it against the configuration in effect.
-func (h *House) compare(files map[string][]byte) (*edition, *Plan, error) {
-	config, problems := project.Load(project.Files(files))
+func (h *House) compare(ctx context.Context, files map[string][]byte) (*edition, *Plan, error) {
+	number, err := h.nextNumber(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	config, problems, err := h.editions.after(ctx, number, files)
+	if err != nil {
+		return nil, nil, err
+	}
 	if config == nil {
 		return nil, nil, badConfiguration("the configuration does not hold together", problems)
 	}
@@ -106,7 +113,7 @@ func atNextStart(was, next *project.Config) []project.Problem {
 func (h *House) Apply(ctx context.Context, files map[string][]byte, expect int) (*Plan, error) {
 	h.applying.Lock()
 	defer h.applying.Unlock()
-	_, plan, err := h.compare(files)
+	_, plan, err := h.compare(ctx, files)
 	if err != nil || len(plan.Changes) == 0 {
 		return plan, err
 	}

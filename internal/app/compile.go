@@ -41,6 +41,8 @@ type editions struct {
 
 	mu   sync.Mutex
 	made map[int]*edition
+
+	computing computing
 }
 
 // edition gives a version that was stored.
@@ -100,23 +102,17 @@ func (e *editions) journeysBefore(ctx context.Context, number int) (*journey.Cat
 // journeyFiles reads the journeys of a stored version, nil for a number that
 // was never used.
 func (e *editions) journeyFiles(ctx context.Context, number int) (files map[string]string, err error) {
-	err = e.state.Read(ctx, func(tx store.Tx) error {
-		v, ok, err := tx.Project().Version(number)
-		if !ok || err != nil {
-			return err
-		}
-		files = map[string]string{}
-		for name, body := range v.Files {
-			if dir, file := path.Split(name); dir == "journeys/" && path.Ext(file) == ".yaml" {
-				files[strings.TrimSuffix(file, ".yaml")] = string(body)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		err = fmt.Errorf("read configuration %d: %w", number, err)
+	all, err := e.files(ctx, number)
+	if all == nil || err != nil {
+		return nil, err
 	}
-	return files, err
+	files = map[string]string{}
+	for name, body := range all {
+		if dir, file := path.Split(name); dir == "journeys/" && path.Ext(file) == ".yaml" {
+			files[strings.TrimSuffix(file, ".yaml")] = string(body)
+		}
+	}
+	return files, nil
 }
 
 // parseJourneys reads journeys that were in effect once. One that a newer
@@ -151,7 +147,11 @@ func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: configuration %d", processor.ErrNoVersion, number)
 	}
-	config, problems := project.LoadStored(project.Files(v.Files))
+	former, err := e.computedBefore(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	config, problems := project.LoadStored(project.Files(v.Files), former)
 	if config == nil {
 		return nil, &problemsError{problems}
 	}

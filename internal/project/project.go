@@ -45,8 +45,11 @@ type Config struct {
 	Theme     wording.Theme
 	// Destinations are who else is told what happens, by name.
 	Destinations []Destination
-	Files        map[string][]byte // what Digest and Version are about: path → content
-	Digest       string
+	// Computed tells for what the traits may be used that journeys compute, or once
+	// did: their values stay, and what they were made of with them.
+	Computed map[string]purview.Use
+	Files    map[string][]byte // what Digest and Version are about: path → content
+	Digest   string
 }
 
 // Provider finds a provider by name.
@@ -78,16 +81,24 @@ func (c *Config) Journey(name string) (*journey.Definition, bool) {
 
 // Load reads a folder. Problems are in order of file and line; with an error
 // among them there is no configuration, with warnings alone there is one.
-func Load(fsys fs.FS) (*Config, []Problem) { return load(fsys, Error) }
+func Load(fsys fs.FS) (*Config, []Problem) { return LoadAfter(fsys, nil) }
+
+// LoadAfter reads a folder that is to take the place of others, of which the last had
+// these computed traits.
+func LoadAfter(fsys fs.FS, former map[string]purview.Use) (*Config, []Problem) {
+	return load(fsys, Error, former)
+}
 
 // LoadStored reads a folder that was in effect once. What it does for another purpose
 // than its plan says was not refused by the program that checked it, so it is a
 // warning: views hide it all the same, and a house that holds it opens and can be
 // given a better one.
-func LoadStored(fsys fs.FS) (*Config, []Problem) { return load(fsys, Warning) }
+func LoadStored(fsys fs.FS, former map[string]purview.Use) (*Config, []Problem) {
+	return load(fsys, Warning, former)
+}
 
-func load(fsys fs.FS, outside Severity) (*Config, []Problem) {
-	l := &loader{fsys: fsys, outside: outside, report: &report{}, files: map[string][]byte{}, parsed: map[string]*file{}}
+func load(fsys fs.FS, outside Severity, former map[string]purview.Use) (*Config, []Problem) {
+	l := &loader{fsys: fsys, outside: outside, former: former, report: &report{}, files: map[string][]byte{}, parsed: map[string]*file{}}
 	l.find()
 	l.read()
 	l.cross()
@@ -114,6 +125,7 @@ func Digest(files map[string][]byte) string {
 type loader struct {
 	fsys    fs.FS
 	outside Severity // of what is used for another purpose
+	former  map[string]purview.Use
 	report  *report
 	files   map[string][]byte
 	parsed  map[string]*file        // the YAML files that could be read

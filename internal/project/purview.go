@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 // attributes, and refuses uses for another purpose.
 func (l *loader) crossPurposes() {
 	table := purview.Of(l.config.Plans)
-	if table == nil || l.config.Policy == nil {
+	if table == nil && len(l.former) == 0 || l.config.Policy == nil {
 		return
 	}
 	table = l.computed(table)
@@ -44,14 +45,16 @@ func (l *loader) crossPurposes() {
 }
 
 // computed adds the traits that journeys compute: each may be used for what all that
-// it is made of may be. One may be made of another, so it is asked again until
-// nothing changes; sets only ever grow smaller.
+// it is made of may be, and no more than while earlier configurations computed it, for
+// values of then are still there. One may be made of another, so it is asked again
+// until nothing changes; sets only ever grow smaller.
 func (l *loader) computed(table *purview.Table) *purview.Table {
-	made := map[string]purview.Use{}
+	made := maps.Clone(l.former)
 	for changed := true; changed; {
 		changed = false
 		known := table.Computing(made)
 		next := map[string]purview.Use{}
+		maps.Copy(next, l.former)
 		for _, d := range l.config.Journeys {
 			event := begins(d)
 			for _, v := range d.Refs().Values {
@@ -69,6 +72,8 @@ func (l *loader) computed(table *purview.Table) *purview.Table {
 		}
 		made = next
 	}
+	l.config.Computed = maps.Clone(made)
+	maps.DeleteFunc(l.config.Computed, func(_ string, use purview.Use) bool { return !use.Binds() })
 	return table.Computing(made)
 }
 
@@ -135,7 +140,7 @@ type attribute struct {
 // reads lists what a rule reads: traits, what is counted of events, and segments.
 func (u *uses) reads(traits []string, tallies []rule.Tally, segments []string, path []string) (out []attribute) {
 	for _, t := range traits {
-		out = append(out, attribute{fmt.Sprintf("the trait %q", t), u.table.Reads(t)})
+		out = append(out, attribute{u.trait(t), u.table.Reads(t)})
 	}
 	for i := range tallies {
 		out = append(out, u.counts(&tallies[i])...)
@@ -144,6 +149,16 @@ func (u *uses) reads(traits []string, tallies []rule.Tally, segments []string, p
 		out = append(out, attribute{fmt.Sprintf("the segment %q", s), u.segment(s, path)})
 	}
 	return out
+}
+
+// trait names one for readers: one that no plan limits may be because of what it was
+// made of in an earlier configuration.
+func (u *uses) trait(path string) string {
+	name, _, _ := strings.Cut(path, ".")
+	if _, was := u.l.former[name]; was {
+		return fmt.Sprintf("the trait %q, which was computed once,", path)
+	}
+	return fmt.Sprintf("the trait %q", path)
 }
 
 func (u *uses) counts(t *rule.Tally) []attribute {
@@ -212,7 +227,7 @@ func (u *uses) journey(d *journey.Definition) {
 	f, why, refs := u.l.parsed["journeys/"+d.Name()+".yaml"], d.Purpose(), d.Refs()
 	event := begins(d)
 	for _, r := range refs.Traits {
-		u.refuse(f, at(r.Line, r.Column), attribute{fmt.Sprintf("the trait %q", r.Name), u.table.Reads(r.Name)}, why)
+		u.refuse(f, at(r.Line, r.Column), attribute{u.trait(r.Name), u.table.Reads(r.Name)}, why)
 	}
 	for _, r := range refs.Properties {
 		if event != "" {
@@ -257,7 +272,7 @@ func (u *uses) template(name string) {
 				use = u.table.Reads(rest)
 			}
 			if !use.Purposes.Serves(t.Purpose) {
-				message, hint := refusal(attribute{fmt.Sprintf("the trait %q", rest), use}, t.Purpose)
+				message, hint := refusal(attribute{u.trait(rest), use}, t.Purpose)
 				u.l.report.add(Problem{File: u.l.templateFile(name, s.File), Line: s.Line, Column: s.Column, Severity: u.l.outside, Message: message, Hint: hint})
 			}
 		case root == "trigger":

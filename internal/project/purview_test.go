@@ -20,7 +20,7 @@ func TestWhatWasStoredOpens(t *testing.T) {
 	}
 	files := folder(a.Files[:len(a.Files)-1])
 	_, strict := Load(files)
-	c, problems := LoadStored(files)
+	c, problems := LoadStored(files, nil)
 	if c == nil || Errors(problems) != 0 || len(problems) != len(strict) {
 		t.Fatalf("it does not open, or says other things: %v", problems)
 	}

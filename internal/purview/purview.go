@@ -35,8 +35,8 @@ type field struct {
 	bound bool // it, or something below, is not for every purpose, or is sensitive
 }
 
-// binds tells whether something may be hidden.
-func (u Use) binds() bool { return u.Purposes != nil || u.Class == purpose.Sensitive }
+// Binds tells whether something may be hidden.
+func (u Use) Binds() bool { return u.Purposes != nil || u.Class == purpose.Sensitive }
 
 // Table is what all plans of a configuration say. It is immutable and safe for
 // concurrent use. Nil permits everything.
@@ -92,7 +92,7 @@ func formsOf(e *plan.Event) []*field {
 	out := make([]*field, 0, len(e.Versions))
 	for _, v := range e.Versions {
 		own := Use{e.Attribute.Purposes, e.Attribute.Class}
-		f := &field{use: own, bound: own.binds()}
+		f := &field{use: own, bound: own.Binds()}
 		f.add(v.Fields, e.Type == event.Identify)
 		out = append(out, f)
 	}
@@ -120,7 +120,7 @@ func (f *field) add(fields map[string]*plan.Field, traits bool) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		x := fields[name]
 		child := &field{use: f.use.And(Use{x.Attribute.Purposes, x.Attribute.Class})}
-		child.bound = child.use.binds()
+		child.bound = child.use.Binds()
 		child.into(x)
 		f.bound = f.bound || child.bound
 		names := []string{name}
@@ -144,7 +144,7 @@ func (f *field) into(x *plan.Field) {
 	f.add(x.Fields, false)
 	if x.Items != nil {
 		inner := &field{use: f.use.And(Use{x.Items.Attribute.Purposes, x.Items.Attribute.Class})}
-		if inner.use.binds() {
+		if inner.use.Binds() {
 			f.use, f.bound = inner.use, true
 		}
 		f.into(x.Items)
@@ -177,13 +177,19 @@ func (f *field) whole(path []string) Use {
 	return out
 }
 
-// Computing gives a table that knows the traits that journeys compute.
+// Computing gives a table that knows the traits that journeys compute. Where no plan
+// says anything any more, some of them may still be for some purposes only.
 func (t *Table) Computing(traits map[string]Use) *Table {
 	if t == nil {
-		return nil
+		t = &Table{}
 	}
 	out := *t
-	out.computed = traits
+	out.computed = map[string]Use{}
+	for name, use := range traits {
+		name = profile.Canonical(name) // as it is kept
+		out.computed[name] = use.And(out.computed[name])
+		out.sensitive = out.sensitive || use.Class == purpose.Sensitive
+	}
 	return &out
 }
 
