@@ -10,6 +10,7 @@ import (
 
 	"rapport/internal/event"
 	"rapport/internal/plan"
+	"rapport/internal/rule"
 	"rapport/internal/scan"
 )
 
@@ -112,7 +113,7 @@ func (t *Term) each(path string, fn func(string, time.Duration)) {
 		fn(path, t.Term)
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Below)) {
-		t.Below[name].each(strings.TrimPrefix(path+"."+escaped(name), "."), fn)
+		t.Below[name].each(strings.TrimPrefix(path+"."+rule.Quote(name), "."), fn)
 	}
 }
 

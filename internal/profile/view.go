@@ -1,9 +1,8 @@
 package profile
 
 import (
-	"strings"
-
 	"rapport/internal/purpose"
+	"rapport/internal/rule"
 )
 
 // Scope is what a purpose may see.
@@ -60,19 +59,11 @@ func (v View) Each(fn func(name string, value []byte, at int64)) {
 		case v.seen == nil:
 			fn(t.Name, t.Value, t.At)
 		default:
-			if name := escaped(t.Name); v.seen.Trait(name) {
+			if name := rule.Quote(t.Name); v.seen.Trait(name) {
 				fn(t.Name, v.seen.Within(name, t.Value), t.At)
 			}
 		}
 	}
-}
-
-// escaped writes a name as a path of one step.
-func escaped(name string) string {
-	if !strings.ContainsAny(name, `.\[`) {
-		return name
-	}
-	return strings.NewReplacer(`\`, `\\`, ".", `\.`, "[", `\[`).Replace(name)
 }
 
 func head(path string) string {

@@ -98,13 +98,14 @@ func read(table *purview.Table, event, path string) purview.Use {
 	return purview.Use{}
 }
 
-// cutRoot takes the first name off a path as Liquid has it.
+// cutRoot takes the first name off a path as Liquid has it, and gives the rest as a
+// rule has it.
 func cutRoot(path string) (root, rest string) {
 	i := strings.IndexAny(path, ".[")
 	if i < 0 {
 		return path, ""
 	}
-	return path[:i], strings.TrimPrefix(path[i:], ".")
+	return path[:i], purview.FromTemplate(strings.TrimPrefix(path[i:], "."))
 }
 
 // inherit gives a segment what it may be used for, and whom it asks.

@@ -1,10 +1,14 @@
 package purview
 
-import "strings"
+import (
+	"strconv"
+	"strings"
 
-// split takes a path apart: keys joined by dots, as rules write it, with a backslash
-// before a dot that belongs to the key; and as templates are told to read it, with
-// [] for the items of a list and ["…"] around what is no plain word.
+	"rapport/internal/rule"
+)
+
+// split takes a path apart as rules write it: keys joined by dots, with a backslash
+// before a dot or backslash that belongs to the key.
 func split(path string) (steps []string) {
 	var b strings.Builder
 	end := func() {
@@ -20,22 +24,48 @@ func split(path string) (steps []string) {
 			b.WriteByte(path[i])
 		case c == '.':
 			end()
-		case c == '[':
-			end()
-			close := strings.IndexByte(path[i:], ']')
-			if close < 0 {
-				return steps
-			}
-			if inside := strings.Trim(path[i+1:i+close], `"'`); inside != "" {
-				steps = append(steps, inside)
-			}
-			i += close
 		default:
 			b.WriteByte(c)
 		}
 	}
 	end()
 	return steps
+}
+
+// FromTemplate gives the path, as rules write it, of what a template reads: keys
+// joined by dots, with ["…"] around what is no plain word. The items of a list, [],
+// and what is computed only as the template runs, are no step: what holds for the
+// whole holds for them.
+func FromTemplate(path string) string {
+	var steps []string
+	step := func(key string) {
+		if key != "" {
+			steps = append(steps, rule.Quote(key))
+		}
+	}
+	for path != "" {
+		if path[0] != '[' {
+			key := path
+			if i := strings.IndexAny(path, ".["); i >= 0 {
+				key = path[:i]
+			}
+			step(key)
+			path = strings.TrimPrefix(path[len(key):], ".")
+			continue
+		}
+		inside := path[1:]
+		if quoted, err := strconv.QuotedPrefix(inside); err == nil {
+			key, _ := strconv.Unquote(quoted) // It is one.
+			step(key)
+			inside = inside[len(quoted):]
+		}
+		i := strings.IndexByte(inside, ']')
+		if i < 0 {
+			break
+		}
+		path = strings.TrimPrefix(inside[i+1:], ".")
+	}
+	return strings.Join(steps, ".")
 }
 
 // isIndex tells whether a step may be the place of an item in a list.

@@ -39,6 +39,7 @@ traits:
   secret_note: {type: string, purposes: [support], class: sensitive}
   firstName: {type: string, purposes: [service]}
   "odd.name": {type: string, purposes: [support]}
+  "odd[0]": {type: string, purposes: [support]}
   city: string
   address:
     type: object
@@ -62,6 +63,7 @@ events:
     properties:
       total: {type: number, purposes: [service]}
       sku: string
+      "box[x]": {type: string, purposes: [service]}
   Ticket Opened:
     purposes: [support]
     properties: {text: string}
@@ -90,7 +92,12 @@ func TestEachAttributeHasItsPurposes(t *testing.T) {
 		{"that no plan knows", one.Trait("colour"), "every purpose"},
 		{"under its other spelling", one.Trait("first_name"), "service"},
 		{"with a dot in its name", one.Trait(`odd\.name`), "support"},
-		{"as a template reads it", one.Trait(`["odd.name"]`), "support"},
+		{"as a template reads it", one.Trait(purview.FromTemplate(`["odd.name"]`)), "support"},
+		{"with brackets in its name", one.Trait("odd[0]"), "support"},
+		{"with brackets in its name, as a template reads it", one.Trait(purview.FromTemplate(`["odd[0]"]`)), "support"},
+		{"below one with brackets", one.Trait("odd[0].more"), "support"},
+		{"what would be read as a list", one.Trait("odd"), "every purpose"},
+		{"a property with brackets in its name", one.Property("Order Completed", "box[x]"), "service"},
 		{"joined of others", one.Reads("name"), "service"},
 		{"below", one.Trait("address.street"), "service"},
 		{"below, in its other spelling", one.Trait("address.postal_code"), "service"},
@@ -100,7 +107,7 @@ func TestEachAttributeHasItsPurposes(t *testing.T) {
 		{"all properties of an event", one.ReadsProperty(profile.PageViewed, ""), "service"},
 		{"beside it", one.Trait("address.city"), "every purpose"},
 		{"of a list", one.Trait("cards.0.last4"), "service"},
-		{"of a list, as a template reads it", one.Trait("cards[].last4"), "service"},
+		{"of a list, as a template reads it", one.Trait(purview.FromTemplate("cards[].last4")), "service"},
 		{"of a group", one.Trait("$group.revenue"), "service"},
 		{"of groups", one.Trait("$groups.1.revenue"), "service"},
 		{"an event", one.Event("Order Completed"), "marketing.news, service"},
@@ -152,6 +159,19 @@ func TestAPurposeSeesWhatItMay(t *testing.T) {
 	}
 	if all := table(t, people).For(""); !all.Trait("secret_note") || string(all.Traits(event.Identify, []byte(`{"secret_note":"x"}`))) != `{"secret_note":"x"}` {
 		t.Error("the operator does not see all")
+	}
+}
+
+// TestPathsOfTemplates are read as the analysis of templates names them.
+func TestPathsOfTemplates(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"": "", "a": "a", "a.b": "a.b", "a[].b": "a.b", "a[]": "a", `a["b c"].d`: "a.b c.d", `["a.b"]`: `a\.b`, `a["x]y"].b`: "a.x]y.b",
+		`a["say \"no\""]`: `a.say "no"`, `["a\\b"][].c`: `a\\b.c`, "a[": "a", `a["b`: "a",
+	} {
+		if got := purview.FromTemplate(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
 	}
 }
 
