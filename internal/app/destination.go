@@ -179,7 +179,7 @@ func named(tx store.Tx, items []*destination.Item) ([]id.Person, error) {
 }
 
 func party(who id.Person, rec *identity.Record) *destination.Party {
-	p := &destination.Party{Person: who, Subjects: subjects(rec)}
+	p := &destination.Party{Person: who, Subjects: rec.Subjects()}
 	for _, x := range rec.Identifiers {
 		p.Names = append(p.Names, destination.Name{Kind: x.Kind, Value: x.Value})
 	}

@@ -85,7 +85,7 @@ func (f *forecast) one(who id.Person, body []byte, older *segment.Catalog) error
 	_ = f.will.Decode(nil) // An empty section always decodes.
 	var failed error
 	f.work.Permit = func(purposes []purpose.Purpose, class purpose.Class, now int64) (bool, int64) {
-		ok, until, err := processor.Computes(f.house.consent, f.tx.Consent(), f.house.resolver, &f.ident, &f.prof, purposes, class, now)
+		ok, until, err := processor.Computes(f.house.consent, f.tx.Consent(), &f.ident, purposes, class, now)
 		failed = errors.Join(failed, err)
 		return ok, until
 	}
@@ -167,7 +167,7 @@ func (p *forecastPerson) ID() id.Person { return p.who }
 
 // Permit implements journey.Person.
 func (p *forecastPerson) Permit(why purpose.Purpose) (bool, string) {
-	q := consent.Question{Subjects: subjects(&p.ident), Operation: consent.Enter, Purpose: why, Channel: purpose.Email, At: time.UnixMilli(p.now)}
+	q := consent.Question{Subjects: p.ident.Subjects(), Operation: consent.Enter, Purpose: why, Channel: purpose.Email, At: time.UnixMilli(p.now)}
 	if email := p.ident.Address(p.prof.Text("email")); email != "" {
 		q.Address = p.house.resolver.Hash(identity.Email, email)
 	}

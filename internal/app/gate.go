@@ -84,7 +84,7 @@ func (f *figures) Open(ctx context.Context, who id.Person, why purpose.Purpose) 
 		if err := p.Decode(r.Profile); err != nil {
 			return err
 		}
-		out = content.Person{Email: rec.Address(p.Text("email")), Subjects: subjects(rec)}
+		out = content.Person{Email: rec.Address(p.Text("email")), Subjects: rec.Subjects()}
 		sees := f.purview().For(why)
 		if sees.Sensitive() {
 			d := f.consent.DecideIn(tx.Consent(), consent.Question{
@@ -98,14 +98,6 @@ func (f *figures) Open(ctx context.Context, who id.Person, why purpose.Purpose) 
 		return nil
 	})
 	return out, err
-}
-
-func subjects(rec *identity.Record) []id.Hash {
-	out := make([]id.Hash, 0, len(rec.Identifiers)+1)
-	for _, x := range rec.Identifiers {
-		out = append(out, x.Hash)
-	}
-	return out
 }
 
 // Foresee implements delivery.Gate.
@@ -158,7 +150,7 @@ func (f *figures) Pass(tx store.Tx, m *outbox.Mail, now time.Time) (bool, string
 		}
 	}
 	q := consent.Question{
-		Subjects: subjects(rec), Address: f.resolver.Hash(identity.Email, m.To), Operation: consent.HandOver,
+		Subjects: rec.Subjects(), Address: f.resolver.Hash(identity.Email, m.To), Operation: consent.HandOver,
 		Purpose: m.Purpose, Channel: purpose.Email, At: now,
 	}
 	d := f.consent.DecideIn(tx.Consent(), q)

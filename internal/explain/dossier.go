@@ -86,16 +86,10 @@ func (r *Reader) Dossier(ctx context.Context, who id.Person) (*Dossier, error) {
 	return out, r.sources(ctx, out)
 }
 
-// said lists what stands in the ledger under each identifier and the address.
+// said lists what stands in the ledger under each identifier.
 func (r *Reader) said(b processor.Books, f *figure) ([]Said, error) {
 	out := []Said{}
-	seen := map[id.Hash]bool{}
-	subjects, _ := r.subjects(f)
-	for _, h := range subjects {
-		if seen[h] {
-			continue
-		}
-		seen[h] = true
+	for _, h := range f.ident.Subjects() {
 		rows, err := b.Consent.Ledger(h)
 		if err != nil {
 			return nil, fmt.Errorf("read the ledger: %w", err)

@@ -198,14 +198,10 @@ func (f *figure) decode(who id.Person) error {
 
 // subjects gives the hashes under which permission is kept and the hash of the address.
 func (r *Reader) subjects(f *figure) (all []id.Hash, address id.Hash) {
-	for _, x := range f.ident.Identifiers {
-		all = append(all, x.Hash)
-	}
 	if email := f.ident.Address(f.prof.Text("email")); email != "" {
 		address = r.Resolver.Hash(identity.Email, email)
-		all = append(all, address)
 	}
-	return all, address
+	return f.ident.Subjects(), address
 }
 
 // Person tells what is known of somebody, as far as a purpose may see it; no

@@ -26,8 +26,7 @@ func (r *Reader) scope(b processor.Books, v *processor.Version, f *figure, why p
 	if _, ok := r.Consent.Policy().Purpose(why); !ok {
 		return nil, fault.New(fault.Invalid, "no_such_purpose", "purposes.yaml does not declare this purpose; `rapport privacy record` lists those there are")
 	}
-	subjects, _ := r.subjects(f)
-	q := consent.Question{Subjects: subjects, Operation: consent.Export, Purpose: why, Channel: purpose.Web, At: r.Now()}
+	q := consent.Question{Subjects: f.ident.Subjects(), Operation: consent.Export, Purpose: why, Channel: purpose.Web, At: r.Now()}
 	sees := v.Purview.For(why)
 	switch d := r.Consent.DecideIn(b.Consent, q); {
 	case d.Reason == consent.Unreadable:
@@ -98,7 +97,7 @@ func outcome(sees *purview.Scope, e *event.Event) *event.Event {
 // computes is the gate at segments, for somebody who is only read.
 func (r *Reader) computes(f *figure, b processor.Books, failed *error) segment.Permit {
 	return func(purposes []purpose.Purpose, class purpose.Class, now int64) (bool, int64) {
-		ok, until, err := processor.Computes(r.Consent, b.Consent, r.Resolver, &f.ident, &f.prof, purposes, class, now)
+		ok, until, err := processor.Computes(r.Consent, b.Consent, &f.ident, purposes, class, now)
 		if err != nil {
 			*failed = err
 		}

@@ -243,7 +243,8 @@ func TestEverNewKindsAreBounded(t *testing.T) {
 }
 
 // Whatever is said in whatever order: nobody has two user ids, every identifier
-// answers to one living person who has it, and merges never go in a circle.
+// answers to one living person who has it, permission is asked under the address
+// that is mailed, and merges never go in a circle.
 func TestIdentitiesHoldTogether(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -285,6 +286,11 @@ func TestIdentitiesHoldTogether(t *testing.T) {
 			}
 			if users > 1 {
 				rt.Fatalf("%s has %d user ids", who, users)
+			}
+			for _, said := range []string{"", "e1", "e2", "nobody's"} {
+				if to := rec.Address(said); to != "" && !slices.Contains(rec.Subjects(), d.r.Hash(identity.Email, to)) {
+					rt.Fatalf("%s is mailed at %s, under which their permission is not asked", who, to)
+				}
 			}
 			seen := map[id.Person]bool{}
 			for at := who; d.people[at].MergedInto != 0; at = d.people[at].MergedInto {

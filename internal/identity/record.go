@@ -52,6 +52,16 @@ func (r *Record) Address(said string) string {
 	return x.Value
 }
 
+// Subjects gives what a person's permission is kept under: every identifier. The
+// address at which they may be mailed is one of them.
+func (r *Record) Subjects() []id.Hash {
+	out := make([]id.Hash, len(r.Identifiers))
+	for i := range r.Identifiers {
+		out[i] = r.Identifiers[i].Hash
+	}
+	return out
+}
+
 func (r *Record) count(kind string) int {
 	n := 0
 	for i := range r.Identifiers {

@@ -164,11 +164,10 @@ func (s *subject) ID() id.Person { return s.f.id }
 // Permit implements journey.Person: the gate at a journey's entry.
 func (s *subject) Permit(p purpose.Purpose) (bool, string) {
 	q := consent.Question{
-		Subjects: s.f.subjects(), Operation: consent.Enter, Purpose: p, Channel: purpose.Email, At: time.UnixMilli(s.w.now).UTC(),
+		Subjects: s.f.ident.Subjects(), Operation: consent.Enter, Purpose: p, Channel: purpose.Email, At: time.UnixMilli(s.w.now).UTC(),
 	}
 	if email := s.f.ident.Address(s.f.prof.Text("email")); email != "" {
 		q.Address = s.w.Resolver.Hash(identity.Email, email)
-		q.Subjects = append(q.Subjects, q.Address)
 	}
 	d := s.w.Consent.DecideIn(s.w.p.books.Consent, q)
 	return d.Effect == consent.Allow, d.Reason

@@ -10,7 +10,6 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
-	"rapport/internal/profile"
 	"rapport/internal/purpose"
 	"rapport/internal/purview"
 	"rapport/internal/rule"
@@ -20,7 +19,7 @@ import (
 // these purposes? It is asked in the transaction, at the instant that is walked.
 func (w *Walker) computes(purposes []purpose.Purpose, class purpose.Class, now int64) (bool, int64) {
 	f := w.subject.f
-	ok, until, err := Computes(w.Consent, w.p.books.Consent, w.Resolver, &f.ident, &f.prof, purposes, class, now)
+	ok, until, err := Computes(w.Consent, w.p.books.Consent, &f.ident, purposes, class, now)
 	if err != nil && w.failure == nil {
 		w.failure = err // Nobody leaves a segment because a disk cannot be read.
 	}
@@ -32,11 +31,11 @@ var errUnreadable = fault.New(fault.Unavailable, consent.Unreadable, "permission
 // Computes asks for a person whether a segment may be computed for one of some
 // purposes, and until when. An error says that nobody can tell.
 func Computes(
-	a *consent.Authority, st consent.Store, names *identity.Resolver, who *identity.Record, prof *profile.Profile,
+	a *consent.Authority, st consent.Store, who *identity.Record,
 	purposes []purpose.Purpose, class purpose.Class, now int64,
 ) (ok bool, until int64, err error) {
 	q := consent.Question{Operation: consent.Compute, Channel: purpose.Web, At: time.UnixMilli(now).UTC()}
-	q.Subjects = allSubjects(names, who, prof)
+	q.Subjects = who.Subjects()
 	if class == purpose.Sensitive {
 		q.Class = consent.Sensitive
 	}
@@ -52,19 +51,6 @@ func Computes(
 	}
 }
 
-// allSubjects gives what a person's permission is kept under: every identifier, and
-// their address.
-func allSubjects(names *identity.Resolver, who *identity.Record, prof *profile.Profile) []id.Hash {
-	out := make([]id.Hash, 0, len(who.Identifiers)+1)
-	for _, x := range who.Identifiers {
-		out = append(out, x.Hash)
-	}
-	if email := who.Address(prof.Text("email")); email != "" {
-		out = append(out, names.Hash(identity.Email, email))
-	}
-	return out
-}
-
 // scope gives what a purpose may see of the person in hand: of what is sensitive
 // nothing without their yes.
 func (w *Walker) scope(f *figure, why purpose.Purpose, now int64) *purview.Scope {
@@ -73,7 +59,7 @@ func (w *Walker) scope(f *figure, why purpose.Purpose, now int64) *purview.Scope
 		return sees
 	}
 	d := w.Consent.DecideIn(w.p.books.Consent, consent.Question{
-		Subjects: allSubjects(w.Resolver, &f.ident, &f.prof), Operation: consent.Personalise, Purpose: why, Channel: purpose.Web,
+		Subjects: f.ident.Subjects(), Operation: consent.Personalise, Purpose: why, Channel: purpose.Web,
 		Class: consent.Sensitive, At: time.UnixMilli(now).UTC(),
 	})
 	if d.Reason == consent.Unreadable && w.failure == nil { // A mail is not made poorer because a disk cannot be read.

@@ -322,12 +322,3 @@ func (s *subject) Property(path string) ([]byte, bool) {
 	}
 	return s.props.Get(path)
 }
-
-// subjects gives the hashes under which a person's permission is kept.
-func (f *figure) subjects() []id.Hash {
-	out := make([]id.Hash, 0, len(f.ident.Identifiers)+1)
-	for _, x := range f.ident.Identifiers {
-		out = append(out, x.Hash)
-	}
-	return out
-}
