@@ -7,6 +7,7 @@
 package purview
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ func (u Use) Binds() bool { return u.Purposes != nil || u.Class == purpose.Sensi
 type Table struct {
 	plans    []planned
 	computed map[string]Use // traits that journeys make out of others
+	made     *field         // the same as what stands below a person, nil for none
 	segments map[string]Use
 
 	sensitive bool // something is
@@ -53,6 +55,8 @@ type planned struct {
 	traits, groups []*field
 	tracks         map[string][]*field
 	pages, screens map[string][]*field
+
+	anyPage, anyScreen []*field // of all pages, in order of their names
 }
 
 // Of reads the plans. It gives nil where none says for what anything may be used, nor
@@ -79,12 +83,21 @@ func Of(set *plan.Set) *Table {
 				p.screens[e.Name] = forms
 			}
 		}
+		p.anyPage, p.anyScreen = all(p.pages), all(p.screens)
 		t.plans = append(t.plans, p)
 	}
 	if !speaks {
 		return nil
 	}
 	return t
+}
+
+// all gives the forms of events of all names.
+func all(of map[string][]*field) (out []*field) {
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		out = append(out, of[name]...)
+	}
+	return out
 }
 
 // formsOf reads the versions of one event.
@@ -190,6 +203,12 @@ func (t *Table) Computing(traits map[string]Use) *Table {
 		out.computed[name] = use.And(out.computed[name])
 		out.sensitive = out.sensitive || use.Class == purpose.Sensitive
 	}
+	if out.made = nil; len(out.computed) > 0 {
+		out.made = &field{below: make(map[string]*field, len(out.computed)), bound: true}
+		for name, use := range out.computed {
+			out.made.below[name] = &field{use: use, bound: true}
+		}
+	}
 	return &out
 }
 
@@ -258,7 +277,7 @@ func (t *Table) property(name, path string, use func(*field, []string) Use) (out
 		return out
 	}
 	steps := split(path)
-	for _, f := range t.named(name) {
+	for f := range t.named(name) {
 		out = out.And(use(f, steps))
 	}
 	return out
@@ -266,42 +285,55 @@ func (t *Table) property(name, path string, use func(*field, []string) Use) (out
 
 // named gives the forms of all events that rules know by a name: views of pages go
 // by one, whichever page it was.
-func (t *Table) named(name string) (out []*field) {
-	for i := range t.plans {
-		p := &t.plans[i]
-		out = append(out, p.tracks[name]...)
-		var views map[string][]*field
-		switch name {
-		case profile.PageViewed:
-			views = p.pages
-		case profile.ScreenViewed:
-			views = p.screens
-		}
-		for _, page := range slices.Sorted(maps.Keys(views)) {
-			out = append(out, views[page]...)
+func (t *Table) named(name string) iter.Seq[*field] {
+	return func(yield func(*field) bool) {
+		for i := range t.plans {
+			p := &t.plans[i]
+			var views []*field
+			switch name {
+			case profile.PageViewed:
+				views = p.anyPage
+			case profile.ScreenViewed:
+				views = p.anyScreen
+			}
+			for _, forms := range [...][]*field{p.tracks[name], views} {
+				for _, f := range forms {
+					if !yield(f) {
+						return
+					}
+				}
+			}
 		}
 	}
-	return out
 }
 
 // forms gives the forms of one event.
-func (t *Table) forms(of event.Type, name string) (out []*field) {
-	for i := range t.plans {
-		p := &t.plans[i]
-		switch of {
-		case event.Track:
-			out = append(out, p.tracks[name]...)
-		case event.Page:
-			out = append(out, either(p.pages, name)...)
-		case event.Screen:
-			out = append(out, either(p.screens, name)...)
-		case event.Identify:
-			out = append(out, p.traits...)
-		case event.Group:
-			out = append(out, p.groups...)
+func (t *Table) forms(of event.Type, name string) iter.Seq[*field] {
+	return func(yield func(*field) bool) {
+		for i := range t.plans {
+			for _, f := range t.plans[i].forms(of, name) {
+				if !yield(f) {
+					return
+				}
+			}
 		}
 	}
-	return out
+}
+
+func (p *planned) forms(of event.Type, name string) []*field {
+	switch of {
+	case event.Track:
+		return p.tracks[name]
+	case event.Page:
+		return either(p.pages, name)
+	case event.Screen:
+		return either(p.screens, name)
+	case event.Identify:
+		return p.traits
+	case event.Group:
+		return p.groups
+	}
+	return nil
 }
 
 func either(of map[string][]*field, name string) []*field {

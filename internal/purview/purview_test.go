@@ -175,6 +175,28 @@ func TestPathsOfTemplates(t *testing.T) {
 	}
 }
 
+// BenchmarkScope looks at one call as a purpose sees it: what a destination or a read
+// costs for each event.
+func BenchmarkScope(b *testing.B) {
+	s := table(b, people, narrower).Computing(map[string]purview.Use{"score": {Purposes: purpose.Set{"support"}}, "level": {Purposes: purpose.Set{"service"}}}).For("marketing.news")
+	traits := []byte(`{"plan":"pro","city":"Y","colour":"red","address":{"city":"Y"}}`)
+	props := []byte(`{"sku":"a","note":"b"}`)
+	for name, fn := range map[string]func(){
+		"Traits":     func() { s.Traits(event.Identify, traits) },
+		"Properties": func() { s.Properties(event.Track, "Order Completed", props) },
+		"Event":      func() { s.Event(event.Track, "Order Completed") },
+		"Page":       func() { s.Event(event.Page, "Home") },
+		"Named":      func() { s.Named("Order Completed", props) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				fn()
+			}
+		})
+	}
+}
+
 func FuzzScope(f *testing.F) {
 	f.Add([]byte(`{"plan":"pro","secret_note":"x","address":{"street":[1]}}`))
 	f.Add([]byte(`{"a`))

@@ -1,6 +1,8 @@
 package purview
 
 import (
+	"iter"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rapport/internal/event"
@@ -59,7 +61,7 @@ func (s *Scope) Event(of event.Type, name string) bool {
 	if s == nil {
 		return true
 	}
-	for _, f := range s.table.forms(of, name) {
+	for f := range s.table.forms(of, name) {
 		if !s.Sees(f.use) {
 			return false
 		}
@@ -116,15 +118,11 @@ func (s *Scope) Traits(of event.Type, raw []byte) []byte {
 	if of != event.Group {
 		of = event.Identify
 	}
-	for _, f := range s.table.forms(of, "") {
+	for f := range s.table.forms(of, "") {
 		raw = s.prune(f, raw, of == event.Identify)
 	}
-	if len(s.table.computed) > 0 && of == event.Identify {
-		f := &field{below: map[string]*field{}, bound: true}
-		for name, u := range s.table.computed {
-			f.below[name] = &field{use: u, bound: true}
-		}
-		raw = s.prune(f, raw, true)
+	if of == event.Identify {
+		raw = s.prune(s.table.made, raw, true)
 	}
 	return raw
 }
@@ -146,8 +144,8 @@ func (s *Scope) Named(name string, raw []byte) []byte {
 	return s.all(s.table.named(name), raw)
 }
 
-func (s *Scope) all(forms []*field, raw []byte) []byte {
-	for _, f := range forms {
+func (s *Scope) all(forms iter.Seq[*field], raw []byte) []byte {
+	for f := range forms {
 		if !s.Sees(f.use) {
 			return nil
 		}
