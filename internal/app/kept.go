@@ -32,6 +32,9 @@ type kept struct {
 func keptBy(c *project.Config) *kept {
 	r := &c.Workspace.Retention
 	k := &kept{plan: profile.TermsOf(c.Plans, r.Limits), mails: map[purpose.Purpose]time.Duration{}, all: r.Mails, limit: r}
+	for name, use := range c.Computed { // What is made of data is kept no longer than data of their class and purposes.
+		k.plan.Limit(name, r.Of(plan.Attribute{Class: use.Class, Purposes: use.Purposes}))
+	}
 	if c.Policy != nil {
 		for _, p := range c.Policy.Purposes() {
 			if term := r.OfMail(p.Name); term > 0 {

@@ -185,6 +185,46 @@ func TestPropertiesEndWithTheirTerm(t *testing.T) {
 	})
 }
 
+// TestAComputedTraitEndsWithItsPurposes: what a journey made of data for one purpose is
+// kept no longer than such data are, also when the journey is gone.
+func TestAComputedTraitEndsWithItsPurposes(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		sink := taking(t, func(string) bool { return false })
+		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		files := map[string]string{
+			"rapport.yaml": keptWorkspace, "plan/all.yaml": "traits:\n  taste: {type: string, purposes: [marketing.newsletter]}\n",
+			"journeys/copy.yaml": "purpose: marketing.newsletter\ntrigger: {event: Copied}\nsteps:\n  - set: {likes: \"{{ person.taste }}\"}\n",
+		}
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: app.NewClock(at, 0)}, small(t, sink.Addr(), files))
+		l.says(`{"type":"identify","messageId":"i","userId":"ann","traits":{"taste":"tea","name":"Ann"}}`)
+		l.says(`{"type":"track","messageId":"t","userId":"ann","event":"Copied"}`)
+		delete(files, "journeys/copy.yaml")
+		if _, err := l.house.Apply(t.Context(), small(t, sink.Addr(), files).Files, 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			days int
+			want string
+		}{{89, `{"likes":"tea","name":"Ann","taste":"tea"}`}, {91, `{"name":"Ann"}`}} {
+			days, want := c.days, c.want
+			l.passes(at.Add(time.Duration(days) * 24 * time.Hour))
+			if err := l.house.Retain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var p struct{ Traits json.RawMessage }
+			l.get("/v1/people/user_id:ann", &p)
+			if string(p.Traits) != want {
+				t.Errorf("after %d days: %s, want %s", days, p.Traits, want)
+			}
+			events := l.ask("GET", "/v1/people/user_id:ann/events?limit=50", "").Body.String()
+			if strings.Contains(events, `"likes":"tea"`) != strings.Contains(want, "likes") {
+				t.Errorf("after %d days the timeline has %s", days, events)
+			}
+		}
+	})
+}
+
 // TestWhatWasInMailsEnds: after its term what was in a mail is gone, by the purpose of
 // the mail, and so is its subject from the timeline; that there was one, what became
 // of it and what permitted it stays.

@@ -53,6 +53,30 @@ func TermsOf(set *plan.Set, limits plan.Limits) *Terms {
 	return t
 }
 
+// Limit gives a trait of people a term, where it has none that is shorter. It is for
+// whoever makes the terms.
+func (t *Terms) Limit(trait string, term time.Duration) {
+	if term == 0 {
+		return
+	}
+	name := plan.EventName{Type: event.Identify}
+	people := t.Events[name]
+	if people == nil {
+		people = &Term{}
+		t.Events[name] = people
+	}
+	if people.Below == nil {
+		people.Below = map[string]*Term{}
+	}
+	t.Traits = people.Below
+	x := people.Below[known(trait)]
+	if x == nil {
+		x = &Term{}
+		people.Below[known(trait)] = x
+	}
+	x.Term = plan.Shorter(x.Term, term)
+}
+
 // add puts fields below: what is said of a field holds for all below it. The items of
 // a list are no step.
 func (t *Term) add(fields map[string]*plan.Field, above plan.Attribute, limits plan.Limits) {
