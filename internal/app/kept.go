@@ -48,6 +48,11 @@ func keptBy(c *project.Config) *kept {
 // mail gives how long is kept what was in a mail of a purpose.
 func (k *kept) mail(p purpose.Purpose) time.Duration { return k.limit.OfMail(p) }
 
+// ofMails tells whether a term may be that of a mail.
+func (k *kept) ofMails(term time.Duration) bool {
+	return term == k.all || slices.Contains(slices.Collect(maps.Values(k.limit.Purposes)), term)
+}
+
 // each calls fn for everything that has a term.
 func (k *kept) each(fn func(what, name string, term time.Duration)) {
 	for n, t := range k.plan.Events {

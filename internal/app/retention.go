@@ -46,7 +46,7 @@ func (h *House) retain(ctx context.Context) error {
 	var done Retention
 	for _, term := range k.terms() {
 		err := h.retainTerm(ctx, k, term, now, &done)
-		if err == nil {
+		if err == nil && k.ofMails(term) {
 			err = h.retainMails(ctx, k, term, now, &done)
 		}
 		if err != nil {
