@@ -5,328 +5,201 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
+	"time"
 
-	"filippo.io/age"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rapport/internal/app"
-	"rapport/internal/audit"
 	"rapport/internal/backup"
 	"rapport/internal/fault"
 )
 
-// sealedFor says for whom a backup is encrypted, or by what it is opened.
-type sealedFor struct {
-	recipients []string // age1…
-	identity   string   // a file with AGE-SECRET-KEY-1…
-	plain      bool
-}
+// Lives of copies of keys: as long as one lives, an erasure can be undone by it, and
+// the law gives one month to erase.
+const (
+	keysKept     = 48 * time.Hour
+	keysKeptMost = 28 * 24 * time.Hour
+)
 
-func (c *console) backupPassphrase() (string, error) {
-	return c.secretOf("RAPPORT_BACKUP_PASSPHRASE")
-}
-
-func (c *console) recipientsOf(s *sealedFor) (out []age.Recipient, err error) {
-	for _, text := range s.recipients {
-		r, err := age.ParseX25519Recipient(text)
-		if err != nil {
-			return nil, usagef("--recipient takes an age recipient, age1…: %v", err)
-		}
-		out = append(out, r)
-	}
-	word, err := c.backupPassphrase()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case len(out) > 0 && word != "":
-		return nil, usagef("encrypt a backup for recipients or under a passphrase, not both")
-	case word != "":
-		r, err := age.NewScryptRecipient(word)
-		return []age.Recipient{r}, err
-	case len(out) == 0 && !s.plain:
-		return nil, usagef("say for whom the backup is encrypted: --recipient age1…, or a passphrase in RAPPORT_BACKUP_PASSPHRASE or in a file that RAPPORT_BACKUP_PASSPHRASE_FILE names; --plain leaves it readable")
-	}
-	return out, nil
-}
-
-// opened gives what is in a backup file.
-func (c *console) opened(in io.Reader, s *sealedFor) (io.Reader, error) {
-	if s.plain {
-		return in, nil
-	}
-	word, err := c.backupPassphrase()
-	if err != nil {
-		return nil, err
-	}
-	var by []age.Identity
-	switch {
-	case s.identity != "":
-		raw, err := os.ReadFile(s.identity)
-		if err != nil {
-			return nil, fmt.Errorf("read the identity: %w", err)
-		}
-		if by, err = age.ParseIdentities(strings.NewReader(string(raw))); err != nil {
-			return nil, usagef("--identity names no file of an age identity, AGE-SECRET-KEY-1…")
-		}
-	case word != "":
-		i, err := age.NewScryptIdentity(word)
-		if err != nil {
-			return nil, err
-		}
-		by = []age.Identity{i}
-	default:
-		return nil, usagef("say what opens the backup: --identity FILE, RAPPORT_BACKUP_PASSPHRASE, or --plain where it is not encrypted")
-	}
-	out, err := age.Decrypt(in, by...)
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "backup_closed", "the backup does not open with this: it is for somebody else, damaged, or no backup of ours")
-	}
-	return out, nil
+// backupOptions are the flags of rapport backup.
+type backupOptions struct {
+	to, database string
+	keys, root   bool
+	lock         backup.Lock
+	keep         backup.Keep
 }
 
 func backupCommand(c *console) *cobra.Command {
-	var s sealedFor
-	var to string
-	var keys bool
+	var o backupOptions
 	cmd := &cobra.Command{
 		Use:   "backup",
-		Short: "Write a backup of the house, encrypted, while it goes on",
-		Long: `Backup writes one file with log, state and what belongs to them, of one instant, and
-encrypts it with age. It asks the server, or opens the data folder itself where no
-server has it. The keys under which everything is sealed are not in it: they have
-backups of their own, with --keys, which must not live longer than you may take to
-erase somebody (docs/backup.md). A file is put in its place once it is whole.`,
-		Example: `  rapport backup --to /backups/monday.rapport --recipient age1…
-  RAPPORT_BACKUP_PASSPHRASE_FILE=words rapport backup --keys --to keys.rapport`,
+		Short: "Write an encrypted copy of log and state, or of the keys",
+		Long: `Backup writes what the server holds as it is at one instant: the state, and of the
+log what it has not walked yet. The server may run, and is asked then; of a house
+that nobody serves the data folder, and --database beside it, are read. The copy is
+encrypted for --recipient (age), or under the passphrase in
+RAPPORT_BACKUP_PASSPHRASE or in the file that RAPPORT_BACKUP_PASSPHRASE_FILE names.
+
+The keys that open it are not in it. With --keys they are written instead, from the
+data folder of this machine: they live for --keep-for, 48 hours if nothing is said,
+for a copy of keys from before somebody was erased brings their data back. With
+--root the root key (keyset.json) is written too; without it nothing opens.
+
+--to names a folder, a file, or s3://BUCKET/PREFIX with AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL_S3. Of what lies there
+--keep, --keep-daily, --keep-weekly and --keep-monthly say what stays. docs/backup.md.`,
+		Example: `  rapport backup --to /backups --recipient age1… --keep-daily 14 --keep-monthly 12
+  rapport backup --keys --to /backups-of-keys --recipient age1…
+  rapport backup --to s3://backups.example/rapport --recipient age1… --keep-for 720h`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if to == "" {
-				return usagef("backup lacks --to FILE")
-			}
-			for_, err := c.recipientsOf(&s)
-			if err != nil {
-				return err
-			}
-			part := backup.Data
-			if keys {
-				part = backup.Keys
-			}
-			m, size, err := c.writeBackup(cmd.Context(), to, for_, part)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(m)
-			}
-			c.pairs([2]string{"backup", to}, [2]string{"of", string(m.Part)}, [2]string{"bytes", thousands(size)}, [2]string{"made", c.time(m.Made)})
-			if part == backup.Data {
-				c.pairs([2]string{"people", thousands(m.People)}, [2]string{"walked", fmt.Sprintf("live %s, bulk %s", thousands(m.Walked["live"]), thousands(m.Walked["bulk"]))})
-				c.printf("\nWithout the keys nobody can read it: rapport backup --keys\n")
-			}
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.backup(cmd.Context(), &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&to, "to", "", "the new file")
-	f.StringArrayVar(&s.recipients, "recipient", nil, "age recipient who can open it; may be repeated")
-	f.BoolVar(&s.plain, "plain", false, "do not encrypt it")
-	f.BoolVar(&keys, "keys", false, "a backup of the keys instead of the data")
+	f.StringVar(&o.to, "to", "", "a folder, a file, or s3://BUCKET/PREFIX")
+	f.BoolVar(&o.keys, "keys", false, "the keys, and not the data")
+	f.BoolVar(&o.root, "root", false, "with --keys: the root key too, where it is in keyset.json")
+	f.StringArrayVar(&o.lock.Recipients, "recipient", nil, "who can read it: a public key of age, age1…; may be repeated")
+	keepFlags(f, &o.keep)
+	databaseFlag(f, &o.database)
+	cmd.AddCommand(backupListCommand(c))
 	return cmd
 }
 
-// writeBackup writes a file beside its place, reads what is written on the way, and
-// puts it there once it is whole.
-func (c *console) writeBackup(ctx context.Context, to string, recipients []age.Recipient, part backup.Part) (m *backup.Manifest, size int64, err error) {
-	if _, err := os.Stat(to); err == nil {
-		return nil, 0, usagef("%s is there already: name a new file", to)
-	}
-	out, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
-	if err != nil {
-		return nil, 0, fmt.Errorf("make %s: %w", to, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(out.Name()) // It is none.
-		}
-	}()
-	var sink io.WriteCloser = out
-	if len(recipients) > 0 {
-		if sink, err = age.Encrypt(out, recipients...); err != nil {
-			return nil, 0, errors.Join(err, out.Close())
-		}
-	}
-	m, err = c.copyBackup(ctx, sink, part)
-	if len(recipients) > 0 {
-		err = errors.Join(err, sink.Close())
-	}
-	if err = errors.Join(err, out.Sync()); err != nil {
-		return nil, 0, errors.Join(err, out.Close())
-	}
-	if size, err = out.Seek(0, io.SeekCurrent); err != nil {
-		return nil, 0, errors.Join(err, out.Close())
-	}
-	if err = out.Close(); err != nil {
-		return nil, 0, err
-	}
-	return m, size, os.Rename(out.Name(), to)
+func keepFlags(f *pflag.FlagSet, k *backup.Keep) {
+	f.IntVar(&k.Last, "keep", 0, "so many of the newest copies there stay; without any of these four all do")
+	f.IntVar(&k.Daily, "keep-daily", 0, "of so many days the newest copy stays")
+	f.IntVar(&k.Weekly, "keep-weekly", 0, "of so many weeks the newest copy stays")
+	f.IntVar(&k.Monthly, "keep-monthly", 0, "of so many months the newest copy stays")
+	f.DurationVar(&k.For, "keep-for", 0, "copies there that are older go in any case; 0: none, and with --keys 48h")
 }
 
-// copyBackup has a backup written to w, and holds it to its own digests meanwhile.
-func (c *console) copyBackup(ctx context.Context, w io.Writer, part backup.Part) (*backup.Manifest, error) {
-	in, pipe := io.Pipe()
-	type read struct {
-		m   *backup.Manifest
-		err error
-	}
-	done := make(chan read, 1)
-	go func() {
-		m, err := backup.Read(in, func(string, io.Reader) error { return nil }, unsigned)
-		_, _ = io.Copy(io.Discard, in) // What is behind the end must not hold the writer up.
-		done <- read{m, err}
-	}()
-	err := c.takeBackup(ctx, io.MultiWriter(w, pipe), part)
-	_ = pipe.CloseWithError(err) // It never fails.
-	r := <-done
-	if err != nil {
-		return nil, err
-	}
-	return r.m, r.err
+func databaseFlag(f *pflag.FlagSet, database *string) {
+	f.StringVar(database, "database", "", "address of the PostgreSQL database that holds log and state (postgres://USER@HOST/NAME); a password belongs into RAPPORT_DATABASE or PGPASSWORD")
 }
 
-// unsigned takes the lines of a signature without checking it: this very house has
-// just made it.
-func unsigned(signed []byte) ([]string, error) { return audit.LinesOf(signed) }
-
-// takeBackup has a backup written by the folder where nobody serves it, else by the server.
-func (c *console) takeBackup(ctx context.Context, w io.Writer, part backup.Part) error {
-	if c.url == defaultURL {
-		h, err := app.Open(ctx, app.Options{Data: c.data, Root: c.root(), Secrets: c.secrets(c.data)}, nil)
-		if err == nil {
-			return errors.Join(h.Backup(ctx, part, w), h.Close())
-		}
-		if code := fault.CodeOf(err); code != "folder_held" {
-			return err
-		}
+// check completes the flags, or says what is wrong with them.
+func (o *backupOptions) check(c *console) (err error) {
+	k := &o.keep
+	switch {
+	case o.to == "":
+		return usagef("backup lacks --to: a folder, a file, or s3://BUCKET/PREFIX")
+	case o.root && !o.keys:
+		return usagef("--root is written with --keys: the root key stays apart from the data")
+	case min(k.Last, k.Daily, k.Weekly, k.Monthly) < 0 || k.For < 0:
+		return usagef("what --keep… says is not negative")
 	}
-	cl, err := c.client()
+	if o.keys && k.For == 0 {
+		k.For = keysKept
+	}
+	if o.keys && k.For > keysKeptMost {
+		return usagef("copies of keys are kept for %s at most: whoever is erased comes back by one that is older, and there is a month to erase", keysKeptMost)
+	}
+	if o.lock.Passphrase, err = c.backupPassphrase(); err != nil {
+		return err
+	}
+	return o.lock.Check()
+}
+
+// backup writes one copy, and takes away those whose time has come.
+func (c *console) backup(ctx context.Context, o *backupOptions) error {
+	if err := o.check(c); err != nil {
+		return err
+	}
+	p, name, err := c.place(o.to, false)
 	if err != nil {
 		return err
 	}
-	return cl.stream(ctx, path("backup")+"?"+url.Values{"part": {string(part)}}.Encode(), "application/x-tar", w)
-}
-
-func restoreCommand(c *console) *cobra.Command {
-	var s sealedFor
-	var key string
-	cmd := &cobra.Command{
-		Use:   "restore FILE",
-		Short: "Put a backup into a data folder that nobody serves",
-		Long: `Restore opens a backup, checks all of it, and puts it into the data folder: data into
-one that holds no log and no state, keys into one that holds none. Erasures that the
-folder knows of already (erasures.jsonl) are kept: whoever was erased since the
-backup is erased again when the server starts.
-
-What was sent after the backup was made is not in it, and is decided again if its
-cause is among the events that the state has not walked.`,
-		Example: `  rapport restore monday.rapport --data /var/lib/rapport --identity key.txt
-  rapport restore keys.rapport --data /var/lib/rapport --identity key.txt`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := keyOrNone(key)
-			if err != nil {
-				return err
-			}
-			m, err := c.readBackup(args[0], &s, func(in io.Reader) (*backup.Manifest, error) {
-				return app.RestoreBackup(cmd.Context(), in, c.data, key)
-			})
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(m)
-			}
-			c.pairs([2]string{"restored", string(m.Part)}, [2]string{"into", c.data}, [2]string{"made", c.time(m.Made)})
-			if m.Part == backup.Data {
-				c.printf("\nNext: bring keys.db and keyset.json back (rapport restore KEYS), and start rapport serve.\n")
-			}
-			return nil
-		},
-	}
-	openFlags(cmd, &s, &key)
-	return cmd
-}
-
-func verifyBackupCommand(c *console) *cobra.Command {
-	var s sealedFor
-	var key string
-	cmd := &cobra.Command{
-		Use:   "verify-backup FILE",
-		Short: "Check a backup, without a server",
-		Long: `Verify-backup opens a backup, holds every file to its digest, the digests to the
-signature of the house, and reads every page of its databases. It cannot see whether
-the backup is the newest, whether the keys that open its contents are kept, or,
-without --key, whether somebody who has the passphrase made it up.`,
-		Example: "  rapport verify-backup monday.rapport --identity key.txt --key trail.key",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := keyOrNone(key)
-			if err != nil {
-				return err
-			}
-			m, err := c.readBackup(args[0], &s, func(in io.Reader) (*backup.Manifest, error) {
-				return app.VerifyBackup(cmd.Context(), in, key)
-			})
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(m)
-			}
-			c.printf("%s\n", c.green("the backup is whole"))
-			c.pairs([2]string{"of", string(m.Part)}, [2]string{"made", c.time(m.Made)}, [2]string{"people", thousands(m.People)})
-			var rows [][]string
-			for _, f := range m.Files {
-				rows = append(rows, []string{f.Name, thousands(f.Size), f.SHA256[:16] + "…"})
-			}
-			c.table([]string{"FILE", ">BYTES", "SHA-256"}, rows)
-			if key == "" {
-				c.printf("\nIt was checked with the key that it brings itself; --key checks it with yours.\n")
-			}
-			return nil
-		},
-	}
-	openFlags(cmd, &s, &key)
-	return cmd
-}
-
-// keyOrNone reads the trail's public key where one is given.
-func keyOrNone(key string) (string, error) {
-	if key == "" {
-		return "", nil
-	}
-	return publicKey(key)
-}
-
-func openFlags(cmd *cobra.Command, s *sealedFor, key *string) {
-	cmd.Flags().StringVar(&s.identity, "identity", "", "file with the age identity that opens it")
-	cmd.Flags().BoolVar(&s.plain, "plain", false, "it is not encrypted")
-	cmd.Flags().StringVar(key, "key", "", "the public key of the trail, or a file with it (rapport audit key)")
-}
-
-func (c *console) readBackup(name string, s *sealedFor, read func(io.Reader) (*backup.Manifest, error)) (*backup.Manifest, error) {
-	f, err := os.Open(name) //nolint:gosec // The user's own file.
+	m, name, err := c.takeBackup(ctx, o, p, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { _ = f.Close() }() // It was only read.
-	in, err := c.opened(f, s)
+	gone, err := backup.Prune(ctx, p, m.Head.House, m.Head.Kind, o.keep, m.Head.Made)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%s is written: %w", name, err)
 	}
-	return read(in)
+	if c.json {
+		return c.printJSON(map[string]any{"name": name, "manifest": m, "taken_away": gone})
+	}
+	c.printf("%s: %s, %s rows, of %s\n", name, m.Head.Kind, thousands(m.Rows()), c.time(m.Head.Made))
+	for _, g := range gone {
+		c.printf("%s\n", c.dim("taken away: "+g))
+	}
+	return nil
+}
+
+// errTaken ends whoever writes on after nobody reads any more.
+var errTaken = errors.New("the copy has ended")
+
+// takeBackup puts a copy where it is kept, and notes that beside what it is of.
+func (c *console) takeBackup(ctx context.Context, o *backupOptions, p backup.Place, name string) (*backup.Manifest, string, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	read, write := io.Pipe()
+	type end struct {
+		here bool
+		err  error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		here, err := c.copyOf(ctx, o, write)
+		ended <- end{here, errors.Join(err, write.CloseWithError(err))}
+	}()
+	m, name, err := keepCopy(ctx, p, name, read, o.lock)
+	_ = read.CloseWithError(errTaken) // It never fails.
+	from := <-ended
+	if from.err != nil && !errors.Is(from.err, errTaken) {
+		return nil, "", from.err // What was read broke off because of it.
+	}
+	if err == nil && from.here {
+		err = app.NoteBackup(c.data, m.Head.Kind, m.Head.Made)
+	}
+	return m, name, err
+}
+
+// keepCopy puts a stream where it is kept, if it proves to be a whole copy.
+func keepCopy(ctx context.Context, p backup.Place, name string, r io.Reader, l backup.Lock) (m *backup.Manifest, as string, err error) {
+	head, whole, err := backup.Peek(r)
+	if err != nil {
+		return nil, "", err
+	}
+	if name == "" {
+		name = backup.Name(head.House, head.Kind, head.Made)
+	}
+	err = p.Put(ctx, name, func(w io.Writer) error {
+		locked, err := backup.Encrypt(w, l)
+		if err != nil {
+			return err
+		}
+		if m, err = backup.Read(io.TeeReader(whole, locked), backup.Taker{}); err != nil {
+			return err
+		}
+		return locked.Close()
+	})
+	return m, name, err
+}
+
+// copyOf writes a copy as it is: of what nobody serves, which is here, or through the
+// server, which notes it itself.
+func (c *console) copyOf(ctx context.Context, o *backupOptions, w io.Writer) (here bool, err error) {
+	if o.keys {
+		return true, app.BackupKeys(c.data, versionText(), o.root, w)
+	}
+	var not error
+	if c.url == defaultURL {
+		not = app.BackupFolder(ctx, c.data, o.database, versionText(), w)
+		switch fault.CodeOf(not) {
+		case "folder_held", "database_held", "no_house": // Or its data are in a database that is served.
+		default:
+			return true, not
+		}
+	}
+	cl, err := c.client()
+	if err == nil {
+		err = cl.stream(ctx, path("backup"), "application/x-tar", w)
+	}
+	if err != nil && fault.CodeOf(not) == "no_house" && (errors.Is(err, errNoServer) || cl == nil) {
+		return false, not
+	}
+	return false, err
 }

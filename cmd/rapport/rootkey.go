@@ -51,7 +51,7 @@ func secretFile(named, path string) (string, error) {
 	}
 	word := strings.TrimRight(string(raw), "\r\n")
 	if word == "" {
-		return "", fmt.Errorf("the file that %s names is empty: write the passphrase into it", named)
+		return "", fmt.Errorf("the file that %s names is empty: write the secret into it", named)
 	}
 	return word, nil
 }

@@ -41,6 +41,7 @@ import (
 	"rapport/internal/ratelimit"
 	"rapport/internal/rights"
 	"rapport/internal/store"
+	"rapport/internal/store/move"
 )
 
 // Options say which house to open. Data is required.
@@ -72,7 +73,8 @@ type House struct {
 	keyring     *Keyring // nil: nothing is sealed
 	logStore    logStore
 	state       store.State
-	files       *files // log and state where they are files
+	bare        move.House // log and state as they lie there
+	copies      sync.Mutex // held by a backup
 	trail       *audit.Trail
 	checkpoints *operatorMailer // mails them
 	log         *eventlog.Log

@@ -2,290 +2,190 @@ package app
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"rapport/internal/audit"
 	"rapport/internal/backup"
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/store"
-	"rapport/internal/store/sqlitestore"
+	"rapport/internal/store/move"
 )
 
-// files are the databases of an embedded house.
-type files struct {
-	state *sqlitestore.State
-	log   *sqlitestore.Log
+// house names a house in its backups: by the name of the key that signs its trail.
+func (k *keys) house() string {
+	name, _, _ := strings.Cut(k.TrailPublic, "+")
+	return strings.TrimPrefix(name, "rapport-")
 }
 
-// Backup writes a part of what the house holds, while it goes on. The state is
-// copied before the log: the log then has all that the state has walked, and what
-// came since is walked by whoever restores it.
-func (h *House) Backup(ctx context.Context, part backup.Part, w io.Writer) (err error) {
-	if part == backup.Data && h.files == nil {
-		return fault.New(fault.Conflict, "in_database", "log and state are in PostgreSQL: back up its two schemas with pg_dump, and the keys with --keys (docs/backup.md)")
-	}
-	dir, err := os.MkdirTemp(h.Data, ".backup-")
-	if err != nil {
-		return fmt.Errorf("make room for a backup: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	m := backup.Manifest{Part: part, Made: h.clock.Now().UTC(), Build: h.Build, House: h.logStore.ID()}
-	var names []string
-	if part == backup.Keys {
-		names, err = h.copyKeys(ctx, dir)
-	} else {
-		names, err = h.copyData(ctx, dir, &m)
-	}
-	if err != nil {
-		return err
-	}
-	out := backup.NewWriter(w, m)
-	for _, name := range names {
-		if err := addFile(out, name); err != nil {
-			return err
-		}
-	}
-	if err := out.Close(h.trail.Certify); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(h.Data, part.Mark()), []byte(m.Made.Format(time.RFC3339)+"\n"), 0o600)
+func (k *keys) signLines(lines []string) (string, error) { return audit.CertifyWith(k.Trail, lines) }
+
+// copying writes one copy of a house.
+type copying struct {
+	house move.House
+	keys  *keys
+	dir   string // where erasures.jsonl is
+	build string
+	now   func() time.Time
 }
 
-func addFile(out *backup.Writer, name string) error {
-	f, err := os.Open(name) //nolint:gosec // One of ours.
+// Backup writes what the house holds while it runs, as it is at one instant.
+func (h *House) Backup(ctx context.Context, w io.Writer) error {
+	if !h.copies.TryLock() {
+		return fault.New(fault.Conflict, "backup_runs", "a backup is being taken: wait for its end")
+	}
+	defer h.copies.Unlock()
+	c := copying{house: h.bare, keys: h.keys, dir: h.Data, build: h.Build, now: h.clock.Now}
+	m, err := c.write(ctx, w)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // It was only read.
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	return out.Add(filepath.Base(name), info.Size(), io.LimitReader(f, info.Size())) // What is appended meanwhile is the next backup's.
+	return NoteBackup(h.Data, backup.Data, m.Head.Made)
 }
 
-func (h *House) copyData(ctx context.Context, dir string, m *backup.Manifest) ([]string, error) {
-	state, log := filepath.Join(dir, "state.db"), filepath.Join(dir, "log.db")
-	if err := h.files.state.Copy(ctx, state); err != nil {
-		return nil, err
+// NoteBackup leaves in a data folder when a copy of it was taken: `rapport doctor` and
+// alerts look at that.
+func NoteBackup(dir string, kind backup.Kind, made time.Time) error {
+	if err := writeSecret(filepath.Join(dir, kind.Mark()), []byte(made.UTC().Format(time.RFC3339)+"\n")); err != nil {
+		return fmt.Errorf("note the backup: %w", err)
 	}
-	if err := h.files.log.Copy(ctx, log); err != nil {
-		return nil, err
-	}
-	if err := describe(ctx, state, m); err != nil {
-		return nil, err
-	}
-	if err := markCopy(ctx, log, m); err != nil {
-		return nil, err
-	}
-	names := []string{state, log, filepath.Join(h.Data, keysFile)}
-	if exists(filepath.Join(h.Data, erasuresFile)) {
-		names = append(names, filepath.Join(h.Data, erasuresFile))
-	}
-	return names, nil
+	return nil
 }
 
-// describe reads out of a copy how far it is.
-func describe(ctx context.Context, path string, m *backup.Manifest) (err error) {
-	s, err := sqlitestore.OpenState(sqlitestore.Config{Path: path})
+// BackupFolder does the same for a data folder, or a database beside one, that
+// nobody serves.
+func BackupFolder(ctx context.Context, data, database, build string, w io.Writer) (err error) {
+	where := data
+	if database != "" {
+		where = database
+	}
+	p, err := openPlace(ctx, where, data, RootKey{}, slog.New(slog.DiscardHandler), false)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.Read(ctx, func(tx store.Tx) error {
-		m.Walked = map[string]int64{}
-		for _, lane := range lanes {
-			pos, err := tx.Processor().Position(lane)
-			if err != nil {
-				return err
-			}
-			m.Walked[lane.String()] = pos
-		}
-		last, found, err := tx.Audit().LastCheckpoint()
+	defer func() { err = errors.Join(err, p.close()) }()
+	k, err := loadKeys(p.keys, false)
+	if err != nil {
+		return err
+	}
+	c := copying{house: p.House, keys: k, dir: p.keys, build: build, now: time.Now}
+	_, err = c.write(ctx, w)
+	return err
+}
+
+// write reads the state at one instant, and then the log from where that has walked:
+// what came meanwhile is in it, and a house that is restored walks it.
+func (c *copying) write(ctx context.Context, w io.Writer) (m *backup.Manifest, err error) {
+	err = c.house.State.Snapshot(ctx, func(r move.Reader, tx store.Tx) error {
+		tables, err := r.Tables(ctx)
 		if err != nil {
 			return err
 		}
-		if found {
-			m.Checkpoint = last.Note
+		head, err := c.head(tx, tables)
+		if err != nil {
+			return err
 		}
-		m.People, err = tx.Persons().Count()
+		out, err := backup.NewWriter(w, head, c.keys.signLines)
+		if err != nil {
+			return err
+		}
+		for i := range tables {
+			if err := copyTable(ctx, r, &tables[i], out); err != nil {
+				return fmt.Errorf("back up %s: %w", tables[i].Name, err)
+			}
+		}
+		for _, l := range head.Lanes {
+			if err := c.lane(ctx, l, out); err != nil {
+				return fmt.Errorf("back up the log: %w", err)
+			}
+		}
+		// After the state: who was erased since is in the file alone, and is erased again.
+		raw, err := os.ReadFile(filepath.Join(c.dir, erasuresFile))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("read who was erased: %w", err)
+		}
+		if err := out.File(erasuresFile, raw); err != nil {
+			return err
+		}
+		m, err = out.Close()
 		return err
 	})
+	return m, err
 }
 
-// markCopy notes in the copy of a log how far the copy of the state is: the house
-// may have noted since that its own is further, and an older state is refused.
-func markCopy(ctx context.Context, path string, m *backup.Manifest) (err error) {
-	l, err := sqlitestore.OpenLog(sqlitestore.LogConfig{Path: path})
+func (c *copying) head(tx store.Tx, tables []move.Table) (h backup.Head, err error) {
+	h = backup.Head{
+		Kind: backup.Data, House: c.keys.house(), Log: c.house.Log.ID(), Made: c.now(), Build: c.build,
+		Sealed: c.keys.Sealed, Key: c.keys.TrailPublic,
+	}
+	for _, t := range tables {
+		h.Tables = append(h.Tables, backup.Table{Name: t.Name, Columns: t.Columns, Key: t.Key})
+	}
+	for _, lane := range lanes {
+		pos, err := tx.Processor().Position(lane)
+		if err != nil {
+			return h, err
+		}
+		h.Lanes = append(h.Lanes, backup.Lane{Lane: uint8(lane), Walked: pos})
+	}
+	tree, err := audit.TreeOf(tx.Audit())
 	if err != nil {
+		return h, fmt.Errorf("read the trail: %w", err)
+	}
+	h.Trail = &backup.Trail{Size: tree.Size, Root: hex.EncodeToString(tree.Root[:])}
+	return h, nil
+}
+
+func copyTable(ctx context.Context, r move.Reader, t *move.Table, out *backup.Writer) error {
+	out.Table(t.Name)
+	for after := move.Row(nil); ; {
+		rows, err := r.Rows(ctx, t, after)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		after = t.KeyOf(rows[len(rows)-1])
+		if err := out.Rows(move.Kept(t, rows)); err != nil {
+			return err
+		}
+	}
+}
+
+// frameBytes is about how much of the log is read at once.
+const frameBytes = 4 << 20
+
+// lane copies what is not walked, and the frame before it: that knows the position
+// and the instant to go on from.
+func (c *copying) lane(ctx context.Context, l backup.Lane, out *backup.Writer) error {
+	lane := eventlog.Lane(l.Lane)
+	out.Lane(lane)
+	tail, _, err := c.house.Log.Tail(ctx, lane)
+	if err != nil || tail == 0 {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	for _, lane := range lanes {
-		if err := l.Mark(ctx, lane, m.Walked[lane.String()]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (h *House) copyKeys(ctx context.Context, dir string) ([]string, error) {
-	if h.keyring == nil {
-		return nil, fault.New(fault.Conflict, "not_sealed", "nothing is sealed here: the backup of the data has all there is")
-	}
-	ring := filepath.Join(dir, ringFile)
-	if err := h.keyring.file.Copy(ctx, ring); err != nil {
-		return nil, err
-	}
-	names := []string{ring}
-	if root := filepath.Join(h.Data, rootFile); exists(root) {
-		names = append(names, root)
-	}
-	return names, nil
-}
-
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
-}
-
-// VerifyBackup reads a backup to its end and checks what can be checked without the
-// house: every digest, the signature, and, of data, each page of both databases. key
-// is the trail's public key; without one that of the backup itself is taken.
-func VerifyBackup(ctx context.Context, r io.Reader, key string) (m *backup.Manifest, err error) {
-	dir, err := os.MkdirTemp("", "rapport-verify-")
-	if err != nil {
-		return nil, fmt.Errorf("make room for a check: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if m, err = unpack(r, dir, key); err != nil {
-		return nil, err
-	}
-	return m, checkFiles(ctx, dir)
-}
-
-func checkFiles(ctx context.Context, dir string) error {
-	for _, name := range []string{"state.db", "log.db", ringFile} {
-		if !exists(filepath.Join(dir, name)) {
-			continue
-		}
-		if err := sqlitestore.Check(ctx, filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unpack puts the files of a backup into a folder.
-func unpack(r io.Reader, dir, key string) (*backup.Manifest, error) {
-	put := func(name string, r io.Reader) (err error) {
-		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // Its name is a plain one.
+	for next := max(l.Walked, 1); next <= tail; {
+		frames, err := c.house.Log.Read(ctx, lane, next, frameBytes)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		if _, err := io.Copy(f, r); err != nil {
-			return fault.Wrap(err, fault.Invalid, "backup_broken", "the backup is damaged, or was changed, or the passphrase is another")
+		if len(frames) == 0 || frames[0].First > next {
+			return fault.New(fault.Conflict, "log_expired", "the log has let go what is not in the state yet: the backup took longer than events.keep_log; back up again, to a quicker place")
 		}
-		return f.Sync()
-	}
-	check := func(signed []byte) ([]string, error) {
-		if key == "" {
-			var err error
-			if key, err = publicKeyIn(dir); err != nil {
-				return nil, err
-			}
+		frames = slices.DeleteFunc(frames, func(f eventlog.Frame) bool { return f.First > tail })
+		if err := out.Frames(frames); err != nil {
+			return err
 		}
-		return audit.OpenCertificate(signed, key)
-	}
-	return backup.Read(r, put, check)
-}
-
-// publicKeyIn reads the trail's public key out of keys.json.
-func publicKeyIn(dir string) (string, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, keysFile)) //nolint:gosec // One of ours.
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fault.New(fault.Invalid, "no_key", "a backup of keys does not say by whom it is signed: give the trail's public key with --key (rapport audit key)")
-	}
-	var k keys
-	if err != nil || json.Unmarshal(raw, &k) != nil {
-		return "", fault.New(fault.Invalid, "backup_broken", "keys.json of the backup cannot be read")
-	}
-	return k.TrailPublic, nil
-}
-
-// RestoreBackup puts a backup into a data folder that nobody serves: data into one
-// that holds neither log nor state, keys into one that holds none. Erasures that the
-// folder knows of already are kept beside those of the backup.
-func RestoreBackup(ctx context.Context, r io.Reader, data, key string) (m *backup.Manifest, err error) {
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	lock, err := sqlitestore.Lock(data)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	dir, err := os.MkdirTemp(data, ".restore-")
-	if err != nil {
-		return nil, fmt.Errorf("make room for a restore: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if key == "" && exists(filepath.Join(data, keysFile)) {
-		if key, err = publicKeyIn(data); err != nil {
-			return nil, err
-		}
-	}
-	if m, err = unpack(r, dir, key); err != nil {
-		return nil, err
-	}
-	if err := checkFiles(ctx, dir); err != nil {
-		return nil, err
-	}
-	return m, settleRestore(dir, data, m)
-}
-
-// settleRestore moves what was checked into the folder, the state last: a folder
-// without it is known to be unfinished.
-func settleRestore(dir, data string, m *backup.Manifest) error {
-	order := []string{keysFile, "log.db", "state.db"}
-	if m.Part == backup.Keys {
-		order = []string{rootFile, ringFile}
-	}
-	for _, name := range order {
-		there := exists(filepath.Join(data, name))
-		if there && name != keysFile && exists(filepath.Join(dir, name)) {
-			return fault.New(fault.Conflict, "folder_in_use", "%s holds %s already: restore into an empty folder, or move it away", data, name)
-		}
-	}
-	if err := joinErasures(dir, data); err != nil {
-		return err
-	}
-	for _, name := range order {
-		from := filepath.Join(dir, name)
-		if !exists(from) {
-			continue
-		}
-		if err := os.Rename(from, filepath.Join(data, name)); err != nil {
-			return fmt.Errorf("put %s in its place: %w", name, err)
-		}
+		last := frames[len(frames)-1]
+		next = last.First + int64(last.Count)
 	}
 	return nil
-}
-
-// joinErasures keeps the erasures of both: no line of either is lost. Those of the
-// folder are the newer ones.
-func joinErasures(dir, data string) error {
-	older, err := readOr(filepath.Join(dir, erasuresFile))
-	if err != nil {
-		return err
-	}
-	return keepErasures(older, data, false)
 }

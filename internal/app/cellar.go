@@ -37,6 +37,7 @@ func (h *House) openCellar(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.bare = move.House{Log: h.logStore, State: h.state.(move.State)} // Both kinds are.
 	h.sealCellar()
 	if h.log, err = eventlog.Open(eventlog.Config{Store: h.logStore, Now: h.clock.Now, Logger: h.logger}); err != nil {
 		return err
@@ -86,7 +87,7 @@ func (h *House) openFiles(ctx context.Context) error {
 		return err
 	}
 	h.onClose(state.Close)
-	h.state, h.files = state, &files{state, log}
+	h.state = state
 	if err := mustBeWhole(ctx, state); err != nil || fresh { // Keys come last where a house moves to.
 		return err
 	}

@@ -112,19 +112,15 @@ func readErasures(raw []byte, walked func(eventlog.Lane) int64) (barred []id.Has
 	return barred, nil
 }
 
-// keepErasures adds lines to the file of a folder, each once, before or behind
-// those that are there: of what is said of one name the last line holds.
-func keepErasures(lines []byte, dir string, behind bool) error {
+// keepErasures adds lines to the file of a folder, each once, behind those that are
+// there: of what is said of one name the last line holds.
+func keepErasures(newer []byte, dir string) error {
 	path := filepath.Join(dir, erasuresFile)
 	there, err := readOr(path)
 	if err != nil {
 		return fmt.Errorf("read who was erased: %w", err)
 	}
-	older, newer := lines, there
-	if behind {
-		older, newer = there, lines
-	}
-	all := joinedErasures(older, newer)
+	all := joinedErasures(there, newer)
 	if bytes.Equal(all, there) {
 		return nil
 	}

@@ -217,3 +217,12 @@ func (h *House) Admit(ctx context.Context, messageID, kind, value string) error 
 func Mails(ctx context.Context, h *House, fn func(outbox.Store) error) error {
 	return h.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return fn(tx.Outbox()) })
 }
+
+// Clean lets go of what the log and the state keep no longer.
+func Clean(ctx context.Context, h *House) error { return h.clean(ctx, h.clock.Now()) }
+
+// Tail gives the position of the newest record of a lane.
+func Tail(h *House, lane eventlog.Lane) int64 {
+	tail, _ := h.log.Tail(lane)
+	return tail
+}

@@ -25,7 +25,6 @@ type Keyring struct {
 	keys *keys
 	o    RootKey
 	ring *seal.Ring
-	file *sqlitestore.Keyring
 	now  func() time.Time
 
 	closers []func() error
@@ -81,7 +80,7 @@ func openKeyring(dir string, k *keys, o RootKey, vfs string, now func() time.Tim
 	if err != nil {
 		return nil, err
 	}
-	r.closers, r.file = append(r.closers, kept.Close), kept
+	r.closers = append(r.closers, kept.Close)
 	if err := r.unlock(kept); err != nil {
 		return nil, err
 	}

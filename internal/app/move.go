@@ -215,7 +215,7 @@ func mustBeWhole(ctx context.Context, s store.State) error {
 		return err
 	}
 	if len(arriving) > 0 {
-		return fault.New(fault.Conflict, "move_unfinished", "a move to this store was interrupted: run the same `rapport migrate-store` again")
+		return fault.New(fault.Conflict, "move_unfinished", "a move or a restore to this store was interrupted: run the same `rapport migrate-store` again, or empty it and restore again")
 	}
 	moved, err := s.Meta(ctx, move.MetaMoved)
 	if err == nil && len(moved) > 0 {

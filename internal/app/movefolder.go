@@ -98,7 +98,7 @@ func carryErasures(from, to string) error {
 	if err != nil {
 		return fmt.Errorf("read who was erased: %w", err)
 	}
-	return keepErasures(newer, to, true)
+	return keepErasures(newer, to)
 }
 
 // carryCertificates copies what an authority gave, so that the new place need not
@@ -132,6 +132,11 @@ func carryCertificates(from, to string) error {
 		return fmt.Errorf("carry certificates: %w", err)
 	}
 	return nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // readOr reads a file, which may be missing.

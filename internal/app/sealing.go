@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"rapport/internal/eventlog"
 	"rapport/internal/fault"
 	"rapport/internal/seal"
 	"rapport/internal/store"
@@ -58,6 +59,12 @@ func (h *House) mustOpenNewest(ctx context.Context) error {
 		}
 		_, err = h.logStore.Read(ctx, lane, tail, 1)
 		if fault.CodeOf(err) == seal.CodeDestroyed {
+			if newer, newErr := h.keysNewer(ctx, lane, tail); newErr != nil || newer {
+				if newErr != nil {
+					return newErr
+				}
+				continue
+			}
 			return fault.Wrap(err, fault.Conflict, "keys_older", "keys.db does not open what the log got last: it is older than the data, or of another house; restore the newest copy of it")
 		}
 		if err != nil {
@@ -65,6 +72,25 @@ func (h *House) mustOpenNewest(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// keysNewer tells whether the keys are newer than the log's last frame: the data come
+// from a backup, and the log has let that day go since. Nobody reads the frame again
+// where it is walked; else what is in it is lost, and somebody must say so.
+func (h *House) keysNewer(ctx context.Context, lane eventlog.Lane, tail int64) (bool, error) {
+	_, at, err := h.bare.Log.Tail(ctx, lane)
+	if err != nil {
+		return false, err
+	}
+	newer, err := h.keyring.ring.Newer(uint8(lane), at.Unix()/86400)
+	if err != nil || !newer {
+		return false, err
+	}
+	if tail > h.walker.Walked(lane) {
+		return false, fault.New(fault.Conflict, "tail_expired",
+			"the keys of what the log holds behind the state were destroyed since the backup, as events.keep_log says: restore it with the keys that were backed up with it, or with --drop-tail, without what had come in and was not walked when the backup was taken")
+	}
+	return true, nil
 }
 
 // runKeys rotates keys for as long as the house runs.

@@ -14,27 +14,28 @@ const certificate = "rapport certificate"
 
 // Certify signs a text of lines with the key of the trail. What it signs is no
 // checkpoint and is taken for none.
-func (t *Trail) Certify(lines []string) (string, error) {
+func (t *Trail) Certify(lines []string) (string, error) { return certify(t.signer, lines) }
+
+// CertifyWith does the same with a signing key, where nobody keeps a trail.
+func CertifyWith(key string, lines []string) (string, error) {
+	s, err := note.NewSigner(key)
+	if err != nil {
+		return "", fault.New(fault.Conflict, "trail_key_damaged", "the key that signs the trail cannot be read: restore it from a backup")
+	}
+	return certify(s, lines)
+}
+
+func certify(signer note.Signer, lines []string) (string, error) {
 	for _, l := range lines {
 		if strings.ContainsAny(l, "\r\n") || l == "" {
 			return "", fault.New(fault.Internal, "bad_certificate", "a line of a certificate is empty or holds a line break")
 		}
 	}
-	raw, err := note.Sign(&note.Note{Text: certificate + "\n" + strings.Join(lines, "\n") + "\n"}, t.signer)
+	raw, err := note.Sign(&note.Note{Text: certificate + "\n" + strings.Join(lines, "\n") + "\n"}, signer)
 	if err != nil {
 		return "", fmt.Errorf("sign a certificate: %w", err)
 	}
 	return string(raw), nil
-}
-
-// LinesOf reads a certificate without checking it, for whoever has just made it.
-func LinesOf(raw []byte) ([]string, error) {
-	text, _, ok := strings.Cut(string(raw), "\n\n")
-	head, rest, _ := strings.Cut(text, "\n")
-	if !ok || head != certificate {
-		return nil, fault.New(fault.Invalid, "bad_certificate", "this is no certificate")
-	}
-	return strings.Split(rest, "\n"), nil
 }
 
 // OpenCertificate checks the signature of a certificate and gives its lines.

@@ -84,6 +84,49 @@ type Tree struct {
 	Root tlog.Hash
 }
 
+// TreeOf gives the tree of a store's rows that are hashed.
+func TreeOf(st Store) (t Tree, err error) {
+	hashes, err := st.Hashed()
+	if err != nil || hashes == 0 {
+		return t, err
+	}
+	t.Size = hashes
+	t.Root, err = tlog.TreeHash(t.Size, reading{st})
+	return t, err
+}
+
+// LeafHashes builds a tree from its leaves, one after the other, to hold a copy of
+// the rows against a root.
+type LeafHashes struct {
+	size  int64
+	stack []tlog.Hash // of whole subtrees, the largest first
+}
+
+// Add puts a leaf behind all others.
+func (l *LeafHashes) Add(leaf []byte) {
+	h := tlog.RecordHash(leaf)
+	for n := l.size; n&1 == 1; n >>= 1 {
+		last := len(l.stack) - 1
+		h = tlog.NodeHash(l.stack[last], h)
+		l.stack = l.stack[:last]
+	}
+	l.stack = append(l.stack, h)
+	l.size++
+}
+
+// Tree gives the tree so far.
+func (l *LeafHashes) Tree() (t Tree) {
+	t.Size = l.size
+	for i := len(l.stack) - 1; i >= 0; i-- {
+		if i == len(l.stack)-1 {
+			t.Root = l.stack[i]
+		} else {
+			t.Root = tlog.NodeHash(l.stack[i], t.Root)
+		}
+	}
+	return t
+}
+
 // sign writes a checkpoint: the form of C2SP tlog-checkpoint with the time as an
 // extension line.
 func sign(t Tree, at time.Time, s note.Signer) (Checkpoint, error) {

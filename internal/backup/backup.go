@@ -1,204 +1,143 @@
-// Package backup is the form of a backup: a tar archive of named files behind each
-// other, at its end a manifest with their digests and a signature over it. What
-// comes in are files as they are copied; what goes out are the same, once every
-// digest holds. It neither copies nor encrypts anything itself.
+// Package backup is how copies of a house are written and read: one stream of
+// chunks, a manifest with their digests behind them, signed, compressed, and
+// encrypted for whom it is meant. What comes in are tables and frames as a store
+// gives them; what goes out is a file that says itself whether it is whole. It never
+// decides what a copy holds and knows no row.
 package backup
 
 import (
-	"archive/tar"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"path"
-	"slices"
-	"strings"
+	"hash"
 	"time"
 
 	"rapport/internal/fault"
+	"rapport/internal/store/move"
 )
 
-// Format is the version of the form.
-const Format = 1
+// Kind says what a copy is of.
+type Kind string
 
-// Part says what a backup is of.
-type Part string
-
-// The parts. Keys have backups of their own, which live shorter: with them goes
-// what was erased.
+// The kinds. What Data holds is opened by what Keys holds; each has a life of its own.
 const (
-	Data Part = "data"
-	Keys Part = "keys"
+	Data Kind = "data"
+	Keys Kind = "keys"
 )
 
-// Mark names the file of a data folder whose time says when the last backup of a part
-// was taken from it.
-func (p Part) Mark() string { return "backup-" + string(p) + ".last" }
+// Mark names the file of a data folder that says when the last copy of a kind was
+// taken from it.
+func (k Kind) Mark() string { return "backup-" + string(k) + ".last" }
 
-// Names of what stands at the end.
-const (
-	manifestName  = "manifest.json"
-	signatureName = "manifest.signed"
-)
+// format is the version of the stream.
+const format = 1
 
-// Entry is one file of a backup.
-type Entry struct {
+// Head stands in front: what a reader needs before the first row.
+type Head struct {
+	Format int       `json:"format"`
+	Kind   Kind      `json:"kind"`
+	House  string    `json:"house"` // a short name of whose it is
+	Log    string    `json:"log,omitempty"`
+	Made   time.Time `json:"made"`
+	Build  string    `json:"build,omitempty"` // the program's version
+	Sealed bool      `json:"sealed"`          // bodies need the keys
+	Lanes  []Lane    `json:"lanes,omitempty"`
+	Tables []Table   `json:"tables,omitempty"`
+	Trail  *Trail    `json:"trail,omitempty"`
+	Key    string    `json:"key"` // checks the manifest's signature; whose it is the reader must know
+}
+
+// Lane is how far the state has walked a lane of the log.
+type Lane struct {
+	Lane   uint8 `json:"lane"`
+	Walked int64 `json:"walked"`
+}
+
+// Trail is the tree of the trail: its size and root, in hex.
+type Trail struct {
+	Size int64  `json:"size"`
+	Root string `json:"root"`
+}
+
+// Table is one table as it is written.
+type Table struct {
+	Name    string        `json:"name"`
+	Columns []move.Column `json:"columns"`
+	Key     []int         `json:"key"`
+}
+
+// Sum is what one table, lane or file came to.
+type Sum struct {
 	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"` // in hex
+	Rows   int64  `json:"rows"` // or bytes of a file
+	Digest string `json:"sha256"`
 }
 
-// Manifest says what is in a backup and what it is of.
+// Manifest stands at the end: a stream without it is no copy.
 type Manifest struct {
-	Format     int              `json:"format"`
-	Part       Part             `json:"part"`
-	Made       time.Time        `json:"made"`
-	Build      string           `json:"build,omitempty"`
-	House      string           `json:"house"`                // the log's name
-	Walked     map[string]int64 `json:"walked,omitempty"`     // by lane: how far the state is
-	People     int64            `json:"people,omitempty"`     // rows of people in the state
-	Checkpoint string           `json:"checkpoint,omitempty"` // the trail's newest, signed
-	Files      []Entry          `json:"files"`
+	Head Head   `json:"head"`
+	Sums []Sum  `json:"sums"`
+	Last []Lane `json:"last,omitempty"` // where each lane's frames end; in Walked
 }
 
-// Writer writes a backup.
-type Writer struct {
-	tar      *tar.Writer
-	manifest Manifest
-}
-
-// NewWriter begins one. What the manifest lists as files is made here.
-func NewWriter(w io.Writer, m Manifest) *Writer {
-	m.Format, m.Files = Format, nil
-	return &Writer{tar: tar.NewWriter(w), manifest: m}
-}
-
-// Add writes one file of a size.
-func (w *Writer) Add(name string, size int64, r io.Reader) error {
-	head := &tar.Header{Name: name, Size: size, Mode: 0o600, ModTime: w.manifest.Made, Typeflag: tar.TypeReg}
-	if err := w.tar.WriteHeader(head); err != nil {
-		return fmt.Errorf("write %s into the backup: %w", name, err)
+// Rows counts what all sums but files came to.
+func (m *Manifest) Rows() (n int64) {
+	for _, s := range m.Sums {
+		if !isFile(s.Name) {
+			n += s.Rows
+		}
 	}
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(w.tar, sum), r)
+	return n
+}
+
+// digest is that of the manifest as it is signed.
+func (m *Manifest) digest() (raw []byte, sum string, err error) {
+	raw, err = json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("write %s into the backup: %w", name, err)
+		return nil, "", fmt.Errorf("write the manifest: %w", err)
 	}
-	if n != size {
-		return fmt.Errorf("write %s into the backup: it has %d bytes, not %d", name, n, size)
-	}
-	w.manifest.Files = append(w.manifest.Files, Entry{name, size, hex.EncodeToString(sum.Sum(nil))})
-	return nil
+	h := sha256.Sum256(raw)
+	return raw, hex.EncodeToString(h[:]), nil
 }
 
-// Close writes the manifest and its signature. A backup without them is none.
-func (w *Writer) Close(sign func(lines []string) (string, error)) error {
-	raw, err := json.MarshalIndent(&w.manifest, "", " ")
-	if err != nil {
-		return err
-	}
-	signed, err := sign([]string{"backup " + digest(raw)})
-	if err != nil {
-		return err
-	}
-	for _, f := range [][2]string{{manifestName, string(raw)}, {signatureName, signed}} {
-		head := &tar.Header{Name: f[0], Size: int64(len(f[1])), Mode: 0o600, ModTime: w.manifest.Made, Typeflag: tar.TypeReg}
-		if err := w.tar.WriteHeader(head); err != nil {
-			return fmt.Errorf("write the manifest: %w", err)
-		}
-		if _, err := io.WriteString(w.tar, f[1]); err != nil {
-			return fmt.Errorf("write the manifest: %w", err)
-		}
-	}
-	return w.tar.Close()
+// signedLines is what is signed: no certificate of the trail says the same.
+func signedLines(sum string) []string { return []string{"manifest of a backup", "sha256 " + sum} }
+
+// Names of entries.
+const (
+	headName     = "head.json"
+	manifestName = "manifest.json"
+	signName     = "manifest.sig"
+	tablePrefix  = "table/"
+	lanePrefix   = "log/"
+	filePrefix   = "file/"
+)
+
+func isFile(name string) bool {
+	return len(name) > len(filePrefix) && name[:len(filePrefix)] == filePrefix
 }
 
-func digest(raw []byte) string {
-	sum := sha256.Sum256(raw)
-	return "sha256:" + hex.EncodeToString(sum[:])
+// adder sums one thing up.
+type adder struct {
+	name string
+	rows int64
+	h    hash.Hash
 }
 
-// Read reads a backup to its end: put is given each file, and check the signed
-// lines over the manifest. What put has taken counts only once Read has returned
-// without an error.
-func Read(r io.Reader, put func(name string, r io.Reader) error, check func(signed []byte) (lines []string, err error)) (*Manifest, error) {
-	in := tar.NewReader(r)
-	var found []Entry
-	var m *Manifest
-	var raw []byte
-	for {
-		head, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, broken(err)
-		}
-		switch {
-		case m != nil && head.Name == signatureName:
-			signed, err := io.ReadAll(io.LimitReader(in, 1<<16))
-			if err != nil {
-				return nil, broken(err)
-			}
-			return m, whole(m, found, raw, signed, check)
-		case head.Name == manifestName:
-			if raw, err = io.ReadAll(io.LimitReader(in, 1<<22)); err != nil {
-				return nil, broken(err)
-			}
-			m = &Manifest{}
-			if err := json.Unmarshal(raw, m); err != nil || m.Format != Format {
-				return nil, fault.New(fault.Invalid, "backup_format", "the backup is of another format: it was made by a newer version")
-			}
-		case head.Typeflag != tar.TypeReg || !plain(head.Name) || m != nil:
-			return nil, fault.New(fault.Invalid, "backup_broken", "the backup holds something that no backup has")
-		default:
-			sum := sha256.New()
-			count := &counter{r: io.TeeReader(in, sum)}
-			if err := put(head.Name, count); err != nil {
-				return nil, err
-			}
-			if _, err := io.Copy(io.Discard, count); err != nil {
-				return nil, broken(err)
-			}
-			found = append(found, Entry{head.Name, count.n, hex.EncodeToString(sum.Sum(nil))})
-		}
-	}
-	return nil, fault.New(fault.Invalid, "backup_incomplete", "the backup ends too early: it was cut short, or its making was interrupted")
+func newAdder(name string) *adder { return &adder{name: name, h: sha256.New()} }
+
+func (a *adder) add(chunk []byte, rows int64) {
+	_, _ = a.h.Write(chunk) // A hash takes everything.
+	a.rows += rows
 }
 
-func broken(err error) error {
-	return fault.Wrap(err, fault.Invalid, "backup_broken", "the backup is damaged, or was changed, or the passphrase is another")
+func (a *adder) sum() Sum {
+	return Sum{Name: a.name, Rows: a.rows, Digest: hex.EncodeToString(a.h.Sum(nil))}
 }
 
-// plain tells whether a name is one in the folder itself.
-func plain(name string) bool {
-	return name != "" && name == path.Base(name) && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\\\x00")
-}
-
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.n += int64(n)
-	return n, err
-}
-
-// whole holds what was found against the manifest, and that against its signature.
-func whole(m *Manifest, found []Entry, raw, signed []byte, check func([]byte) ([]string, error)) error {
-	if !slices.Equal(m.Files, found) {
-		return fault.New(fault.Invalid, "backup_broken", "the files of the backup are not those of its manifest")
-	}
-	lines, err := check(signed)
-	if err != nil {
-		return err
-	}
-	if len(lines) != 1 || lines[0] != "backup "+digest(raw) {
-		return fault.New(fault.Invalid, "backup_forged", "the manifest is not the one that was signed")
-	}
-	return nil
+// broken refuses a copy. It says no more than what is wrong with it: what it holds
+// may be anybody's.
+func broken(why string, args ...any) error {
+	return fault.New(fault.Conflict, "backup_broken", "this is no whole backup: %s; take another one", fmt.Sprintf(why, args...))
 }

@@ -21,7 +21,7 @@ func (p *Patient) backups(context.Context) []Finding {
 	var out []Finding
 	held := false
 	for _, of := range []struct {
-		part          backup.Part
+		kind          backup.Kind
 		holds, invite string
 	}{
 		{backup.Data, "state.db", "`rapport backup --to FILE`, each day: docs/backup.md"},
@@ -31,12 +31,12 @@ func (p *Patient) backups(context.Context) []Finding {
 			continue // It is in PostgreSQL, or unsealed.
 		}
 		held = true
-		made, err := p.Stat(filepath.Join(p.Data, of.part.Mark()))
+		made, err := p.Stat(filepath.Join(p.Data, of.kind.Mark()))
 		switch {
 		case err != nil:
-			out = append(out, found(Warning, string(of.part), "no backup was ever taken of it with `rapport backup`: with the disk everything is lost", of.invite))
+			out = append(out, found(Warning, string(of.kind), "no backup was ever taken of it with `rapport backup`: with the disk everything is lost", of.invite))
 		case p.Now.Sub(made.ModTime()) > fresh:
-			out = append(out, found(Warning, string(of.part), fmt.Sprintf("its last backup is %d days old", int(p.Now.Sub(made.ModTime()).Hours()/24)), of.invite))
+			out = append(out, found(Warning, string(of.kind), fmt.Sprintf("its last backup is %d days old", int(p.Now.Sub(made.ModTime()).Hours()/24)), of.invite))
 		}
 	}
 	if !held {

@@ -101,6 +101,16 @@ func (r *Ring) Destroy(list ...ID) error {
 	return nil
 }
 
+// Newer tells whether there is a key of a later day of a lane: then the keys are newer
+// than what was sealed on this day, and not older.
+func (r *Ring) Newer(lane uint8, than int64) (bool, error) {
+	rows, err := r.c.Store.After(Day(lane, than).Key(), 1)
+	if err != nil {
+		return false, fmt.Errorf("read keys: %w", err)
+	}
+	return len(rows) > 0 && bytes.Compare(rows[0].Key, Day(lane+1, 0).Key()) < 0, nil
+}
+
 // DestroyDays destroys the keys of the days of a lane before one, and tells how
 // many there were.
 func (r *Ring) DestroyDays(lane uint8, before int64) (gone int, err error) {

@@ -4,29 +4,24 @@ import (
 	"net/http"
 
 	"rapport/internal/access"
-	"rapport/internal/backup"
 	"rapport/internal/fault"
 )
 
-// getBackup writes a part of what the house holds, while it goes on. What fails on
-// the way breaks the connection.
+// getBackup writes a copy of log and state, while the house goes on. What fails before
+// its first byte is an error like any other; later the connection is broken off, so that
+// nobody takes half of it for a whole.
 func (h *Handler) getBackup(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	q := queryOf(r, "part")
-	part := backup.Part(q.text("part"))
-	if q.err != nil {
+	if q := queryOf(r); q.err != nil {
 		return q.err
 	}
-	if part == "" {
-		part = backup.Data
-	}
-	if part != backup.Data && part != backup.Keys {
-		return wrong("/part", "bad_part", "a backup is of data or of keys")
+	if r.Method == http.MethodHead {
+		return fault.New(fault.Invalid, "no_backup", "a backup is taken with GET")
 	}
 	unhurried(w)
 	out := &begun{ResponseWriter: w}
-	err := h.Backup(r.Context(), part, out)
+	err := h.Backup(r.Context(), out)
 	if err != nil && out.wrote {
-		h.Logger.Warn("a backup was not written to its end", "code", fault.CodeOf(err))
+		h.Logger.Error("a backup was not written to its end", "code", fault.CodeOf(err))
 		cut()
 	}
 	return err

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"rapport/internal/api/manage"
-	"rapport/internal/backup"
 	"rapport/internal/explain"
 )
 
@@ -27,7 +26,7 @@ func TestADownloadIsWholeOrBroken(t *testing.T) {
 	t.Parallel()
 	h := setup(t)
 	h.ann()
-	h.config.Backup = func(_ context.Context, _ backup.Part, w io.Writer) error {
+	h.config.Backup = func(_ context.Context, w io.Writer) error {
 		_, err := w.Write(make([]byte, 1<<16))
 		return errors.Join(err, errors.New("the disk is gone"))
 	}

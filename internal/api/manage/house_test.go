@@ -22,7 +22,6 @@ import (
 	"rapport/internal/alert"
 	"rapport/internal/api/manage"
 	"rapport/internal/audit"
-	"rapport/internal/backup"
 	"rapport/internal/breach"
 	"rapport/internal/consent"
 	"rapport/internal/event"
@@ -287,7 +286,7 @@ func (h *house) configure() {
 			return breach.Affected{People: 1, Kinds: []breach.Count{{Name: "events", People: 1, Records: 2}}}, nil
 		},
 		KnowsDestination: func(name string) bool { return name == "crm" },
-		Backup:           func(context.Context, backup.Part, io.Writer) error { return nil },
+		Backup:           func(context.Context, io.Writer) error { return nil },
 		Retention:        func(context.Context) (any, error) { return map[string]any{}, nil },
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := map[string]manage.Template{

@@ -20,7 +20,6 @@ import (
 	"rapport/internal/alert"
 	"rapport/internal/api"
 	"rapport/internal/audit"
-	"rapport/internal/backup"
 	"rapport/internal/consent"
 	"rapport/internal/doctor"
 	"rapport/internal/eventlog"
@@ -209,8 +208,8 @@ type Config struct {
 	// has seen, 0 for any.
 	Apply func(ctx context.Context, files map[string][]byte, expect int) (any, error)
 
-	// Backup writes a part of what the house holds.
-	Backup func(ctx context.Context, part backup.Part, w io.Writer) error
+	// Backup writes a copy of log and state, whole or with an error.
+	Backup func(ctx context.Context, w io.Writer) error
 	// Retention tells what is kept for a term only; its answer is encoded as it is.
 	Retention func(ctx context.Context) (any, error)
 	// Survey tells what the log holds of a source, or of all; its answer is encoded as it is.

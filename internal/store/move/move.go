@@ -13,6 +13,7 @@ import (
 
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/store"
 )
 
 // Kind is what a column's values are.
@@ -51,13 +52,21 @@ func (t *Table) KeyOf(r Row) Row {
 	return key
 }
 
-// State is a state store that can be read and written as it lies there.
-type State interface {
+// Reader reads a state as it lies there.
+type Reader interface {
 	// Tables gives all tables that hold what is to be kept, by name.
 	Tables(ctx context.Context) ([]Table, error)
 	// Rows gives rows behind a key, nil for the first, in the order of the key's
 	// bytes: some, until about a few megabytes, and none at the end.
 	Rows(ctx context.Context, t *Table, after Row) ([]Row, error)
+}
+
+// State is a state store that can be read and written as it lies there.
+type State interface {
+	Reader
+	// Snapshot reads everything as it is at one instant, however long fn takes, and
+	// lets others write meanwhile.
+	Snapshot(ctx context.Context, fn func(Reader, store.Tx) error) error
 	// Last gives the highest key, nil for none.
 	Last(ctx context.Context, t *Table) (Row, error)
 	// Put adds rows, durably and in one transaction. Those of a key that is there
@@ -273,6 +282,9 @@ func (p *pair) carry(ctx context.Context, from, to State, told func(string, int6
 
 // metaTable is where small named values lie, with their names in front.
 const metaTable = "meta"
+
+// Kept gives the rows that are part of a house: what a move has noted is not.
+func Kept(t *Table, rows []Row) []Row { return kept(t, rows) }
 
 // kept leaves out what is no part of the house.
 func kept(t *Table, rows []Row) []Row {

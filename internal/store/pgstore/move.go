@@ -29,37 +29,70 @@ var kinds = map[string]move.Kind{
 	"integer": move.Int, "bigint": move.Int, "boolean": move.Int, "text": move.Text, "bytea": move.Blob, "uuid": move.Blob,
 }
 
-// Tables implements move.State: it asks the catalogue which tables there are.
-// The owner's row and the schema's number are about this database alone.
+// snapshot is one transaction that reads.
+type snapshot struct{ t *tx }
+
+var _ move.Reader = snapshot{}
+
+// Snapshot implements move.State.
+func (s *State) Snapshot(ctx context.Context, fn func(move.Reader, store.Tx) error) error {
+	return s.Read(ctx, func(st store.Tx) error {
+		t := st.(*tx)
+		// Whoever takes what is read may be slower than a transaction may rest.
+		if _, err := t.one([]any{new(string)}, "SELECT set_config('idle_in_transaction_session_timeout', '0', true)"); err != nil {
+			return err
+		}
+		return fn(snapshot{t}, t)
+	})
+}
+
+// Tables implements move.State.
 func (s *State) Tables(ctx context.Context) (out []move.Table, err error) {
 	err = s.reading(ctx, func(t *tx) error {
-		return t.query(func(r pgx.Rows) error {
-			var name, column, kind string
-			var at int
-			if err := r.Scan(&name, &column, &kind, &at); err != nil {
-				return fail(err)
-			}
-			if len(out) == 0 || out[len(out)-1].Name != name {
-				out = append(out, move.Table{Name: name})
-			}
-			m := &out[len(out)-1]
-			if kinds[kind] == 0 {
-				return fmt.Errorf("column %s of %s is %s", column, name, kind)
-			}
-			if at > 0 {
-				for len(m.Key) < at {
-					m.Key = append(m.Key, 0)
-				}
-				m.Key[at-1] = len(m.Columns)
-			}
-			m.Columns = append(m.Columns, move.Column{Name: column, Kind: kinds[kind]})
-			return nil
-		}, `SELECT c.table_name::text, c.column_name::text, c.data_type::text, coalesce((SELECT k.ordinal_position FROM information_schema.key_column_usage k
-				JOIN information_schema.table_constraints p USING (constraint_schema, constraint_name)
-				WHERE p.constraint_type = 'PRIMARY KEY' AND k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name), 0)::int
-			FROM information_schema.columns c WHERE c.table_schema = $1 AND c.table_name NOT IN ('owner', 'schema_version')
-			ORDER BY c.table_name COLLATE "C", c.ordinal_position`, StateSchema)
+		out, err = snapshot{t}.Tables(ctx)
+		return err
 	})
+	return out, err
+}
+
+// Rows implements move.State.
+func (s *State) Rows(ctx context.Context, t *move.Table, after move.Row) (out []move.Row, err error) {
+	err = s.reading(ctx, func(tx *tx) error {
+		out, err = snapshot{tx}.Rows(ctx, t, after)
+		return err
+	})
+	return out, err
+}
+
+// Tables implements move.Reader: it asks the catalogue which tables there are.
+// The owner's row and the schema's number are about this database alone.
+func (s snapshot) Tables(context.Context) (out []move.Table, err error) {
+	err = s.t.query(func(r pgx.Rows) error {
+		var name, column, kind string
+		var at int
+		if err := r.Scan(&name, &column, &kind, &at); err != nil {
+			return fail(err)
+		}
+		if len(out) == 0 || out[len(out)-1].Name != name {
+			out = append(out, move.Table{Name: name})
+		}
+		m := &out[len(out)-1]
+		if kinds[kind] == 0 {
+			return fmt.Errorf("column %s of %s is %s", column, name, kind)
+		}
+		if at > 0 {
+			for len(m.Key) < at {
+				m.Key = append(m.Key, 0)
+			}
+			m.Key[at-1] = len(m.Columns)
+		}
+		m.Columns = append(m.Columns, move.Column{Name: column, Kind: kinds[kind]})
+		return nil
+	}, `SELECT c.table_name::text, c.column_name::text, c.data_type::text, coalesce((SELECT k.ordinal_position FROM information_schema.key_column_usage k
+			JOIN information_schema.table_constraints p USING (constraint_schema, constraint_name)
+			WHERE p.constraint_type = 'PRIMARY KEY' AND k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name), 0)::int
+		FROM information_schema.columns c WHERE c.table_schema = $1 AND c.table_name NOT IN ('owner', 'schema_version')
+		ORDER BY c.table_name COLLATE "C", c.ordinal_position`, StateSchema)
 	for i := range out {
 		keyed(&out[i])
 	}
@@ -123,29 +156,27 @@ func everyColumn(t *move.Table) []int {
 	return out
 }
 
-// Rows implements move.State.
-func (s *State) Rows(ctx context.Context, t *move.Table, after move.Row) (out []move.Row, err error) {
+// Rows implements move.Reader.
+func (s snapshot) Rows(_ context.Context, t *move.Table, after move.Row) (out []move.Row, err error) {
 	sql := "SELECT " + columnsOf(t, everyColumn(t)) + " FROM " + pgx.Identifier{t.Name}.Sanitize()
 	if after != nil {
 		sql += " WHERE " + behind(t, 0)
 	}
 	sql += " ORDER BY " + order(t, "") + fmt.Sprintf(" LIMIT %d", moveRows)
 	size := 0
-	err = s.reading(ctx, func(tx *tx) error {
-		return tx.query(func(r pgx.Rows) error {
-			if size >= moveBytes {
-				return nil // The next call gives it.
+	err = s.t.query(func(r pgx.Rows) error {
+		if size >= moveBytes {
+			return nil // The next call gives it.
+		}
+		row, err := moved(r)
+		for _, v := range row {
+			if b, ok := v.([]byte); ok {
+				size += len(b)
 			}
-			row, err := moved(r)
-			for _, v := range row {
-				if b, ok := v.([]byte); ok {
-					size += len(b)
-				}
-			}
-			out = append(out, row)
-			return err
-		}, sql, parameters(after)...)
-	})
+		}
+		out = append(out, row)
+		return err
+	}, sql, parameters(after)...)
 	return out, err
 }
 

@@ -18,10 +18,8 @@ CREATE TABLE data_key(k BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 // Keyring keeps wrapped keys in keys.db, apart from what they open. What is
 // dropped is overwritten, in the file and in its journal.
 type Keyring struct {
-	mu   sync.Mutex
-	c    *conn
-	path string
-	vfs  string
+	mu sync.Mutex
+	c  *conn
 }
 
 var _ seal.Store = (*Keyring)(nil)
@@ -38,7 +36,7 @@ func OpenKeyring(c KeyringConfig) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
-	k := &Keyring{c: w, path: c.Path, vfs: c.VFS}
+	k := &Keyring{c: w}
 	if err := k.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open keys: %w", err), w.close())
 	}
@@ -151,13 +149,23 @@ func (k *Keyring) scrub() error {
 }
 
 // After lists keys behind one.
-func (k *Keyring) After(key []byte, limit int) (out []seal.Row, err error) {
+func (k *Keyring) After(key []byte, limit int) ([]seal.Row, error) {
+	return k.list("SELECT k, body FROM data_key WHERE k > ? AND length(body) > 0 ORDER BY k LIMIT ?", key, limit)
+}
+
+// Copied does the same for a backup, which also has those that were ended, empty: an
+// older key must not come back in their place.
+func (k *Keyring) Copied(key []byte, limit int) ([]seal.Row, error) {
+	return k.list("SELECT k, body FROM data_key WHERE k > ? ORDER BY k LIMIT ?", key, limit)
+}
+
+func (k *Keyring) list(sql string, key []byte, limit int) (out []seal.Row, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.c == nil {
 		return nil, errClosed("keys.db")
 	}
-	q := k.c.query("SELECT k, body FROM data_key WHERE k > ? AND length(body) > 0 ORDER BY k LIMIT ?")
+	q := k.c.query(sql)
 	q.blob(append([]byte{}, key...)) // Not NULL, which is before nothing.
 	q.int(int64(limit))
 	for q.step() {

@@ -24,31 +24,56 @@ const (
 	moveRows  = 2000
 )
 
-// Tables implements move.State: it asks the file which tables it has.
+// snapshot is one connection in one transaction.
+type snapshot struct{ c *conn }
+
+var _ move.Reader = snapshot{}
+
+// Snapshot implements move.State.
+func (s *State) Snapshot(ctx context.Context, fn func(move.Reader, store.Tx) error) error {
+	return s.Read(ctx, func(t store.Tx) error { return fn(snapshot{t.(*tx).c}, t) })
+}
+
+// Tables implements move.State.
 func (s *State) Tables(ctx context.Context) (out []move.Table, err error) {
 	err = s.readers.with(ctx, func(c *conn) error {
-		q := c.query("SELECT m.name, c.name, c.type, c.pk FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.cid")
-		for q.step() {
-			name := q.colText(0)
-			if len(out) == 0 || out[len(out)-1].Name != name {
-				out = append(out, move.Table{Name: name})
-			}
-			t := &out[len(out)-1]
-			kind, ok := map[string]move.Kind{"INTEGER": move.Int, "TEXT": move.Text, "BLOB": move.Blob}[q.colText(2)]
-			if !ok {
-				return errors.Join(fmt.Errorf("column %s of %s is %s", q.colText(1), name, q.colText(2)), q.done())
-			}
-			if at := int(q.colInt(3)); at > 0 {
-				for len(t.Key) < at {
-					t.Key = append(t.Key, 0)
-				}
-				t.Key[at-1] = len(t.Columns)
-			}
-			t.Columns = append(t.Columns, move.Column{Name: q.colText(1), Kind: kind})
-		}
-		return q.done()
+		out, err = snapshot{c}.Tables(ctx)
+		return err
 	})
 	return out, err
+}
+
+// Rows implements move.State.
+func (s *State) Rows(ctx context.Context, t *move.Table, after move.Row) (out []move.Row, err error) {
+	err = s.readers.with(ctx, func(c *conn) error {
+		out, err = snapshot{c}.Rows(ctx, t, after)
+		return err
+	})
+	return out, err
+}
+
+// Tables implements move.Reader: it asks the file which tables it has.
+func (s snapshot) Tables(context.Context) (out []move.Table, err error) {
+	q := s.c.query("SELECT m.name, c.name, c.type, c.pk FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.cid")
+	for q.step() {
+		name := q.colText(0)
+		if len(out) == 0 || out[len(out)-1].Name != name {
+			out = append(out, move.Table{Name: name})
+		}
+		t := &out[len(out)-1]
+		kind, ok := map[string]move.Kind{"INTEGER": move.Int, "TEXT": move.Text, "BLOB": move.Blob}[q.colText(2)]
+		if !ok {
+			return nil, errors.Join(fmt.Errorf("column %s of %s is %s", q.colText(1), name, q.colText(2)), q.done())
+		}
+		if at := int(q.colInt(3)); at > 0 {
+			for len(t.Key) < at {
+				t.Key = append(t.Key, 0)
+			}
+			t.Key[at-1] = len(t.Columns)
+		}
+		t.Columns = append(t.Columns, move.Column{Name: q.colText(1), Kind: kind})
+	}
+	return out, q.done()
 }
 
 // names lists columns, each with something behind it.
@@ -68,31 +93,28 @@ func all(t *move.Table) []int {
 	return out
 }
 
-// Rows implements move.State.
-func (s *State) Rows(ctx context.Context, t *move.Table, after move.Row) (out []move.Row, err error) {
+// Rows implements move.Reader.
+func (s snapshot) Rows(_ context.Context, t *move.Table, after move.Row) (out []move.Row, err error) {
 	sql := "SELECT " + names(t, all(t), "") + ` FROM "` + t.Name + `"`
 	if after != nil {
 		sql += " WHERE (" + names(t, t.Key, "") + ") > (?" + strings.Repeat(", ?", len(t.Key)-1) + ")"
 	}
 	sql += " ORDER BY " + names(t, t.Key, "") + fmt.Sprintf(" LIMIT %d", moveRows)
-	err = s.readers.with(ctx, func(c *conn) error {
-		q := c.query(sql)
-		for _, v := range after {
-			q.value(v)
-		}
-		for size := 0; size < moveBytes && q.step(); {
-			row := make(move.Row, len(t.Columns))
-			for i, column := range t.Columns {
-				row[i] = q.colValue(i, column.Kind)
-				if b, ok := row[i].([]byte); ok {
-					size += len(b)
-				}
+	q := s.c.query(sql)
+	for _, v := range after {
+		q.value(v)
+	}
+	for size := 0; size < moveBytes && q.step(); {
+		row := make(move.Row, len(t.Columns))
+		for i, column := range t.Columns {
+			row[i] = q.colValue(i, column.Kind)
+			if b, ok := row[i].([]byte); ok {
+				size += len(b)
 			}
-			out = append(out, row)
 		}
-		return q.done()
-	})
-	return out, err
+		out = append(out, row)
+	}
+	return out, q.done()
 }
 
 // Last implements move.State.

@@ -1,0 +1,187 @@
+// Package buckettest is a stand-in for a service that speaks the protocol of Amazon S3:
+// it signs each request anew and compares, takes uploads in parts, and lists a page at a
+// time. What comes in are requests; what goes out are answers as the service gives them.
+// It keeps everything in memory and is for tests.
+package buckettest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// Of the one bucket that there is.
+const (
+	Name      = "copies"
+	Region    = "eu-central-1"
+	AccessKey = "AKIDEXAMPLE"
+	Secret    = "a secret of the bucket"
+)
+
+// Service is a stand-in for S3 that signs each request anew and compares.
+type Service struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	uploads map[string]map[int][]byte
+	fail    int
+}
+
+// New makes a service with the bucket that is empty.
+func New() *Service {
+	return &Service{objects: map[string][]byte{}, uploads: map[string]map[int][]byte{}}
+}
+
+// Fail has so many requests answered 503.
+func (s *Service) Fail(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = n
+}
+
+// Left counts objects, and uploads that were begun and did not end.
+func (s *Service) Left() (objects, uploads int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.objects), len(s.uploads)
+}
+
+// signed tells whether a request bears the signature that its caller would have made.
+func (s *Service) signed(r *http.Request, body []byte) bool {
+	sum := sha256.Sum256(body)
+	if r.Header.Get("X-Amz-Content-Sha256") != hex.EncodeToString(sum[:]) {
+		return false
+	}
+	again := r.Clone(r.Context())
+	again.URL.Scheme, again.URL.Host = "http", r.Host
+	again.Header = http.Header{"X-Amz-Content-Sha256": r.Header["X-Amz-Content-Sha256"]}
+	if again.ContentLength = int64(len(body)); len(body) == 0 {
+		again.ContentLength = 0
+	}
+	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+	if err != nil {
+		return false
+	}
+	made := signer.NewSigner(func(o *signer.SignerOptions) { o.DisableURIPathEscaping = true })
+	err = made.SignHTTP(r.Context(), aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: Secret}, again, hex.EncodeToString(sum[:]), "s3", Region, at)
+	return err == nil && again.Header.Get("Authorization") == r.Header.Get("Authorization") && strings.Contains(r.Header.Get("Authorization"), "/"+Region+"/s3/aws4_request")
+}
+
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", code)
+}
+
+// ServeHTTP answers one request.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "IncompleteBody")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.signed(r, body) {
+		refuse(w, http.StatusForbidden, "SignatureDoesNotMatch")
+		return
+	}
+	if s.fail > 0 {
+		s.fail--
+		refuse(w, http.StatusServiceUnavailable, "SlowDown")
+		return
+	}
+	key, ok := strings.CutPrefix(r.URL.Path, "/"+Name)
+	if !ok {
+		refuse(w, http.StatusNotFound, "NoSuchBucket")
+		return
+	}
+	s.object(w, r, strings.TrimPrefix(key, "/"), body)
+}
+
+func (s *Service) object(w http.ResponseWriter, r *http.Request, key string, body []byte) {
+	q := r.URL.Query()
+	id := q.Get("uploadId")
+	switch {
+	case key == "":
+		s.list(w, q.Get("prefix"), q.Get("continuation-token"))
+	case r.Method == http.MethodPost && q.Has("uploads"):
+		id = strconv.Itoa(len(s.uploads) + 1)
+		s.uploads[id] = map[int][]byte{}
+		_, _ = fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
+	case id != "" && s.uploads[id] == nil:
+		refuse(w, http.StatusNotFound, "NoSuchUpload")
+	case r.Method == http.MethodPut && id != "":
+		n, _ := strconv.Atoi(q.Get("partNumber"))
+		s.uploads[id][n] = body
+		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(body)))
+	case r.Method == http.MethodPost:
+		s.complete(w, key, id, body)
+	case r.Method == http.MethodDelete && id != "":
+		delete(s.uploads, id)
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodPut:
+		s.objects[key] = body
+	case r.Method == http.MethodDelete:
+		delete(s.objects, key)
+		w.WriteHeader(http.StatusNoContent)
+	case s.objects[key] == nil:
+		refuse(w, http.StatusNotFound, "NoSuchKey")
+	default:
+		_, _ = w.Write(s.objects[key])
+	}
+}
+
+func (s *Service) complete(w http.ResponseWriter, key, id string, body []byte) {
+	var in struct {
+		Parts []struct {
+			PartNumber int
+			ETag       string
+		} `xml:"Part"`
+	}
+	if err := xml.Unmarshal(body, &in); err != nil || len(in.Parts) != len(s.uploads[id]) {
+		refuse(w, http.StatusBadRequest, "InvalidPart")
+		return
+	}
+	var whole []byte
+	for i, p := range in.Parts {
+		if p.PartNumber != i+1 || p.ETag != fmt.Sprintf(`"%x"`, sha256.Sum256(s.uploads[id][p.PartNumber])) {
+			refuse(w, http.StatusBadRequest, "InvalidPart")
+			return
+		}
+		whole = append(whole, s.uploads[id][p.PartNumber]...)
+	}
+	s.objects[key] = whole
+	delete(s.uploads, id)
+	_, _ = io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+}
+
+// list gives two at a time, so that whoever asks must go on.
+func (s *Service) list(w http.ResponseWriter, prefix, after string) {
+	var keys []string
+	for k := range s.objects {
+		if strings.HasPrefix(k, prefix) && k > after {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	more := len(keys) > 2
+	keys = keys[:min(len(keys), 2)]
+	_, _ = fmt.Fprintf(w, "<ListBucketResult><IsTruncated>%t</IsTruncated>", more)
+	for _, k := range keys {
+		_, _ = fmt.Fprintf(w, "<Contents><Key>%s</Key><Size>%d</Size></Contents>", k, len(s.objects[k]))
+	}
+	if more {
+		_, _ = fmt.Fprintf(w, "<NextContinuationToken>%s</NextContinuationToken>", keys[len(keys)-1])
+	}
+	_, _ = io.WriteString(w, "</ListBucketResult>")
+}
