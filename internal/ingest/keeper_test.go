@@ -84,11 +84,12 @@ func (k *keeper) RejectCounts() (map[string]int64, error) {
 	return out, nil
 }
 
-func (k *keeper) DropRejects(keep int) error {
-	if len(k.rows) > keep {
-		k.rows = k.rows[len(k.rows)-keep:]
+func (k *keeper) DropRejects(keep int) (gone [][]byte, err error) {
+	for len(k.rows) > keep {
+		gone = append(gone, k.rows[0].Payload)
+		k.rows = k.rows[1:]
 	}
-	return nil
+	return gone, nil
 }
 
 func (k *keeper) AddViolations(list []ingest.Violation) error {

@@ -45,7 +45,8 @@ func (in *Ingest) keep(ctx context.Context, w *work) error {
 			r.ID, last = id, id
 		}
 		if first := last - int64(len(w.rejected)); last > 0 && last/dropEvery != first/dropEvery {
-			return st.DropRejects(in.limits.KeptRejects)
+			_, err := st.DropRejects(in.limits.KeptRejects)
+			return err
 		}
 		return nil
 	})

@@ -39,8 +39,8 @@ type Store interface {
 	// DropReject deletes one; found is false where there is none.
 	DropReject(id int64) (found bool, err error)
 	RejectCounts() (map[string]int64, error)
-	// DropRejects deletes the oldest beyond a number kept.
-	DropRejects(keep int) error
+	// DropRejects deletes the oldest beyond a number kept, and gives their payloads as they were kept.
+	DropRejects(keep int) ([][]byte, error)
 	// AddViolations adds to what is counted by source, event, property and code;
 	// of the times the earliest first and the latest last stay.
 	AddViolations(list []Violation) error

@@ -47,6 +47,15 @@ func (d *Draft) Mint(k ID) error {
 	return nil
 }
 
+// Record makes a key for one record, under a name drawn by chance.
+func (d *Draft) Record() (ID, error) {
+	k := ID{kind: record}
+	if _, err := io.ReadFull(d.ring.c.Rand, k.hash[:]); err != nil {
+		return k, fmt.Errorf("make a key: %w", err)
+	}
+	return k, d.Mint(k)
+}
+
 // Keep writes the keys. What they sealed may be kept from then on.
 func (d *Draft) Keep() error {
 	defer d.Drop()

@@ -50,7 +50,7 @@ func (r *Ring) Status(ctx context.Context) (out Status, err error) {
 				out.Days++
 			case name:
 				out.Names++
-			case house:
+			case house, record:
 			}
 		}
 		return nil

@@ -2,7 +2,7 @@
 // workspace's keys. What comes in are bodies and whose they are; what goes out are
 // sealed bodies (AES-256-GCM) that name their key. Each person has a data key of
 // their own, so that destroying it makes all that is theirs unreadable, in every
-// copy; other bodies have keys of the room or of the day. Data keys are wrapped by
+// copy; other bodies have keys of the house, of a day, or of their own. Data keys are wrapped by
 // a wrapping key, and that by the root: a keyset file or a key management service.
 // It never decides who may read.
 package seal
@@ -25,6 +25,7 @@ const (
 	person kind = 2
 	name   kind = 3 // what was said under an identifier, before it is known whose it is
 	day    kind = 4 // frames of a lane of the log that were written on one day
+	record kind = 5 // one record of which it is not known whose it is
 )
 
 // ID names a data key.
@@ -49,10 +50,20 @@ func Day(lane uint8, number int64) ID {
 	return ID{kind: day, n: uint64(lane)<<48 | uint64(number)&(1<<48-1)}
 }
 
+// RecordOf gives the key of a sealed body that has one of its own. Whoever takes the
+// body away destroys it.
+func RecordOf(body []byte) (ID, bool) {
+	k, _, err := readHeader(body)
+	return k, err == nil && k.kind == record
+}
+
+// named tells whether the key is known by a hash, others by a number.
+func (k ID) named() bool { return k.kind == name || k.kind == record }
+
 // Key gives the form in which a Store keeps an ID: of one kind they are in order
 // of their numbers.
 func (k ID) Key() []byte {
-	if k.kind == name {
+	if k.named() {
 		return append([]byte{byte(k.kind)}, k.hash[:]...)
 	}
 	return binary.BigEndian.AppendUint64([]byte{byte(k.kind)}, k.n)
@@ -67,6 +78,8 @@ func (k ID) String() string {
 		return "the key of " + id.Person(k.n).String()
 	case day:
 		return fmt.Sprintf("the key of lane %d on day %d", k.n>>48, k.n&(1<<48-1))
+	case record:
+		return "the key of a record"
 	default:
 		return "the key of an identifier"
 	}
@@ -95,7 +108,7 @@ func KeyOf(body []byte) (ID, bool) {
 
 func (k ID) appendHeader(dst []byte) []byte {
 	dst = append(dst, marker, byte(k.kind))
-	if k.kind == name {
+	if k.named() {
 		return append(dst, k.hash[:]...)
 	}
 	return binary.AppendUvarint(dst, k.n)
@@ -110,7 +123,7 @@ func readHeader(body []byte) (k ID, rest []byte, err error) {
 	switch k.kind = kind(r.Byte()); k.kind {
 	case house, person, day:
 		k.n = r.Uvarint()
-	case name:
+	case name, record:
 		copy(k.hash[:], r.Take(len(k.hash)))
 	default:
 		r.Bad = true

@@ -118,7 +118,7 @@ func (k *rejects) Reject(int64) (ingest.Reject, bool, error)           { return 
 func (k *rejects) MarkResent(int64) error                              { return nil }
 func (k *rejects) DropReject(int64) (bool, error)                      { return false, nil }
 func (k *rejects) RejectCounts() (map[string]int64, error)             { return nil, nil }
-func (k *rejects) DropRejects(int) error                               { return nil }
+func (k *rejects) DropRejects(int) ([][]byte, error)                   { return nil, nil }
 func (k *rejects) AddViolations([]ingest.Violation) error              { return nil }
 func (k *rejects) Violations() ([]ingest.Violation, error)             { return nil, nil }
 

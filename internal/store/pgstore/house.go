@@ -150,8 +150,17 @@ func (s *rejects) RejectCounts() (map[string]int64, error) {
 }
 
 // DropRejects keeps at least the newest, so that its number is never given again.
-func (s *rejects) DropRejects(keep int) error {
-	return (*tx)(s).later("DELETE FROM reject WHERE id <= (SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET $1)", max(keep, 1))
+func (s *rejects) DropRejects(keep int) (gone [][]byte, err error) {
+	if s.s == nil {
+		return nil, errReadOnly
+	}
+	err = (*tx)(s).query(func(r pgx.Rows) error {
+		var payload []byte
+		err := r.Scan(&payload)
+		gone = append(gone, payload)
+		return fail(err)
+	}, "DELETE FROM reject WHERE id <= (SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET $1) RETURNING payload", max(keep, 1))
+	return gone, err
 }
 
 func (s *rejects) AddViolations(list []ingest.Violation) error {

@@ -44,7 +44,7 @@ func (w *walk) Relay(after int64, limit int) ([]processor.RelayRow, error) {
 }
 
 func (w *walk) SetAside(a processor.Aside) (err error) {
-	if a.Body, err = w.t.house(asideLabel(a.Lane, a.Pos), a.Body); err != nil {
+	if a.Body, err = w.t.record(asideLabel(a.Lane, a.Pos), a.Body); err != nil {
 		return err
 	}
 	return w.Store.SetAside(a)
@@ -53,7 +53,7 @@ func (w *walk) SetAside(a processor.Aside) (err error) {
 func (w *walk) Asides(lane eventlog.Lane, behind int64, limit int) ([]processor.Aside, error) {
 	list, err := w.Store.Asides(lane, behind, limit)
 	for i := range list {
-		if list[i].Body, err = w.t.open(asideLabel(list[i].Lane, list[i].Pos), list[i].Body); err != nil {
+		if list[i].Body, err = w.t.openKept(asideLabel(list[i].Lane, list[i].Pos), list[i].Body); err != nil {
 			return nil, err
 		}
 	}
@@ -63,9 +63,20 @@ func (w *walk) Asides(lane eventlog.Lane, behind int64, limit int) ([]processor.
 func (w *walk) Aside(lane eventlog.Lane, pos int64) (processor.Aside, bool, error) {
 	a, found, err := w.Store.Aside(lane, pos)
 	if err == nil && found {
-		a.Body, err = w.t.open(asideLabel(lane, pos), a.Body)
+		a.Body, err = w.t.openKept(asideLabel(lane, pos), a.Body)
 	}
 	return a, found, err
+}
+
+func (w *walk) EndAside(lane eventlog.Lane, pos int64, drop bool) (bool, error) {
+	if drop {
+		a, _, err := w.Store.Aside(lane, pos)
+		if err != nil {
+			return false, err
+		}
+		w.t.doom(a.Body)
+	}
+	return w.Store.EndAside(lane, pos, drop)
 }
 
 // rejects seals what could not be taken.
@@ -75,7 +86,7 @@ type rejects struct {
 }
 
 func (r *rejects) AppendReject(x ingest.Reject) (n int64, err error) {
-	if x.Payload, err = r.t.house(rejectLabel, x.Payload); err != nil {
+	if x.Payload, err = r.t.record(rejectLabel, x.Payload); err != nil {
 		return 0, err
 	}
 	return r.Store.AppendReject(x)
@@ -84,7 +95,7 @@ func (r *rejects) AppendReject(x ingest.Reject) (n int64, err error) {
 func (r *rejects) Rejects(q ingest.RejectQuery) ([]ingest.Reject, error) {
 	list, err := r.Store.Rejects(q)
 	for i := range list {
-		if list[i].Payload, err = r.t.open(rejectLabel, list[i].Payload); err != nil {
+		if list[i].Payload, err = r.t.openKept(rejectLabel, list[i].Payload); err != nil {
 			return nil, err
 		}
 	}
@@ -94,9 +105,26 @@ func (r *rejects) Rejects(q ingest.RejectQuery) ([]ingest.Reject, error) {
 func (r *rejects) Reject(n int64) (ingest.Reject, bool, error) {
 	x, found, err := r.Store.Reject(n)
 	if err == nil && found {
-		x.Payload, err = r.t.open(rejectLabel, x.Payload)
+		x.Payload, err = r.t.openKept(rejectLabel, x.Payload)
 	}
 	return x, found, err
+}
+
+func (r *rejects) DropReject(n int64) (bool, error) {
+	x, _, err := r.Store.Reject(n)
+	if err != nil {
+		return false, err
+	}
+	r.t.doom(x.Payload)
+	return r.Store.DropReject(n)
+}
+
+func (r *rejects) DropRejects(keep int) ([][]byte, error) {
+	gone, err := r.Store.DropRejects(keep)
+	for _, payload := range gone {
+		r.t.doom(payload)
+	}
+	return gone, err
 }
 
 // trail seals what a row of the trail commits to.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"rapport/internal/audit"
 	"rapport/internal/consent"
@@ -30,20 +31,43 @@ import (
 type State struct {
 	store.State
 	Ring *seal.Ring
+
+	mu   sync.Mutex
+	left []seal.ID // keys whose records are gone, and which could not be destroyed yet
 }
 
 var _ store.State = (*State)(nil)
 
 // Write implements store.State.
 func (s *State) Write(ctx context.Context, o store.WriteOptions, fn func(store.Tx) error) error {
-	return s.State.Write(ctx, o, func(inner store.Tx) error {
+	var doomed []seal.ID
+	err := s.State.Write(ctx, o, func(inner store.Tx) error {
 		t := &tx{Tx: inner, ring: s.Ring, names: s.Ring.Draft()}
 		if err := fn(t); err != nil {
 			t.names.Drop()
 			return err
 		}
+		doomed = t.doomed
 		return t.names.Keep() // Before the commit: a body whose key is lost is lost.
 	})
+	if err == nil {
+		s.destroy(doomed)
+	}
+	return err
+}
+
+// destroy takes the keys of records that are gone. What is committed has not failed
+// where that fails: it is tried again with the next write.
+func (s *State) destroy(doomed []seal.ID) {
+	s.mu.Lock()
+	doomed, s.left = append(s.left, doomed...), nil
+	s.mu.Unlock()
+	if len(doomed) == 0 || s.Ring.Destroy(doomed...) == nil {
+		return
+	}
+	s.mu.Lock()
+	s.left = append(s.left, doomed...)
+	s.mu.Unlock()
 }
 
 // Read implements store.State.
@@ -56,6 +80,9 @@ type tx struct {
 	store.Tx
 	ring  *seal.Ring
 	names *seal.Draft // keys of identifiers that this transaction makes; nil where it only reads
+	// doomed are keys of records that this transaction takes away. They are destroyed
+	// once it has committed: it may be undone.
+	doomed []seal.ID
 
 	people  people
 	history history
@@ -117,6 +144,28 @@ func (t *tx) house(label, plain []byte) ([]byte, error) {
 		return nil, err
 	}
 	return t.ring.Seal(nil, seal.House(), label, plain)
+}
+
+// record seals a record of which it is not known whose it is, under a key of its own.
+func (t *tx) record(label, plain []byte) ([]byte, error) {
+	if plain == nil {
+		return nil, nil
+	}
+	if t.names == nil {
+		return nil, errReading
+	}
+	k, err := t.names.Record()
+	if err != nil {
+		return nil, err
+	}
+	return t.ring.Seal(nil, k, label, plain)
+}
+
+// doom has the key of a record destroyed that is taken away.
+func (t *tx) doom(body []byte) {
+	if k, ok := seal.RecordOf(body); ok {
+		t.doomed = append(t.doomed, k)
+	}
 }
 
 // people keeps rows of people.

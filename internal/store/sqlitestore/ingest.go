@@ -93,10 +93,13 @@ func (s *rejects) RejectCounts() (map[string]int64, error) {
 }
 
 // DropRejects keeps at least the newest, so that its number is never given again.
-func (s *rejects) DropRejects(keep int) error {
-	q := s.c.query("DELETE FROM reject WHERE id <= (SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET ?)")
+func (s *rejects) DropRejects(keep int) (gone [][]byte, err error) {
+	q := s.c.query("DELETE FROM reject WHERE id <= (SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET ?) RETURNING payload")
 	q.int(int64(max(keep, 1)))
-	return q.exec()
+	for q.step() {
+		gone = append(gone, q.colBlob(0))
+	}
+	return gone, q.done()
 }
 
 func (s *rejects) AddViolations(list []ingest.Violation) error {

@@ -263,7 +263,13 @@ func testRejects(t *testing.T, s store.State) {
 		same(t, "counts", counts, map[string]int64{"a": 3, "b": 1})
 		return errors.Join(err, noneErr, countErr)
 	})
-	write(t, s, func(tx store.Tx) error { return errors.Join(tx.Ingest().DropRejects(10), tx.Ingest().DropRejects(2)) })
+	write(t, s, func(tx store.Tx) error {
+		none, err := tx.Ingest().DropRejects(10)
+		same(t, "nothing is beyond", len(none), 0)
+		gone, goneErr := tx.Ingest().DropRejects(2)
+		same(t, "what is beyond", len(gone), 2)
+		return errors.Join(err, goneErr)
+	})
 	same(t, "after dropping", list(ingest.RejectQuery{Limit: 10}), []ingest.Reject{want[3], want[2]})
 }
 

@@ -1,0 +1,112 @@
+package sealed_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"rapport/internal/fault"
+	"rapport/internal/id"
+	"rapport/internal/ingest"
+	"rapport/internal/message"
+	"rapport/internal/outbox"
+	"rapport/internal/seal"
+	"rapport/internal/store"
+	"rapport/internal/store/sealed"
+	"rapport/internal/store/sqlitestore"
+)
+
+// kept opens a state that seals, and gives what lies beneath it too.
+func kept(t *testing.T) (*sealed.State, store.State) {
+	t.Helper()
+	files, err := sqlitestore.OpenState(sqlitestore.Config{Path: filepath.Join(t.TempDir(), "state.db")})
+	must(t, err)
+	t.Cleanup(func() { must(t, files.Close()) })
+	return &sealed.State{State: files, Ring: ring(t)}, files
+}
+
+// TestARecordTakesItsKeyAlong when it is taken away, and not when that is undone.
+func TestARecordTakesItsKeyAlong(t *testing.T) {
+	t.Parallel()
+	s, beneath := kept(t)
+	var one, two int64
+	var payload []byte
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) (err error) {
+		x := ingest.Reject{At: noon, Source: "shop", Path: "/v1/track", Code: "c", Payload: []byte(marker)}
+		one, err = tx.Ingest().AppendReject(x)
+		if err == nil {
+			two, err = tx.Ingest().AppendReject(x)
+		}
+		return err
+	}))
+	must(t, beneath.Read(t.Context(), func(tx store.Tx) error {
+		r, _, err := tx.Ingest().Reject(one)
+		payload = r.Payload // as a copy has it
+		return err
+	}))
+	opens := func() bool {
+		t.Helper()
+		_, err := s.Ring.Open(nil, []byte("reject"), payload)
+		if err != nil && fault.CodeOf(err) != seal.CodeDestroyed {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	undone := errors.New("undone")
+	drop := func(and error) error {
+		return s.Write(t.Context(), opts, func(tx store.Tx) error {
+			_, err := tx.Ingest().DropReject(one)
+			return errors.Join(err, and)
+		})
+	}
+	if err := drop(undone); !errors.Is(err, undone) || !opens() {
+		t.Errorf("undone: %v, and the record opens: %t", err, opens())
+	}
+	must(t, drop(nil))
+	if opens() {
+		t.Error("a copy of the record still opens")
+	}
+	must(t, s.Read(t.Context(), func(tx store.Tx) error {
+		r, _, err := tx.Ingest().Reject(two)
+		if string(r.Payload) != marker {
+			t.Errorf("the other record holds %q", r.Payload)
+		}
+		return err
+	}))
+}
+
+// TestAMailGoesOnWithWhomItIsShared: it is sealed for them before the keys of whoever
+// leaves are destroyed, and nobody else's keys open what goes to another.
+func TestAMailGoesOnWithWhomItIsShared(t *testing.T) {
+	t.Parallel()
+	s, _ := kept(t)
+	m := id.Message{1}
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error {
+		_, _, err := tx.Outbox().Insert(message.Intent{ID: m, Key: "k", Person: 1, To: marker, Template: "note", Class: message.Transactional, Data: []byte(`{"a":1}`), Decided: noon, Due: noon}, noon)
+		return errors.Join(err, tx.Outbox().SaveParts(m, []byte("parts")), tx.Outbox().Share(m, 2))
+	}))
+	got := func() (out outbox.Mail, parts []byte) {
+		t.Helper()
+		must(t, s.Read(t.Context(), func(tx store.Tx) (err error) {
+			if out, _, err = tx.Outbox().Get(m); err == nil {
+				parts, err = tx.Outbox().Parts(m)
+			}
+			return err
+		}))
+		return out, parts
+	}
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error { return tx.Outbox().Forget(m, 1, false) }))
+	must(t, s.Ring.Destroy(seal.Person(1)))
+	if mail, parts := got(); mail.Person != 2 || mail.To != marker || string(mail.Data) != `{"a":1}` || string(parts) != "parts" {
+		t.Errorf("shared: %+v %q", mail, parts)
+	}
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error { return tx.Outbox().Give(m, 2, 3) }))
+	must(t, s.Ring.Destroy(seal.Person(2)))
+	if mail, parts := got(); mail.Person != 3 || mail.To != marker || string(parts) != "parts" {
+		t.Errorf("given: %+v %q", mail, parts)
+	}
+	must(t, s.Ring.Destroy(seal.Person(3)))
+	if mail, parts := got(); mail.To != "" || mail.Data != nil || parts != nil {
+		t.Errorf("of whom there is no key: %+v %q", mail, parts)
+	}
+}
