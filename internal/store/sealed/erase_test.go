@@ -10,6 +10,7 @@ import (
 	"rapport/internal/ingest"
 	"rapport/internal/message"
 	"rapport/internal/outbox"
+	"rapport/internal/processor"
 	"rapport/internal/seal"
 	"rapport/internal/store"
 	"rapport/internal/store/sealed"
@@ -73,6 +74,55 @@ func TestARecordTakesItsKeyAlong(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// busy refuses to drop keys a few times.
+type busy struct {
+	seal.Store
+	left int
+}
+
+func (b *busy) Drop(keys [][]byte) error {
+	if len(keys) > 0 && b.left > 0 {
+		b.left--
+		return errors.New("the disk is full")
+	}
+	return b.Store.Drop(keys)
+}
+
+// TestAKeyThatCouldNotBeDestroyed: what is committed has not failed, and the key goes
+// with the next write.
+func TestAKeyThatCouldNotBeDestroyed(t *testing.T) {
+	t.Parallel()
+	s, beneath := kept(t)
+	s.Ring = ringOver(t, func(x seal.Store) seal.Store { return &busy{x, 2} })
+	a := processor.Aside{Pos: 7, Body: []byte(marker), Code: "c", At: noon}
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error { return tx.Processor().SetAside(a) }))
+	var body []byte
+	must(t, beneath.Read(t.Context(), func(tx store.Tx) error {
+		x, _, err := tx.Processor().Aside(a.Lane, a.Pos)
+		body = x.Body
+		return err
+	}))
+	k, ok := seal.RecordOf(body)
+	if !ok {
+		t.Fatal("it has no key of its own")
+	}
+	for n, want := range []bool{true, true, false} {
+		must(t, s.Write(t.Context(), opts, func(tx store.Tx) error {
+			_, err := tx.Processor().EndAside(a.Lane, a.Pos, true)
+			return err
+		}))
+		if there := s.Ring.Load(k) == nil && opensAside(s.Ring, body); there != want {
+			t.Errorf("after write %d it opens: %t", n, there)
+		}
+	}
+}
+
+// opensAside tells whether a body that was set aside opens.
+func opensAside(r *seal.Ring, body []byte) bool {
+	_, err := r.Open(nil, append([]byte("aside/"), 0, 0, 0, 0, 0, 0, 0, 0, 7), body)
+	return err == nil
 }
 
 // TestAMailGoesOnWithWhomItIsShared: it is sealed for them before the keys of whoever

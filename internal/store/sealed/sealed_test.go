@@ -21,14 +21,17 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func ring(t *testing.T) *seal.Ring {
+func ring(t *testing.T) *seal.Ring { return ringOver(t, func(s seal.Store) seal.Store { return s }) }
+
+// ringOver opens keys that lie in a store, or in what is put over it.
+func ringOver(t *testing.T, over func(seal.Store) seal.Store) *seal.Ring {
 	t.Helper()
 	root, err := keyset.New()
 	must(t, err)
 	kept, err := sqlitestore.OpenKeyring(sqlitestore.KeyringConfig{Path: filepath.Join(t.TempDir(), "keys.db")})
 	must(t, err)
 	t.Cleanup(func() { must(t, kept.Close()) })
-	r, err := seal.Open(seal.Config{Store: kept, Root: root, Rand: rand.Reader, Now: time.Now, Fresh: true})
+	r, err := seal.Open(seal.Config{Store: over(kept), Root: root, Rand: rand.Reader, Now: time.Now, Fresh: true})
 	must(t, err)
 	return r
 }
