@@ -9,18 +9,29 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"filippo.io/age"
 
 	"rapport/internal/app"
 	"rapport/internal/backup/bucket/buckettest"
 )
 
-// backing is the command with a passphrase for backups.
+// ageKey opens the backups of these tests: a passphrase takes a second each time.
+var ageKey = sync.OnceValues(age.GenerateX25519Identity)
+
+// backing is a command about backups, with whom they are for and who opens them.
 func backing(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := program(t, args...)
-	cmd.Env = append(cmd.Environ(), "RAPPORT_BACKUP_PASSPHRASE=correct horse battery staple")
-	return cmd
+	own, err := ageKey()
+	fine(t, err)
+	if args[0] == "backup" {
+		return program(t, append(args, "--recipient", own.Recipient().String())...)
+	}
+	file := filepath.Join(t.TempDir(), "identity")
+	fine(t, os.WriteFile(file, []byte(own.String()), 0o600))
+	return program(t, append(args, "--identity", file)...)
 }
 
 func succeeds(t *testing.T, cmd *exec.Cmd) string {
@@ -110,9 +121,6 @@ func TestAKilledBackupIsNone(t *testing.T) {
 	if _, statErr := os.Stat(one); err == nil || statErr == nil {
 		t.Errorf("a server that breaks off: %v %v\n%s", err, statErr, fmt.Sprintf("%.300s", out))
 	}
-	if strings.Contains(string(out), "horse") {
-		t.Error("the passphrase is printed")
-	}
 }
 
 // TestBackupsInABucket: copies go there in parts, are checked and restored from there,
@@ -129,10 +137,17 @@ func TestBackupsInABucket(t *testing.T) {
 	service := buckettest.New()
 	server := httptest.NewServer(service)
 	defer server.Close()
+	secret := filepath.Join(t.TempDir(), "secret")
+	fine(t, os.WriteFile(secret, []byte(buckettest.Secret+"\n"), 0o600))
 	away := func(args ...string) *exec.Cmd {
 		cmd := backing(t, args...)
-		cmd.Env = append(cmd.Env, "AWS_ENDPOINT_URL_S3="+server.URL, "AWS_REGION="+buckettest.Region,
-			"AWS_ACCESS_KEY_ID="+buckettest.AccessKey, "AWS_SECRET_ACCESS_KEY="+buckettest.Secret)
+		cmd.Env = append(cmd.Environ(), "AWS_ENDPOINT_URL_S3="+server.URL, "AWS_REGION="+buckettest.Region,
+			"AWS_ACCESS_KEY_ID="+buckettest.AccessKey, "AWS_SECRET_ACCESS_KEY_FILE="+secret)
+		return cmd
+	}
+	listing := func(args ...string) *exec.Cmd {
+		cmd := program(t, append([]string{"backup", "list"}, args...)...)
+		cmd.Env = away("restore").Env
 		return cmd
 	}
 	const where = "s3://" + buckettest.Name + "/shop"
@@ -148,6 +163,15 @@ func TestBackupsInABucket(t *testing.T) {
 		t.Errorf("%d objects and %d uploads are left, want 1 and 0", objects, uploads)
 	}
 	succeeds(t, away("verify-backup", where+"/"+name))
+	if out := succeeds(t, listing(where, "--within", "1h")); strings.Count(out, "data.age") != 1 || strings.Contains(out, buckettest.Secret) {
+		t.Errorf("listed is\n%s", out)
+	}
+	if out, err := listing(where, "--within", "1ns").CombinedOutput(); err == nil || !strings.Contains(string(out), "is 0s old") {
+		t.Errorf("a copy that is too old: %v\n%s", err, out)
+	}
+	if out, err := listing(where + "/of-others", "--within", "1h").CombinedOutput(); err == nil || !strings.Contains(string(out), "no copy lies there") {
+		t.Errorf("none: %v\n%s", err, out)
+	}
 	again := filepath.Join(t.TempDir(), "again")
 	succeeds(t, away("restore", where+"/"+name, "--data", again))
 	if _, err := os.Stat(filepath.Join(again, "state.db")); err != nil {
