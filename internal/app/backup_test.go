@@ -386,3 +386,46 @@ func TestABackupWhoseDaysAreGone(t *testing.T) {
 		l.end()
 	}
 }
+
+// TestOldBackupsAreToldOf: where none was ever taken once the folder is old, and where the
+// last is; a database of its own may have backups of its own.
+func TestOldBackupsAreToldOf(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		sink := taking(t, func(string) bool { return false })
+		data := t.TempDir()
+		l := live(t, app.Options{Data: data, Database: database, Clock: handClock()}, small(t, sink.Addr(), nil))
+		want := func(about ...string) {
+			t.Helper()
+			got, err := l.house.Alert(t.Context())
+			var is []string
+			for _, a := range got {
+				is = append(is, a.About)
+			}
+			if err != nil || !slices.Equal(is, about) {
+				t.Errorf("alerts about %v, want %v, %v", is, about, err)
+			}
+		}
+		aged := func(name string, age time.Duration) {
+			t.Helper()
+			if err := os.Chtimes(filepath.Join(data, name), time.Time{}, time.Now().Add(-age)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want()
+		aged("keys.json", 8*24*time.Hour)
+		if database == "" {
+			want("data", "keys")
+		} else {
+			want("keys")
+		}
+		l.backs()
+		want("keys")
+		if err := app.NoteBackup(data, backup.Keys, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		want()
+		aged(backup.Data.Mark(), 8*24*time.Hour)
+		want("data")
+	})
+}

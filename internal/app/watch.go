@@ -32,6 +32,7 @@ func (h *House) watches() []alert.Watch {
 		{Name: "request_due", Look: h.lookAtRequests},
 		{Name: "checkpoint_stays", Look: h.lookAtCheckpoints},
 		{Name: "breach_due", Look: h.lookAtBreaches},
+		{Name: "backup_old", Look: h.lookAtBackups},
 	}
 }
 

@@ -9,38 +9,44 @@ import (
 	"rapport/internal/backup"
 )
 
-// fresh is how old the last backup may be. The keys' is taken as often as the data's:
-// who came after the newest copy of the keys is unreadable in any copy of the data.
-const fresh = 7 * 24 * time.Hour
-
-// backups tells how old the last backups are of what the data folder holds.
+// backups tells how old the last backups are of what the data folder serves, wherever
+// they lie. That of the keys is taken as often as that of the data: who came after the
+// newest copy of the keys is unreadable in any copy of the data.
 func (p *Patient) backups(context.Context) []Finding {
-	if p.Data == "" {
+	if p.Data == "" || !p.has("keys.json") {
 		return nil
 	}
-	var out []Finding
-	held := false
-	for _, of := range []struct {
-		kind          backup.Kind
-		holds, invite string
-	}{
-		{backup.Data, "state.db", "`rapport backup --to FILE`, each day: docs/backup.md"},
-		{backup.Keys, "keys.db", "`rapport backup --keys --to FILE`, somewhere else than the data's: docs/backup.md"},
-	} {
-		if _, err := p.Stat(filepath.Join(p.Data, of.holds)); err != nil {
-			continue // It is in PostgreSQL, or unsealed.
-		}
-		held = true
-		made, err := p.Stat(filepath.Join(p.Data, of.kind.Mark()))
-		switch {
-		case err != nil:
-			out = append(out, found(Warning, string(of.kind), "no backup was ever taken of it with `rapport backup`: with the disk everything is lost", of.invite))
-		case p.Now.Sub(made.ModTime()) > fresh:
-			out = append(out, found(Warning, string(of.kind), fmt.Sprintf("its last backup is %d days old", int(p.Now.Sub(made.ModTime()).Hours()/24)), of.invite))
-		}
+	const ofData, ofKeys = "`rapport backup --to PLACE`, each day: docs/backup.md", "`rapport backup --keys --to PLACE`, somewhere else than the data's: docs/backup.md"
+	out := p.lastBackup(backup.Data, ofData)
+	if len(out) > 0 && !p.has("state.db") && !p.has(backup.Data.Mark()) {
+		out = []Finding{found(Note, string(backup.Data), "the database was never backed up with `rapport backup`", "see that PostgreSQL's own backups are taken, or have "+ofData)}
 	}
-	if !held {
-		return nil
+	if p.has("keys.db") {
+		out = append(out, p.lastBackup(backup.Keys, ofKeys)...)
 	}
-	return orFine(out, "the last backups are no older than a week")
+	return orFine(out, fmt.Sprintf("the last backups are no older than %s", days(p.Config.Workspace.Alerts.BackupWithin)))
+}
+
+func (p *Patient) has(name string) bool {
+	_, err := p.Stat(filepath.Join(p.Data, name))
+	return err == nil
+}
+
+func (p *Patient) lastBackup(kind backup.Kind, invite string) []Finding {
+	made, err := p.Stat(filepath.Join(p.Data, kind.Mark()))
+	if err != nil {
+		return []Finding{found(Warning, string(kind), "no backup was ever taken of it with `rapport backup`: with the disk everything is lost", invite)}
+	}
+	if age := p.Now.Sub(made.ModTime()); age > p.Config.Workspace.Alerts.BackupWithin {
+		return []Finding{found(Warning, string(kind), "its last backup is "+days(age)+" old", invite)}
+	}
+	return nil
+}
+
+// days writes how long something is: in days, or in hours where it is no whole one.
+func days(d time.Duration) string {
+	if d < 24*time.Hour {
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }

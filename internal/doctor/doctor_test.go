@@ -267,6 +267,8 @@ func TestBackups(t *testing.T) {
 	want("")
 	p.Data = data
 	want("") // It holds nothing.
+	write("keys.json", 0)
+	want(Note, "data") // It is in PostgreSQL.
 	write("state.db", 0)
 	want(Warning, "data")
 	write(backup.Data.Mark(), 6*day)
@@ -277,6 +279,8 @@ func TestBackups(t *testing.T) {
 	want(OK)
 	write(backup.Data.Mark(), 8*day)
 	want(Warning, "data")
+	p.Config.Workspace.Alerts.BackupWithin = 9 * day
+	want(OK)
 }
 
 // TestNoSecretIsShown runs every check over secrets that are bad and looks whether

@@ -9,6 +9,7 @@ type Alerts struct {
 	HeldFor           time.Duration // how long something is down before that is told
 	Backlog           int           // records that may wait to be walked
 	CertificateBefore time.Duration // how long before its end a certificate is told of
+	BackupWithin      time.Duration // how old the last backup may be
 	RequestBefore     time.Duration // how long before it is due a request of a person is told of
 }
 
@@ -19,6 +20,7 @@ func alerts(s *section) Alerts {
 		HeldFor:           s.duration("held_for", 10*time.Minute, time.Second, day),
 		Backlog:           s.integer("backlog", 100_000, 1, 1_000_000_000),
 		CertificateBefore: s.duration("certificate_before", 14*day, time.Hour, 60*day),
+		BackupWithin:      s.duration("backup_within", 7*day, time.Hour, 365*day),
 		RequestBefore:     s.duration("request_before", 7*day, time.Hour, 30*day),
 	}
 	return out

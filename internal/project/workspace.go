@@ -101,7 +101,7 @@ func workspace(f *file) Workspace {
 	w.Rights = f.rightsOf(s.sub("rights", "confirm_with", "confirm_within", "law"))
 	w.Consent = f.consentOf(s.sub("consent", "controller", "jurisdiction", "confirm_with", "confirm_within", "asks_per_address", "asks_per_network"))
 	w.Retention = f.retentionOf(s.sub("retention", "mails", "classes", "purposes"))
-	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before", "request_before"))
+	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before", "request_before", "backup_within"))
 	w.Trail = trail(s.sub("trail", "every", "file", "webhook", "private", "mail", "mail_every", "provider"))
 	return w
 }

@@ -45,6 +45,7 @@ var workspace = keys(
 		otherwise("backlog", integer, "100000", "records that may wait to be walked"),
 		otherwise("certificate_before", duration, "14d", "how long before its end a certificate is told of"),
 		otherwise("request_before", duration, "7d", "how long before it is due what a person asked for is told of"),
+		otherwise("backup_within", duration, "7d", "how old the last backup of the data, or of the keys, may be"),
 	), "who is told that something is wrong with the house"),
 	key("consent", keys(
 		otherwise("controller", text, "the title", "who is responsible, in records and receipts"),
