@@ -97,6 +97,7 @@ func environmentReference() string {
 	b.WriteString("| `RAPPORT_KEYS_PASSPHRASE`, `RAPPORT_KEYS_PASSPHRASE_FILE` | the passphrase of `keyset.json`, or a file that holds it; [keys.md](../keys.md) |\n")
 	b.WriteString("| `RAPPORT_BACKUP_PASSPHRASE`, `RAPPORT_BACKUP_PASSPHRASE_FILE` | the passphrase of a backup, or a file that holds it; [backup.md](../backup.md) |\n")
 	b.WriteString("| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL_KMS` | for a root key in AWS KMS |\n")
+	b.WriteString("| the first three of these, each also with `_FILE` behind it, `AWS_REGION`, `AWS_ENDPOINT_URL_S3` | for backups in a bucket; [backup.md](../backup.md) |\n")
 	b.WriteString("| `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS` | for a root key in Google Cloud KMS: a service account's file |\n")
 	b.WriteString("| `VAULT_ADDR`, `VAULT_TOKEN`, `VAULT_NAMESPACE` | for a root key in Vault |\n")
 	b.WriteString("| `NO_COLOR` | set to anything: no colours |\n| `GOGC`, `GOMAXPROCS`, `GOMEMLIMIT` | as for every Go program; without the first two, `rapport serve` chooses, and `rapport import` the first |\n")

@@ -56,9 +56,11 @@ func (c *console) verifyBackup(ctx context.Context, file string, o *verifyOption
 		return err
 	}
 	if o.keys != "" {
-		if r.Rehearsal, err = c.rehearse(ctx, file, o); err != nil {
+		x, err := c.rehearse(ctx, file, o)
+		if err != nil {
 			return fmt.Errorf("the copy is whole, and restoring it was practised in vain: %w", err)
 		}
+		r.Rehearsed(x)
 	}
 	if c.json {
 		return c.printJSON(r)

@@ -27,6 +27,14 @@ type BackupReport struct {
 	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
 }
 
+const unrehearsed = "whether the copies of keys that you have open it: practise a restore with --keys KEYS"
+
+// Rehearsed notes what a restore came to that was practised.
+func (r *BackupReport) Rehearsed(x *Rehearsal) {
+	r.Rehearsal = x
+	r.Unseen = slices.DeleteFunc(r.Unseen, func(s string) bool { return s == unrehearsed })
+}
+
 // VerifyBackup reads a copy to its end and checks what can be checked without a
 // server. key is the public key of the house's trail, "" where nobody has it at hand.
 func VerifyBackup(r io.Reader, key string) (*BackupReport, error) {
@@ -46,7 +54,7 @@ func VerifyBackup(r io.Reader, key string) (*BackupReport, error) {
 			"the log goes on where the state ends, without a gap",
 			"people and their history bear the checksums with which they were written",
 			"the rows of the trail come to the root of its tree")
-		out.Unseen = append(out.Unseen, "whether the copies of keys that you have open it: restore it now and then, docs/backup.md")
+		out.Unseen = append(out.Unseen, unrehearsed)
 	} else {
 		out.Unseen = append(out.Unseen, "whether the root key opens these keys: restore them now and then, docs/backup.md")
 	}
