@@ -169,7 +169,7 @@ func TestBackupsInABucket(t *testing.T) {
 	if out, err := listing(where, "--within", "1ns").CombinedOutput(); err == nil || !strings.Contains(string(out), "is 0s old") {
 		t.Errorf("a copy that is too old: %v\n%s", err, out)
 	}
-	if out, err := listing(where + "/of-others", "--within", "1h").CombinedOutput(); err == nil || !strings.Contains(string(out), "no copy lies there") {
+	if out, err := listing(where+"/of-others", "--within", "1h").CombinedOutput(); err == nil || !strings.Contains(string(out), "no copy lies there") {
 		t.Errorf("none: %v\n%s", err, out)
 	}
 	again := filepath.Join(t.TempDir(), "again")

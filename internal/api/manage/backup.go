@@ -17,27 +17,13 @@ func (h *Handler) getBackup(w http.ResponseWriter, r *http.Request, _ access.Key
 	if r.Method == http.MethodHead {
 		return fault.New(fault.Invalid, "no_backup", "a backup is taken with GET")
 	}
-	unhurried(w)
-	out := &begun{ResponseWriter: w}
+	out := h.streamed(w)
+	head := w.Header()
+	head["Content-Type"], head["Cache-Control"] = []string{"application/x-tar"}, noStore
 	err := h.Backup(r.Context(), out)
 	if err != nil && out.wrote {
 		h.Logger.Error("a backup was not written to its end", "code", fault.CodeOf(err))
 		cut()
 	}
 	return err
-}
-
-// begun knows whether anything was answered yet.
-type begun struct {
-	http.ResponseWriter
-	wrote bool
-}
-
-func (b *begun) Write(p []byte) (int, error) {
-	if !b.wrote {
-		b.wrote = true
-		b.Header()["Content-Type"] = []string{"application/x-tar"}
-		b.Header()["Cache-Control"] = noStore
-	}
-	return b.ResponseWriter.Write(p)
 }

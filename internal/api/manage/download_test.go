@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"rapport/internal/api/manage"
 	"rapport/internal/explain"
@@ -26,6 +27,7 @@ func TestADownloadIsWholeOrBroken(t *testing.T) {
 	t.Parallel()
 	h := setup(t)
 	h.ann()
+	h.config.Machine = time.Now // by which the server's deadlines run
 	h.config.Backup = func(_ context.Context, w io.Writer) error {
 		_, err := w.Write(make([]byte, 1<<16))
 		return errors.Join(err, errors.New("the disk is gone"))

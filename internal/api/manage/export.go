@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"rapport/internal/access"
 	"rapport/internal/audit"
@@ -27,7 +26,6 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 			return h.Trail.Search(ctx, audit.Query{Subjects: subjects, What: act, Before: below, Limit: limit})
 		},
 	}
-	unhurried(w)
 	head := w.Header()
 	head["Cache-Control"] = noStore
 	write := x.JSON
@@ -37,19 +35,9 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 		head["Content-Type"] = []string{"text/html; charset=utf-8"}
 		head["Content-Security-Policy"] = []string{"default-src 'none'; style-src 'unsafe-inline'"}
 	}
-	if err := write(r.Context(), who, w); err != nil {
+	if err := write(r.Context(), who, h.streamed(w)); err != nil {
 		h.Logger.Warn("an export was not written to its end", "error", err)
 		cut()
 	}
 	return nil
 }
-
-// unhurried takes away the time in which an answer must be written: one of any size,
-// or after a long search, has none.
-func unhurried(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // What has no deadlines needs none taken away.
-}
-
-// cut breaks the connection of an answer that has begun and cannot be written to its
-// end, so that nobody takes a part for the whole.
-func cut() { panic(http.ErrAbortHandler) }

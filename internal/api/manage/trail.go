@@ -153,11 +153,10 @@ func (h *Handler) getBundle(w http.ResponseWriter, r *http.Request, _ access.Key
 	if q.err != nil {
 		return q.err
 	}
-	unhurried(w)
 	head := w.Header()
 	head["Content-Type"] = []string{"application/x-ndjson"}
 	head["Cache-Control"] = noStore
-	if err := h.Trail.Export(r.Context(), w, from, details); err != nil {
+	if err := h.Trail.Export(r.Context(), h.streamed(w), from, details); err != nil {
 		h.Logger.Warn("a bundle of the trail was not written to its end", "error", err)
 		cut()
 	}

@@ -209,15 +209,18 @@ func refusal(res *http.Response) error {
 
 // Get implements backup.Place.
 func (b *Bucket) Get(ctx context.Context, name string, fn func(io.Reader) error) error {
-	var res *http.Response
-	err := b.again(ctx, func() (err error) {
-		res, err = b.once(ctx, request{method: http.MethodGet, key: b.prefix + name})
+	var body io.ReadCloser
+	err := b.again(ctx, func() error {
+		res, err := b.once(ctx, request{method: http.MethodGet, key: b.prefix + name})
+		if err == nil {
+			body = res.Body
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(fn(res.Body), res.Body.Close())
+	return errors.Join(fn(body), body.Close())
 }
 
 // List implements backup.Place.
