@@ -306,6 +306,43 @@ func TestARestoreGoesIntoAnEmptyFolder(t *testing.T) {
 	}
 }
 
+// TestARestoreGoesIntoAnEmptyDatabase, and one that broke off serves nobody and is not
+// filled again.
+func TestARestoreGoesIntoAnEmptyDatabase(t *testing.T) {
+	t.Parallel()
+	used := pgtest.Database(t)
+	_, secret, keys, o := filled(t, used)
+	restore := func(database string, r io.Reader) error {
+		dir := t.TempDir()
+		_, err := app.Restore(t.Context(), r, app.RestoreOptions{Data: dir, Database: database, Keys: unlocked(t, keys)})
+		if list, _ := os.ReadDir(dir); err != nil && len(list) > 0 {
+			t.Errorf("a restore that failed has left %v", list)
+		}
+		return err
+	}
+	if err := restore(used, unlocked(t, secret)); fault.CodeOf(err) != "target_in_use" {
+		t.Errorf("over a house: %v", err)
+	}
+	half := pgtest.Database(t)
+	var plain bytes.Buffer
+	if _, err := io.Copy(&plain, unlocked(t, secret)); err != nil {
+		t.Fatal(err)
+	}
+	if err := restore(half, io.LimitReader(&plain, int64(plain.Len()/2))); fault.CodeOf(err) != "backup_broken" {
+		t.Errorf("half of it: %v", err)
+	}
+	if err := restore(half, unlocked(t, secret)); fault.CodeOf(err) != "target_in_use" {
+		t.Errorf("over half of it: %v", err)
+	}
+	house, err := app.Open(t.Context(), app.Options{Data: t.TempDir(), Database: half, Clock: o.Clock}, nil)
+	if fault.CodeOf(err) != "move_unfinished" {
+		t.Errorf("half of it is served: %v", err)
+	}
+	if house != nil {
+		t.Fatal(house.Close())
+	}
+}
+
 // TestABackupWhoseDaysAreGone: the keys of today do not open the log of a backup that is
 // older than events.keep_log. Where all of it was walked the house begins; where not, it
 // says so, and what was not walked is left out when that is asked for.

@@ -58,7 +58,7 @@ func Is(address string) bool { return strings.HasPrefix(address, "s3://") }
 func New(c Config) (*Bucket, error) {
 	name, prefix, _ := strings.Cut(strings.TrimPrefix(c.Address, "s3://"), "/")
 	switch {
-	case !Is(c.Address) || name == "":
+	case !Is(c.Address) || name == "" || strings.Trim(escaped(name), ".") == "" || strings.Contains(escaped(name), "%"):
 		return nil, fault.New(fault.Invalid, "bad_bucket", "%q is no bucket: give s3://BUCKET/PREFIX", c.Address)
 	case c.AccessKey == "" || c.Secret == "":
 		return nil, fault.New(fault.Invalid, "bucket_credentials", "a bucket knows nobody without keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
@@ -106,6 +106,21 @@ type request struct {
 	method, key string
 	query       url.Values
 	body        []byte
+}
+
+// escaped writes a path as it is signed, which is stricter than what a URL needs: only
+// letters, digits, -._~ and the slash stay.
+func escaped(path string) string {
+	var b strings.Builder
+	for _, c := range []byte(path) {
+		switch {
+		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', strings.IndexByte("-._~/", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // tries is how often a request is made that the service or the network fails.
@@ -157,8 +172,9 @@ var errAgain = errors.New("the bucket did not take it")
 func (b *Bucket) once(ctx context.Context, r request) (*http.Response, error) {
 	u := *b.base
 	if r.key != "" {
-		u = *b.base.JoinPath(r.key)
+		u.Path += "/" + r.key
 	}
+	u.RawPath = escaped(u.Path)
 	u.RawQuery = strings.ReplaceAll(r.query.Encode(), "+", "%20")
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {

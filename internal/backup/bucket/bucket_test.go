@@ -59,7 +59,7 @@ func TestBucket(t *testing.T) {
 	t.Parallel()
 	s, c := serving(t)
 	b := open(t, c)
-	for name, size := range map[string]int{"none.age": 0, "small.age": 100, "whole part.age": 1024, "many+parts.age": 300_000} {
+	for name, size := range map[string]int{"none.age": 0, "small.age": 100, "whole part.age": 1024, "many+parts=(1)@ä.age": 300_000} {
 		body := bytes.Repeat([]byte{byte(size), 7}, size/2)
 		s.Fail(2)
 		if err := put(t, b, name, body); err != nil {
@@ -82,7 +82,7 @@ func TestBucket(t *testing.T) {
 	}
 	list, err := b.List(t.Context())
 	slices.SortFunc(list, func(a, b backup.Object) int { return strings.Compare(a.Name, b.Name) })
-	if err != nil || fmt.Sprint(list) != "[{many+parts.age 300000} {none.age 0} {whole part.age 1024}]" {
+	if err != nil || fmt.Sprint(list) != "[{many+parts=(1)@ä.age 300000} {none.age 0} {whole part.age 1024}]" {
 		t.Errorf("listed %v, %v", list, err)
 	}
 	if _, uploads := s.Left(); uploads > 0 {
@@ -109,17 +109,39 @@ func TestAnUploadThatFails(t *testing.T) {
 	}
 }
 
-// TestABucketThatRefuses: whoever signs with another secret is told what to look at, and
-// the secret is in no error.
+// TestABucketThatRefuses: whoever is not known, or asks elsewhere, is told what to look
+// at, and no secret is in an error. Temporary keys come with a session.
 func TestABucketThatRefuses(t *testing.T) {
 	t.Parallel()
-	_, c := serving(t)
-	c.Secret = "another secret"
-	err := put(t, open(t, c), "x.age", []byte("x"))
-	if fault.KindOf(err) != fault.Denied || strings.Contains(err.Error(), "secret") {
-		t.Errorf("another secret: %v", err)
+	s, c := serving(t)
+	for name, row := range map[string]struct {
+		change     func(*bucket.Config)
+		code, says string
+	}{
+		"another secret":  {func(c *bucket.Config) { c.Secret = "another secret" }, "bucket_denied", "see to the keys"},
+		"another key":     {func(c *bucket.Config) { c.AccessKey = "AKIDSTRANGER" }, "bucket_denied", "see to the keys"},
+		"another session": {func(c *bucket.Config) { c.Session = "another secret" }, "bucket_denied", "see to the keys"},
+		"another region":  {func(c *bucket.Config) { c.Region = "us-east-1" }, "bucket_elsewhere", "AWS_REGION"},
+		"another bucket":  {func(c *bucket.Config) { c.Address = "s3://others" }, "no_backup", "no such bucket"},
+		"nobody there":    {func(c *bucket.Config) { c.Endpoint = "http://127.0.0.1:1" }, "bucket_unreachable", "try again"},
+	} {
+		other := c
+		row.change(&other)
+		_, err := open(t, other).List(t.Context())
+		if fault.CodeOf(err) != row.code || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c.Session = buckettest.Session
+	if err := put(t, open(t, c), "temporary.age", []byte("x")); err != nil {
+		t.Error(err)
+	}
+	if objects, _ := s.Left(); objects != 1 {
+		t.Errorf("%d objects are left, want 1", objects)
 	}
 	for _, bad := range []bucket.Config{
+		{Address: "s3://../x", AccessKey: "a", Secret: "b", Now: c.Now, Client: c.Client},
+		{Address: "s3://a?b/x", AccessKey: "a", Secret: "b", Now: c.Now, Client: c.Client},
 		{Address: "s3://", AccessKey: "a", Secret: "b", Now: c.Now, Client: c.Client},
 		{Address: "s3://x", Now: c.Now, Client: c.Client},
 		{Address: "s3://x", AccessKey: "a", Secret: "b", Endpoint: "ftp://files.example", Now: c.Now, Client: c.Client},
