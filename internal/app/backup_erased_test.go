@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,9 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rapport/internal/app"
 	"rapport/internal/eventlog"
+	"rapport/internal/seal"
 	"rapport/internal/store/pgstore/pgtest"
+	"rapport/internal/store/sqlitestore"
 )
 
 // clicksConfig has mails whose opening is noticed, with a link that is followed through
@@ -57,7 +62,7 @@ func (l *lived) comesLate(links []string) {
 	for _, body := range []string{
 		`{"messageId":"late-1","userId":"ann-marker","event":"Late","properties":{"about":"ann-marker"}}`,
 		`{"messageId":"late-2","anonymousId":"ann-marker-phone","event":"Seen"}`,
-		`{"messageId":"late-3","userId":"ann-marker","event":"Bounced","context":{"traits":{"email":"ann-marker@people.example"}}}`,
+		`{"messageId":"late-3","userId":"ann-marker","event":"Email Bounced","properties":{"email_id":"msg_0"},"context":{"traits":{"email":"ann-marker@people.example"}}}`,
 	} {
 		if w := l.ask("POST", "/v1/track", body); w.Code != http.StatusOK {
 			l.t.Errorf("late, %s: %d %s", body, w.Code, w.Body)
@@ -140,4 +145,40 @@ func TestErasedAfterABackup(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestKeysComeBackAsTheyWere, and so does that some were destroyed: an older copy's key
+// must not take their place.
+func TestKeysComeBackAsTheyWere(t *testing.T) {
+	t.Parallel()
+	data, _, _, o := filled(t, "")
+	l := live(t, o, nil)
+	l.erase("user_id:ann-x")
+	l.end()
+	again := t.TempDir()
+	if _, err := app.RestoreKeys(unlocked(t, keysOf(t, data, false)), again); err != nil {
+		t.Fatal(err)
+	}
+	rows := func(dir string) (all []seal.Row, ended int) {
+		t.Helper()
+		ring, err := sqlitestore.OpenKeyring(sqlitestore.KeyringConfig{Path: filepath.Join(dir, "keys.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err = ring.Copied(nil, 1_000_000)
+		if err := errors.Join(err, ring.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
+			if len(r.Body) == 0 {
+				ended++
+			}
+		}
+		return all, ended
+	}
+	want, ended := rows(data)
+	got, _ := rows(again)
+	if diff := cmp.Diff(want, got); diff != "" || ended == 0 {
+		t.Errorf("%d were destroyed (-want +got):\n%s", ended, diff)
+	}
 }
