@@ -38,7 +38,9 @@ func (h *House) openCellar(ctx context.Context) error {
 		return err
 	}
 	h.bare = move.House{Log: h.logStore, State: h.state.(move.State)} // Both kinds are.
-	h.sealCellar()
+	if err := h.sealCellar(ctx); err != nil {
+		return err
+	}
 	if h.log, err = eventlog.Open(eventlog.Config{Store: h.logStore, Now: h.clock.Now, Logger: h.logger}); err != nil {
 		return err
 	}

@@ -33,13 +33,15 @@ func (h *House) unlock(fresh bool) error {
 }
 
 // sealCellar has everything that the log and the state hold sealed from now on.
-func (h *House) sealCellar() {
+func (h *House) sealCellar(ctx context.Context) error {
 	if h.keyring == nil {
-		return
+		return nil
 	}
 	ring := h.keyring.ring
 	h.logStore = &sealed.Log{Log: h.logStore, Ring: ring}
-	h.state = &sealed.State{State: h.state, Ring: ring}
+	state := &sealed.State{State: h.state, Ring: ring}
+	h.state = state
+	return state.Sweep(ctx)
 }
 
 // mustOpenNewest refuses keys that are older than what they should open: what was

@@ -101,6 +101,27 @@ func (r *Ring) Destroy(list ...ID) error {
 	return nil
 }
 
+// Records gives the keys of records that have one of their own.
+func (r *Ring) Records() (out []ID, err error) {
+	for after := []byte{byte(record)}; ; { // What is shorter is before what begins with it.
+		rows, err := r.c.Store.After(after, rotateAtOnce)
+		if err != nil {
+			return nil, fmt.Errorf("read keys: %w", err)
+		}
+		for _, row := range rows {
+			k := ID{kind: record}
+			if row.Key[0] != byte(record) || copy(k.hash[:], row.Key[1:]) != len(k.hash) {
+				return out, nil
+			}
+			out = append(out, k)
+		}
+		if len(rows) == 0 {
+			return out, nil
+		}
+		after = rows[len(rows)-1].Key
+	}
+}
+
 // Newer tells whether there is a key of a later day of a lane: then the keys are newer
 // than what was sealed on this day, and not older.
 func (r *Ring) Newer(lane uint8, than int64) (bool, error) {

@@ -227,7 +227,7 @@ func refusal(res *http.Response) error {
 func (b *Bucket) Get(ctx context.Context, name string, fn func(io.Reader) error) error {
 	var body io.ReadCloser
 	err := b.again(ctx, func() error {
-		res, err := b.once(ctx, request{method: http.MethodGet, key: b.prefix + name})
+		res, err := b.once(ctx, request{method: http.MethodGet, key: b.prefix + name}) //nolint:bodyclose // It is, below.
 		if err == nil {
 			body = res.Body
 		}

@@ -3,6 +3,7 @@ package sealed_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"rapport/internal/fault"
@@ -116,6 +117,56 @@ func TestAKeyThatCouldNotBeDestroyed(t *testing.T) {
 		if there := s.Ring.Load(k) == nil && opensAside(s.Ring, body); there != want {
 			t.Errorf("after write %d it opens: %t", n, there)
 		}
+	}
+}
+
+// TestKeysThatAreLeftOver by a crash go at the next start, and no others.
+func TestKeysThatAreLeftOver(t *testing.T) {
+	t.Parallel()
+	s, beneath := kept(t)
+	s.Ring = ringOver(t, func(x seal.Store) seal.Store { return &busy{x, 1} })
+	var bodies [][]byte // of two rejects and an aside
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error {
+		for range 2 {
+			if _, err := tx.Ingest().AppendReject(ingest.Reject{At: noon, Source: "shop", Path: "/v1/track", Code: "c", Payload: []byte(marker)}); err != nil {
+				return err
+			}
+		}
+		return tx.Processor().SetAside(processor.Aside{Pos: 7, Body: []byte(marker), Code: "c", At: noon})
+	}))
+	must(t, beneath.Read(t.Context(), func(tx store.Tx) error {
+		list, err := tx.Ingest().Rejects(ingest.RejectQuery{Limit: 10})
+		for _, x := range list {
+			bodies = append(bodies, x.Payload)
+		}
+		a, _, asideErr := tx.Processor().Aside(0, 7)
+		bodies = append(bodies, a.Body)
+		return errors.Join(err, asideErr)
+	}))
+	there := func() (out [3]bool) {
+		for i, body := range bodies {
+			k, _ := seal.RecordOf(body)
+			all, err := s.Ring.Records()
+			must(t, err)
+			out[i] = slices.Contains(all, k)
+		}
+		return out
+	}
+	must(t, s.Sweep(t.Context()))
+	if got := there(); got != [3]bool{true, true, true} {
+		t.Fatalf("all are in use, and there are %v", got)
+	}
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error {
+		_, err := tx.Ingest().DropReject(2)
+		return err
+	}))
+	if got := there(); got != [3]bool{true, true, true} {
+		t.Fatalf("the key of what is gone was destroyed: %v", got)
+	}
+	again := &sealed.State{State: beneath, Ring: s.Ring} // The process died.
+	must(t, again.Sweep(t.Context()))
+	if got := there(); got != [3]bool{false, true, true} {
+		t.Errorf("after a start there are %v", got)
 	}
 }
 
