@@ -156,7 +156,7 @@ func TestKeysComeBackAsTheyWere(t *testing.T) {
 	l.erase("user_id:ann-x")
 	l.end()
 	again := t.TempDir()
-	if _, err := app.RestoreKeys(unlocked(t, keysOf(t, data, false)), again); err != nil {
+	if _, err := app.RestoreKeys(unlocked(t, keysOf(t, data, false)), again, ""); err != nil {
 		t.Fatal(err)
 	}
 	rows := func(dir string) (all []seal.Row, ended int) {

@@ -295,10 +295,13 @@ func TestARestoreGoesIntoAnEmptyFolder(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
+	if _, err := app.Restore(t.Context(), unlocked(t, secret), app.RestoreOptions{Data: dir, Key: "rapport-00000000+00000000+AAAA"}); fault.CodeOf(err) != "backup_of_another" {
+		t.Errorf("of another key: %v", err)
+	}
 	if err := restore(dir, secret, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.RestoreKeys(unlocked(t, keys), dir); err != nil { // They may come later.
+	if _, err := app.RestoreKeys(unlocked(t, keys), dir, ""); err != nil { // They may come later.
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(peopleDigest(t, data, data), peopleDigest(t, dir, dir)); diff != "" {

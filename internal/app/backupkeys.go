@@ -114,8 +114,14 @@ func copyRing(path string, out *backup.Writer) (err error) {
 	return nil
 }
 
-// RestoreKeys puts the keys of a copy into a data folder that has none yet.
-func RestoreKeys(r io.Reader, dir string) (*backup.Manifest, error) { return restoreKeys(r, dir, "") }
+// RestoreKeys puts the keys of a copy into a data folder that has none yet. key is the
+// public key of the house's trail, "" where nobody has it at hand.
+func RestoreKeys(r io.Reader, dir, key string) (*backup.Manifest, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	return restoreKeys(r, dir, key)
+}
 
 // restoreKeys does so; key is that of the data which they are to open, "" for any.
 func restoreKeys(r io.Reader, dir, key string) (m *backup.Manifest, err error) {
@@ -158,7 +164,7 @@ func (x *takingKeys) head(h *backup.Head) error {
 	case h.Kind != backup.Keys:
 		return fault.New(fault.Invalid, "backup_kind", "this is no backup of keys: give the one that rapport backup --keys wrote")
 	case x.key != "" && h.Key != x.key:
-		return fault.New(fault.Conflict, "keys_of_another", "the keys are of another house than the data")
+		return fault.New(fault.Conflict, "keys_of_another", "the keys are of another house than the data, or than the key that was given")
 	case !h.Sealed:
 		return nil
 	}

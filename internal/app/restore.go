@@ -23,6 +23,7 @@ type RestoreOptions struct {
 	Database string    // an empty PostgreSQL database for log and state; "" for files in the folder
 	Keys     io.Reader // a copy of the keys, opened; nil: they come later
 	Newer    []byte    // a newer erasures.jsonl
+	Key      string    // the public key of the house's trail, "" where nobody has it at hand
 	DropTail bool      // leave out what was not walked when the copy was taken
 	Told     func(doing, table string, rows int64)
 }
@@ -70,6 +71,11 @@ func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (m *backup.Mani
 	return m, forgetNote(ctx, p.State, move.MetaArriving)
 }
 
+// errAnother refuses what is signed, and by somebody else. With recipients anybody can
+// encrypt for them: only the signature says whose a backup is.
+var errAnother = fault.New(fault.Denied, "backup_of_another",
+	"the backup is signed, and not by the key that was given: it is of another house, or was made by somebody else")
+
 // mustBeEmpty refuses a folder in which anything lies.
 func mustBeEmpty(dir string) error {
 	list, err := os.ReadDir(dir)
@@ -109,6 +115,9 @@ type restoring struct {
 func (x *restoring) begin(h *backup.Head) error {
 	if h.Kind != backup.Data {
 		return fault.New(fault.Invalid, "backup_kind", "this is a backup of keys: give it with --keys, beside one of data")
+	}
+	if x.o.Key != "" && h.Key != x.o.Key {
+		return errAnother
 	}
 	x.head = h
 	own, err := x.to.State.Tables(x.ctx)

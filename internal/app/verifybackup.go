@@ -63,7 +63,7 @@ func VerifyBackup(r io.Reader, key string) (*BackupReport, error) {
 	case key == "":
 		out.Unseen = append(out.Unseen, "whose key it is that signed it: give --key KEY, as rapport audit key prints it")
 	case key != m.Head.Key:
-		return nil, fault.New(fault.Denied, "backup_of_another", "the backup is signed, and not by the key that was given: it is of another house, or was made by somebody else")
+		return nil, errAnother
 	default:
 		out.Signer = "known"
 	}
