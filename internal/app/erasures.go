@@ -112,6 +112,12 @@ func readErasures(raw []byte, walked func(eventlog.Lane) int64) (barred []id.Has
 	return barred, nil
 }
 
+// checkErasures tells whether each line can be read.
+func checkErasures(raw []byte) error {
+	_, err := readErasures(raw, func(eventlog.Lane) int64 { return 0 })
+	return err
+}
+
 // keepErasures adds lines to the file of a folder, each once, behind those that are
 // there: of what is said of one name the last line holds.
 func keepErasures(newer []byte, dir string) error {

@@ -199,7 +199,7 @@ func (x *restoring) file(name string, body []byte) error {
 // erasures writes who was erased: by the copy, and by what came after it.
 func (x *restoring) erasures() error {
 	raw := joinedErasures(x.erased, x.o.Newer)
-	if _, err := readErasures(raw); err != nil {
+	if err := checkErasures(raw); err != nil {
 		return err
 	}
 	if err := writeSecret(filepath.Join(x.o.Data, erasuresFile), raw); err != nil {

@@ -89,8 +89,7 @@ func (v *verifying) file(name string, body []byte) error {
 	if name != erasuresFile {
 		return nil
 	}
-	_, err := readErasures(body)
-	return err
+	return checkErasures(body)
 }
 
 func (v *verifying) rows(t *backup.Table, list []move.Row) error {

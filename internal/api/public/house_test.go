@@ -116,7 +116,9 @@ func (h *house) Write(ctx context.Context, fn func(consent.Store) error) error {
 }
 
 // Narrow implements consent.Keeper.
-func (h *house) Narrow(ctx context.Context, fn func(consent.Store) error) error { return h.Write(ctx, fn) }
+func (h *house) Narrow(ctx context.Context, fn func(consent.Store) error) error {
+	return h.Write(ctx, fn)
+}
 
 // Read implements consent.Keeper.
 func (h *house) Read(ctx context.Context, fn func(consent.Store) error) error {

@@ -196,12 +196,14 @@ func TestAMailGoesOnWithWhomItIsShared(t *testing.T) {
 		}))
 		return out, parts
 	}
-	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error { return tx.Outbox().Forget(m, 1, false) }))
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error {
+		return errors.Join(tx.Outbox().Forget(m, 1, false), tx.Outbox().Entrust(m, []id.Person{1}, 2))
+	}))
 	must(t, s.Ring.Destroy(seal.Person(1)))
 	if mail, parts := got(); mail.Person != 2 || mail.To != marker || string(mail.Data) != `{"a":1}` || string(parts) != "parts" {
 		t.Errorf("shared: %+v %q", mail, parts)
 	}
-	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error { return tx.Outbox().Give(m, 2, 3) }))
+	must(t, s.Write(t.Context(), opts, func(tx store.Tx) error { return errors.Join(tx.Outbox().Give(m, 2, 3), tx.Outbox().Entrust(m, nil, 3)) }))
 	must(t, s.Ring.Destroy(seal.Person(2)))
 	if mail, parts := got(); mail.Person != 3 || mail.To != marker || string(parts) != "parts" {
 		t.Errorf("given: %+v %q", mail, parts)
