@@ -110,6 +110,8 @@ type Asides interface {
 // Trail keeps what was done, and proves it.
 type Trail interface {
 	Record(ctx context.Context, a audit.Act) error
+	// Size gives the number of rows.
+	Size(ctx context.Context) (int64, error)
 	Search(ctx context.Context, q audit.Query) ([]audit.Entry, error)
 	Prove(ctx context.Context, n int64) (*audit.Proof, error)
 	Parcel(ctx context.Context) (p *audit.Parcel, ok bool, err error)

@@ -39,13 +39,28 @@ func (h *Handler) search(r *http.Request, q *query, subjects []id.Hash) (rowsVie
 	return rowsView{Rows: rows, Cursor: next}, err
 }
 
-// page reads rows, newest first, and gives the cursor of the next page.
+// page reads rows, newest first, and gives the cursor of the next page. One that is
+// not full is the last only where the search has looked at everything: that of
+// nobody in particular looks no further than its window.
 func (h *Handler) page(ctx context.Context, ask audit.Query) ([]audit.Entry, string, error) {
-	rows, err := h.Trail.Search(ctx, ask)
-	if err != nil || len(rows) < ask.Limit {
-		return rows, "", err
+	size, err := h.Trail.Size(ctx)
+	if err != nil {
+		return nil, "", err
 	}
-	return rows, strconv.FormatInt(rows[len(rows)-1].N, 10), nil
+	if ask.Before < 0 || ask.Before > size {
+		ask.Before = size // So that the window does not move while it is looked at.
+	}
+	rows, err := h.Trail.Search(ctx, ask)
+	_, least := ask.Window()
+	switch {
+	case err != nil:
+		return nil, "", err
+	case len(rows) == ask.Limit:
+		return rows, strconv.FormatInt(rows[len(rows)-1].N, 10), nil
+	case len(ask.Subjects) == 0 && least > 0:
+		return rows, strconv.FormatInt(least, 10), nil
+	}
+	return rows, "", nil
 }
 
 func (h *Handler) getTrail(w http.ResponseWriter, r *http.Request, _ access.Key) error {
