@@ -30,10 +30,11 @@ func TestACrashBehindAnAdmission(t *testing.T) {
 		config := small(t, sink.Addr(), rightsConfig)
 		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		o := app.Options{Data: t.TempDir(), Database: database, Clock: app.NewClock(at, 0)}
-		l := live(t, o, config)
+		var die func()
+		l := live(t, o, config, func(h *app.House) { die = h.DieAfterErasing() })
 		l.lives(marker)
 		l.erase("user_id:" + marker)
-		l.house.DieAfterErasing()
+		die()
 		if w := l.ask("POST", "/v1/admit", `{"kind":"user_id","value":"ann-marker"}`); w.Code != http.StatusOK {
 			t.Fatalf("admit: %d %s", w.Code, w.Body)
 		}
@@ -57,10 +58,10 @@ func TestACrashBeforeAnAdmission(t *testing.T) {
 		config := small(t, sink.Addr(), rightsConfig)
 		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		o := app.Options{Data: t.TempDir(), Database: database, Clock: app.NewClock(at, 0)}
-		l := live(t, o, config)
+		var far <-chan struct{}
+		l := live(t, o, config, func(h *app.House) { far = h.DieBeforeAdmitting() })
 		l.lives(marker)
 		l.erase("user_id:" + marker)
-		far := l.house.DieBeforeAdmitting()
 		if err := l.house.Admit(t.Context(), "admit-ann", "user_id", marker); err != nil {
 			t.Fatal(err)
 		}

@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,32 +112,51 @@ func Holds(ctx context.Context, where, data, text string) (tables []string, err 
 
 // Counted gives the counters of a folder or database that nobody serves, by what
 // they count, without those that are at zero.
-func Counted(ctx context.Context, where, data string) (out map[int64]int64, err error) {
-	p, err := openPlace(ctx, where, data, RootKey{}, slog.New(slog.DiscardHandler), false)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	all, err := p.State.Tables(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out = map[int64]int64{}
-	for i := range all {
-		if all[i].Name != "counter" {
-			continue
+func Counted(ctx context.Context, where, data string) (map[int64]int64, error) {
+	out := map[int64]int64{}
+	err := eachRow(ctx, where, data, "counter", func(_ *move.Table, r move.Row) {
+		if n := r[1].(int64); n != 0 {
+			out[r[0].(int64)] = n
 		}
-		rows, err := p.State.Rows(ctx, &all[i], nil)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			if n := r[1].(int64); n != 0 {
-				out[r[0].(int64)] = n
+	})
+	return out, err
+}
+
+// MailRows gives where each mail of a folder or database that nobody serves stands,
+// by its columns without those that are left out.
+func MailRows(ctx context.Context, where, data string, without ...string) (out []string, err error) {
+	err = eachRow(ctx, where, data, "mail", func(t *move.Table, r move.Row) {
+		line := ""
+		for i, c := range t.Columns {
+			if !slices.Contains(without, c.Name) {
+				line += fmt.Sprintf("%s %v; ", c.Name, r[i])
 			}
 		}
+		out = append(out, line)
+	})
+	return out, err
+}
+
+func eachRow(ctx context.Context, where, data, table string, fn func(*move.Table, move.Row)) error {
+	p, err := openPlace(ctx, where, data, RootKey{}, slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		return err
 	}
-	return out, nil
+	all, err := p.State.Tables(ctx)
+	for i := range all {
+		var after move.Row
+		for all[i].Name == table {
+			var rows []move.Row
+			if rows, err = p.State.Rows(ctx, &all[i], after); err != nil || len(rows) == 0 {
+				break
+			}
+			for _, r := range rows {
+				fn(&all[i], r)
+			}
+			after = all[i].KeyOf(rows[len(rows)-1])
+		}
+	}
+	return errors.Join(err, p.close())
 }
 
 func holds(ctx context.Context, s move.State, t *move.Table, text string) (bool, error) {
@@ -184,12 +206,23 @@ func ToTLS(t *testing.T, port string) http.Handler {
 // PortOf gives the port of the doors as others reach them.
 var PortOf = portOf
 
-// DieAfterErasing has nothing follow what the walk commits about the erased, as if
-// the process ended with the commit.
-func (h *House) DieAfterErasing() { h.walker.Erased = nil }
+// DieAfterErasing has, once what it gives is called, nothing follow what the walk
+// commits about the erased, as if the process ended with the commit. It is for a
+// house that does not run yet.
+func (h *House) DieAfterErasing() (die func()) {
+	var dead atomic.Bool
+	follow := h.walker.Erased
+	h.walker.Erased = func(gone []id.Person, barred, admitted []id.Hash) {
+		if !dead.Load() {
+			follow(gone, barred, admitted)
+		}
+	}
+	return func() { dead.Store(true) }
+}
 
 // DieBeforeAdmitting has no admission commit, as if the process ended before it, and
-// gives a channel that is closed once one has come so far.
+// gives a channel that is closed once one has come so far. It is for a house that does
+// not run yet.
 func (h *House) DieBeforeAdmitting() <-chan struct{} {
 	far := make(chan struct{})
 	first := sync.OnceFunc(func() { close(far) })

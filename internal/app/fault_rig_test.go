@@ -105,7 +105,7 @@ type lived struct {
 }
 
 // live opens a data folder and runs the house until the test ends or end.
-func live(t testing.TB, o app.Options, config *project.Config) *lived {
+func live(t testing.TB, o app.Options, config *project.Config, before ...func(*app.House)) *lived {
 	t.Helper()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -120,6 +120,9 @@ func live(t testing.TB, o app.Options, config *project.Config) *lived {
 	t.Cleanup(l.end)
 	if l.manage, err = l.house.ManageKey(ctx); err != nil {
 		t.Fatal(err)
+	}
+	for _, fn := range before {
+		fn(l.house)
 	}
 	go func() { l.ended <- l.house.Run(ctx) }()
 	if err := l.house.Begin(ctx, config); err != nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,12 @@ func TestBothStoresHoldTheSame(t *testing.T) {
 					t.Fatalf("counted are %v, %v", counted, err)
 				}
 				out[s.Name] = fmt.Sprint(counted)
+			case "mail": // how often it changed hands is chance, as above
+				mails, err := app.MailRows(t.Context(), where, dir, "token")
+				if err != nil {
+					t.Fatal(err)
+				}
+				out[s.Name] = strings.Join(mails, "\n")
 			case "meta": // the log's name is drawn
 			case "trail": // details are salted
 				out[s.Name] = fmt.Sprint(s.Rows, " rows")
