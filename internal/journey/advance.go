@@ -324,8 +324,12 @@ func (t *Turn) send(f *flow, p *Place, n *node, at int64) {
 	}
 	t.note(p, at, NoteSent, n.id, template)
 	e := Effect{Kind: Send, At: at, Step: n.id, Intent: in}
-	if f.trigger.kind == OnNamedEvent {
+	switch f.trigger.kind {
+	case OnNamedEvent:
 		e.Trigger = f.trigger.name
+	case OnDate:
+		e.Trait = f.trigger.date.trait
+	default: // What brought it is nobody's attribute.
 	}
 	t.emit(f, p, e)
 }

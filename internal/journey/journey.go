@@ -174,6 +174,14 @@ func (d *Definition) Refs() Refs { return d.refs }
 // Trigger gives what begins the journey and the name of the event or segment.
 func (d *Definition) Trigger() (TriggerKind, string) { return d.trigger.kind, d.trigger.name }
 
+// DateTrait gives the path of the trait whose date begins the journey, "" where none does.
+func (d *Definition) DateTrait() string {
+	if d.trigger.kind != OnDate {
+		return ""
+	}
+	return d.trigger.date.trait
+}
+
 // Reentry gives how often one person may enter; the duration belongs to Every.
 func (d *Definition) Reentry() (Reentry, time.Duration) {
 	return d.reentry, time.Duration(d.every) * time.Millisecond

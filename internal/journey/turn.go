@@ -60,6 +60,7 @@ type Effect struct {
 	Reason  string // stable snake_case
 	Intent  message.Intent
 	Trigger string // the event that brought Intent.Data, as tallies count it; "" where none did
+	Trait   string // the path of the trait whose date did, "" where none did
 	Traits  []byte // a JSON object
 }
 

@@ -101,11 +101,7 @@ func (w *Walker) effects(f *figure, now int64) error {
 			ef := &w.turn.Effects[i]
 			switch ef.Kind {
 			case journey.Send:
-				// What the mail's purpose may not see of the trigger does not go into the outbox.
-				if ef.Trigger != "" && w.version.Purview != nil {
-					ef.Intent.Data = w.scope(f, ef.Intent.Purpose, now).Named(ef.Trigger, ef.Intent.Data)
-				}
-				if err := w.owe(f, ef.Intent, now); err != nil {
+				if err := w.owe(f, w.modest(f, ef, now), now); err != nil {
 					return err
 				}
 			case journey.Set:
@@ -127,6 +123,22 @@ func (w *Walker) effects(f *figure, now int64) error {
 		w.version.Journeys.OnTime(&w.turn)
 	}
 	return nil
+}
+
+// modest gives the mail of an effect without what its purpose may not see of what
+// began the journey: that does not go into the outbox.
+func (w *Walker) modest(f *figure, ef *journey.Effect, now int64) message.Intent {
+	in := ef.Intent
+	if w.version.Purview == nil || ef.Trigger == "" && ef.Trait == "" {
+		return in
+	}
+	switch sees := w.scope(f, in.Purpose, now); {
+	case ef.Trigger != "":
+		in.Data = sees.Named(ef.Trigger, in.Data)
+	case !sees.Trait(ef.Trait):
+		in.Data = nil
+	}
+	return in
 }
 
 // setTraits makes the identify that a set step stands for.

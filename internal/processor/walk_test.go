@@ -23,6 +23,7 @@ import (
 	"rapport/internal/outbox"
 	"rapport/internal/processor"
 	"rapport/internal/processor/processortest"
+	"rapport/internal/purview"
 	"rapport/internal/store"
 	"rapport/internal/store/pgstore"
 	"rapport/internal/store/pgstore/pgtest"
@@ -45,6 +46,7 @@ type house struct {
 	trouble  *trouble                      // what the walk's transactions meet
 	around   func(store.State) store.State // what is about the walk's state; nil: nothing
 	machine  func() time.Time              // nil: the machine's
+	sees     *purview.Table                // what each purpose may see; nil: everything
 }
 
 const purposes = `
@@ -109,7 +111,11 @@ func (h *house) open() {
 	h.walker, err = processor.New(processor.Config{
 		Log: h.log, Keeper: &faulty{store.Walk{State: h.state}, h.trouble}, Resolver: resolver, Hasher: hasher, Consent: authority, Clock: h.clock, Mono: h.mono,
 		Load: func(_ context.Context, n int) (*processor.Version, error) {
-			return processortest.Compile(n, h.configs[n])
+			v, err := processortest.Compile(n, h.configs[n])
+			if err == nil {
+				v.Purview = h.sees
+			}
+			return v, err
 		},
 	})
 	h.must(err)

@@ -56,11 +56,11 @@ func (l *loader) computed(table *purview.Table) *purview.Table {
 		next := map[string]purview.Use{}
 		maps.Copy(next, l.former)
 		for _, d := range l.config.Journeys {
-			event := begins(d)
+			from := begins(d)
 			for _, v := range d.Refs().Values {
 				use := next[v.Trait]
 				for _, path := range v.Reads {
-					use = use.And(read(known, event, path))
+					use = use.And(from.read(known, path))
 				}
 				next[v.Trait] = use
 			}
@@ -77,25 +77,40 @@ func (l *loader) computed(table *purview.Table) *purview.Table {
 	return table.Computing(made)
 }
 
-// begins gives the name of the event whose properties a journey knows as trigger, ""
-// where they are nobody's.
-func begins(d *journey.Definition) string {
+// origin is what a journey knows as trigger: the properties of an event, or the date
+// in a trait, or what is nobody's attribute.
+type origin struct{ event, trait string }
+
+func begins(d *journey.Definition) origin {
 	if kind, name := d.Trigger(); kind == journey.OnNamedEvent {
-		return name
+		return origin{event: name}
 	}
-	return ""
+	return origin{trait: d.DateTrait()}
 }
 
 // read gives what may be done with a value that Liquid in a journey reads.
-func read(table *purview.Table, event, path string) purview.Use {
+func (o origin) read(table *purview.Table, path string) purview.Use {
 	root, rest := cutRoot(path)
 	switch {
-	case root == "person" && rest != "":
+	case root == "person" && rest == "":
+		return table.Person()
+	case root == "person":
 		return table.Reads(rest)
-	case root == "trigger" && event != "":
-		return table.ReadsProperty(event, rest)
+	case root == "trigger" && o.event != "":
+		return table.ReadsProperty(o.event, rest)
+	case root == "trigger" && o.trait != "":
+		return table.Reads(o.trait)
 	}
 	return purview.Use{}
+}
+
+// sent gives what a template that the journey sends reads of its trigger at a path,
+// and what that may be used for.
+func (u *uses) sent(o origin, path string) attribute {
+	if o.trait != "" {
+		return attribute{"the date in " + u.trait(o.trait), u.table.Trait(o.trait)}
+	}
+	return attribute{fmt.Sprintf("the property %q of %q", path, o.event), u.table.Property(o.event, path)}
 }
 
 // cutRoot takes the first name off a path as Liquid has it, and gives the rest as a
@@ -226,13 +241,13 @@ func (u *uses) named(name string, why purpose.Purpose) attribute {
 // journey holds everything that a journey asks against its purpose.
 func (u *uses) journey(d *journey.Definition) {
 	f, why, refs := u.l.parsed["journeys/"+d.Name()+".yaml"], d.Purpose(), d.Refs()
-	event := begins(d)
+	from := begins(d)
 	for _, r := range refs.Traits {
 		u.refuse(f, at(r.Line, r.Column), attribute{u.trait(r.Name), u.table.Reads(r.Name)}, why)
 	}
 	for _, r := range refs.Properties {
-		if event != "" {
-			u.refuse(f, at(r.Line, r.Column), attribute{fmt.Sprintf("the property %q of %q", r.Name, event), u.table.ReadsProperty(event, r.Name)}, why)
+		if from.event != "" {
+			u.refuse(f, at(r.Line, r.Column), attribute{fmt.Sprintf("the property %q of %q", r.Name, from.event), u.table.ReadsProperty(from.event, r.Name)}, why)
 		}
 	}
 	for i := range refs.Tallies {
@@ -251,7 +266,7 @@ func (u *uses) journey(d *journey.Definition) {
 	}
 	for _, v := range refs.Values {
 		for _, path := range v.Reads {
-			u.refuse(f, at(v.Line, v.Column), attribute{fmt.Sprintf("%q", path), read(u.table, event, path)}, why)
+			u.refuse(f, at(v.Line, v.Column), attribute{fmt.Sprintf("%q", path), from.read(u.table, path)}, why)
 		}
 	}
 }
@@ -278,12 +293,13 @@ func (u *uses) template(name string) {
 			}
 		case root == "trigger":
 			for _, d := range u.l.config.Journeys {
+				from := begins(d)
 				for _, send := range d.Refs().Sends {
-					use := u.table.Property(begins(d), rest)
-					if begins(d) == "" || send.Template != name || use.Purposes.Serves(send.Purpose) {
+					a := u.sent(from, rest)
+					if from == (origin{}) || send.Template != name || a.use.Purposes.Serves(send.Purpose) {
 						continue
 					}
-					message, hint := refusal(attribute{fmt.Sprintf("the property %q of %q", rest, begins(d)), use}, send.Purpose)
+					message, hint := refusal(a, send.Purpose)
 					u.l.report.add(Problem{
 						File: u.l.templateFile(name, s.File), Line: s.Line, Column: s.Column, Severity: u.l.outside,
 						Message: message + ", for which the journey " + d.Name() + " sends this", Hint: hint,

@@ -262,6 +262,25 @@ func (t *Table) Reads(path string) Use {
 	return out
 }
 
+// Person gives what may be done with what follows from any trait, as where which one
+// is read is found out only then.
+func (t *Table) Person() (out Use) {
+	if t == nil {
+		return out
+	}
+	for _, use := range t.computed {
+		out = out.And(use)
+	}
+	for i := range t.plans {
+		for _, forms := range [...][]*field{t.plans[i].traits, t.plans[i].groups} {
+			for _, f := range forms {
+				out = out.And(f.whole(nil))
+			}
+		}
+	}
+	return out
+}
+
 // Event gives what an event may be used for that rules know by a name.
 func (t *Table) Event(name string) Use { return t.Property(name, "") }
 
