@@ -22,15 +22,21 @@ type SpecFile struct {
 
 // ImportSpecs reads the YAML of RudderStack's CLI: tracking plans with the events,
 // properties and custom types that they point to, in both forms of the specs
-// ("#/properties/group/id" of rudder/v0.1, "#property:id" of rudder/v1). It gives a
-// plan for each tracking plan; notes name what could not be taken over.
+// ("#/properties/group/id" of rudder/v0.1, "#property:id" of rudder/v1), whichever form
+// a file points with. It gives a plan for each tracking plan; notes name what could not
+// be taken over.
 //
 // Shapes: github.com/rudderlabs/rudder-iac.
 func ImportSpecs(files []SpecFile) (docs []*Document, notes []string, err error) {
-	c := catalog{byRef: map[string]*spec{}}
+	c := catalog{byRef: map[string]*spec{}, also: map[string][]*spec{}}
 	for _, f := range files {
 		if err := c.read(f); err != nil {
 			return nil, c.notes, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	for ref, named := range c.also {
+		if c.byRef[ref] == nil && len(named) == 1 {
+			c.byRef[ref] = named[0]
 		}
 	}
 	if c.others > 0 {
@@ -63,6 +69,7 @@ type spec struct {
 // catalog is all that the files hold.
 type catalog struct {
 	byRef  map[string]*spec
+	also   map[string][]*spec // by the form of reference that the file's own version has not
 	plans  []*spec
 	notes  []string
 	others int
@@ -108,16 +115,18 @@ func (c *catalog) read(f SpecFile) error {
 		how := specKinds[kind]
 		for _, one := range mapsIn(body[how[0]]) {
 			id := first(one, "id")
-			ref := "#" + how[2] + ":" + id
-			if version != "rudder/v1" {
-				ref = "#/" + how[1] + "/" + group + "/" + id
-			}
 			if id == "" {
 				return fmt.Errorf("one of the %s has no id", how[1])
 			}
-			if err := c.put(&spec{f.Name, one}, ref); err != nil {
+			ref, other := "#"+how[2]+":"+id, "#/"+how[1]+"/"+group+"/"+id
+			if version != "rudder/v1" {
+				ref, other = other, ref
+			}
+			it := &spec{f.Name, one}
+			if err := c.put(it, ref); err != nil {
 				return err
 			}
+			c.also[other] = append(c.also[other], it)
 		}
 	case "categories":
 		c.note("categories of events were left out: a plan here has none")
@@ -278,6 +287,9 @@ func (c *catalog) rule(f *foreign, rule map[string]any) error {
 func (c *catalog) missing(what, ref string) error {
 	if ref == "" {
 		return fmt.Errorf("it points to no %s", strings.TrimPrefix(strings.TrimPrefix(what, "an "), "a "))
+	}
+	if len(c.also[ref]) > 1 {
+		return fmt.Errorf("it points to %s %q, of which there are several: name the group too, as in #/events/GROUP/ID", what, ref)
 	}
 	return fmt.Errorf("it points to %s %q, which none of the files has: give the whole folder of the project", what, ref)
 }

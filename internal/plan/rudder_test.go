@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -205,6 +206,65 @@ func TestImportSpecs(t *testing.T) {
 	}
 }
 
+// TestImportSpecsOpensWhatIsNested as RudderStack does: what is not planned below is
+// stripped only where an item says that nothing more may stand there.
+func TestImportSpecsOpensWhatIsNested(t *testing.T) {
+	t.Parallel()
+	const bill, lines = `properties: [{property: "#property:hours", required: true}]`, `properties: [{property: "#property:frame", required: true}]`
+	plain := strings.Replace(cycles, `event: "#event:paid"`, `event: "#event:billed"`, 1)
+	plain = strings.Replace(plain, "    - {id: paid,", "    - {id: billed, name: Billed}\n    - {id: paid,", 1)
+	before, variants, _ := strings.Cut(plain, "      variants:")
+	_, after, _ := strings.Cut(variants, "    - {id: r3")
+	plain = before + "    - {id: r3" + after // A schema with conditions is open as a whole.
+	open := `{"method":"cash","bill":{"hours":1,"vat":"DE123"},"lines":[{"frame_no":"F1","colour":"red"}]}`
+	closed := strings.NewReplacer(bill, bill+"\n          additional_properties: false", lines, lines+"\n          additionalProperties: false").Replace(plain)
+	for text, want := range map[string]string{
+		plain:  open,
+		closed: `{"method":"cash","bill":{"hours":1},"lines":[{"frame_no":"F1"}]}`,
+	} {
+		docs, _, err := plan.ImportSpecs(specFiles(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs[0].Rules.UnplannedFields = plan.Strip
+		written, err := plan.Write(docs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := event.Event{Type: event.Track, Name: "Billed", Properties: []byte(open[:len(open)-1] + `,"more":1}`)}
+		if v := compiled(t, string(written)).For("x").Judge(&e, nil); v.Code != "" || string(e.Properties) != want {
+			t.Errorf("%q and %s, want %s, by\n%s", v.Code, e.Properties, want, written)
+		}
+	}
+}
+
+// TestImportSpecsReadsEitherReference whatever version a file has.
+func TestImportSpecsReadsEitherReference(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string][2]string{
+		"newer references in files of before": {cycles, strings.ReplaceAll(cycles, "rudder/v1", "rudder/v0.1")},
+		"older references in files of today":  {ferry, strings.NewReplacer("rudder/v0.1", "rudder/v1", "rudder/0.1", "rudder/v1").Replace(ferry)},
+		"only the plan is newer":              {cycles, strings.Replace(strings.ReplaceAll(cycles, "rudder/v1", "rudder/v0.1"), "rudder/v0.1", "rudder/v1", 1)},
+	} {
+		want, _, err := plan.ImportSpecs(specFiles(row[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := plan.ImportSpecs(specFiles(row[1]))
+		if err != nil || len(got) != len(want) {
+			t.Errorf("%s: %d plans, %v", name, len(got), err)
+			continue
+		}
+		for i := range got {
+			a, errA := plan.Write(want[i])
+			b, errB := plan.Write(got[i])
+			if err := errors.Join(errA, errB); err != nil || string(a) != string(b) {
+				t.Errorf("%s: %v\n%s\nis not\n%s", name, err, b, a)
+			}
+		}
+	}
+}
+
 // TestImportSpecsRefuses what it cannot take over, and says which file and why.
 func TestImportSpecsRefuses(t *testing.T) {
 	t.Parallel()
@@ -217,6 +277,7 @@ func TestImportSpecsRefuses(t *testing.T) {
 		"a missing rule":      {strings.Replace(ferry, "event_rule/*", "event_rule/z", 1), "there is no such rule"},
 		"a missing plan":      {strings.Replace(ferry, "#/tp/harbour/", "#/tp/port/", 1), `it includes "#/tp/port/event_rule/*"`},
 		"two of one id":       {strings.Replace(cycles, "{id: note,", "{id: last4,", 1), "catalog/properties.yml: #property:last4 is in catalog/properties.yml already"},
+		"two that one names":  {strings.ReplaceAll(cycles, "rudder/v1", "rudder/v0.1") + "== b.yaml\nversion: rudder/v0.1\nkind: events\nmetadata: {name: b}\nspec: {events: [{id: seen, event_type: screen}]}\n", `an event "#event:seen", of which there are several`},
 		"no YAML":             {"== a.yaml\na: [\n", "a.yaml: it is no YAML"},
 		"several documents":   {"== a.yaml\na: 1\n---\nb: 2\n", "several documents"},
 		"a type in itself":    {strings.Replace(cycles, "{id: city, name: city, type: string}", `{id: city, name: city, type: "#custom-type:place"}`, 1), "stands in itself"},

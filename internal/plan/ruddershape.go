@@ -71,10 +71,10 @@ func (c *catalog) property(of, item map[string]any, above []string) (map[string]
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range [...]string{"additional_properties", "additionalProperties"} {
-		if item[key] == true {
-			below["additionalProperties"] = true
-		}
+	// RudderStack lets more stand in what is nested unless the item says no; a plan
+	// here would strip it.
+	if item["additional_properties"] != false && item["additionalProperties"] != false {
+		below["additionalProperties"] = true
 	}
 	if schema["type"] == "array" { // What is nested is that of each item.
 		schema["items"] = below
