@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rapport/internal/alert"
+	"rapport/internal/profile"
 	"rapport/internal/project"
 )
 
@@ -41,7 +42,8 @@ func (p *Patient) sourcesUnsigned(context.Context) []Finding {
 	return orFine(out, "every public source signs who its events are about")
 }
 
-// retention tells of purposes that do not say how long data is kept.
+// retention tells of purposes that do not say how long data is kept, and where nothing
+// ever goes, whatever they say: their word is only told to people.
 func (p *Patient) retention(context.Context) []Finding {
 	var silent []string
 	for _, d := range p.Config.Policy.Purposes() {
@@ -49,10 +51,21 @@ func (p *Patient) retention(context.Context) []Finding {
 			silent = append(silent, string(d.Name))
 		}
 	}
-	if len(silent) == 0 {
-		return []Finding{fine("", "every purpose says how long its data is kept")}
+	var out []Finding
+	if len(silent) > 0 {
+		out = append(out, found(Warning, strings.Join(silent, ", "), "nobody says how long the data of these purposes is kept", "write `retention:` for each in purposes.yaml: receipts and the record of processing name it"))
 	}
-	return []Finding{found(Warning, strings.Join(silent, ", "), "nobody says how long the data of these purposes is kept", "write `retention:` for each in purposes.yaml: receipts and the record of processing name it")}
+	if !p.forgets() {
+		out = append(out, found(Warning, "", "profiles, history and mails are kept for ever: `retention` in purposes.yaml is told to people, and takes nothing",
+			"give them terms: `retention.purposes` or `retention.classes` in rapport.yaml, or `retention` in a tracking plan: docs/plan.md"))
+	}
+	return orFine(out, "every purpose says how long its data is kept, and some data has a term")
+}
+
+// forgets tells whether anything at all is kept for a term only.
+func (p *Patient) forgets() bool {
+	r := &p.Config.Workspace.Retention
+	return r.Mails > 0 || len(r.Classes) > 0 || len(r.Purposes) > 0 || len(profile.TermsOf(p.Config.Plans, r.Limits).Events) > 0
 }
 
 // alertsUnheard tells whether anybody hears of what goes wrong.
@@ -93,8 +106,8 @@ func (p *Patient) alerts(context.Context) []Finding {
 
 // trailStays tells whether checkpoints of the trail leave the machine.
 func (p *Patient) trailStays(context.Context) []Finding {
-	if t := p.Config.Workspace.Trail; t.File == "" && t.Webhook == "" {
-		return []Finding{found(Note, "", "checkpoints of the trail stay on this machine: whoever owns it may write another history", "write `trail: {webhook: …}` or `trail: {file: …}` in rapport.yaml: docs/trail.md")}
+	if t := p.Config.Workspace.Trail; t.File == "" && t.Webhook == "" && len(t.Mail) == 0 {
+		return []Finding{found(Note, "", "checkpoints of the trail stay on this machine: whoever owns it may write another history", "write `trail: {webhook: …}`, `trail: {file: …}` or `trail: {mail: …}` in rapport.yaml: docs/trail.md")}
 	}
 	return []Finding{fine("", "checkpoints of the trail leave the machine")}
 }

@@ -27,7 +27,7 @@ const day = 24 * time.Hour
 func folder() map[string]string {
 	return map[string]string{
 		"rapport.yaml": "workspace: shop\nbase_url: https://mail.shop.example\nsending: {from: shop@mail.shop.example, provider: relay, postal_address: 1 Street}\n" +
-			"alerts: {mail: operator@shop.example}\ntrail: {webhook: https://elsewhere.example/trail}\n",
+			"alerts: {mail: operator@shop.example}\ntrail: {webhook: https://elsewhere.example/trail}\nretention: {purposes: {service: 730d}}\n",
 		"purposes.yaml":         "purposes:\n  service: {title: Service, description: S., basis: contract, retention: 2 years}\n",
 		"sources/web.yaml":      "kind: browser\npurpose: service\nbasis: contract\norigins: [https://www.shop.example]\nuser_hash: env:USER_HASH\n",
 		"providers/relay.yaml":  "kind: smtp\nhost: smtp.relay.example\nauth: {user: u, password: env:SMTP_PASSWORD}\nenvelope_from: b@bounces.shop.example\ndkim: [{domain: shop.example, selector: r1, key: env:DKIM_KEY}]\n",
@@ -121,6 +121,7 @@ func TestChecks(t *testing.T) {
 		return server(func(s *Server) { s.Doors.Certificate = &c })
 	}
 	nothing := func(*Patient, map[string]string, map[string]string) {}
+	const terms = "retention: {purposes: {service: 730d}}\n"
 	for _, row := range []struct {
 		check, name string
 		change      func(p *Patient, files, env map[string]string)
@@ -166,6 +167,17 @@ func TestChecks(t *testing.T) {
 		{"source_unsigned", "unsigned", replace("sources/web.yaml", "user_hash: env:USER_HASH\n", ""), Note},
 		{"retention", "said", nothing, OK},
 		{"retention", "unsaid", replace("purposes.yaml", ", retention: 2 years", ""), Warning},
+		{"retention", "only said", replace("rapport.yaml", terms, ""), Warning},
+		{"retention", "of mails", replace("rapport.yaml", terms, "retention: {mails: 400d}\n"), OK},
+		{"retention", "of a class", replace("rapport.yaml", terms, "retention: {classes: {personal: 730d}}\n"), OK},
+		{"retention", "of a planned trait", func(p *Patient, files, env map[string]string) {
+			replace("rapport.yaml", terms, "")(p, files, env)
+			with("plan/all.yaml", "traits:\n  city: {type: string, retention: 30d}\n")(p, files, env)
+		}, OK},
+		{"retention", "a plan without terms", func(p *Patient, files, env map[string]string) {
+			replace("rapport.yaml", terms, "")(p, files, env)
+			with("plan/all.yaml", "traits:\n  city: {type: string}\n")(p, files, env)
+		}, Warning},
 		{"alerts_unheard", "two ways", nothing, OK},
 		{"alerts_unheard", "one way", replace("destinations/crm.yaml", "alerts: true\n", ""), Note},
 		{"alerts_unheard", "none", func(_ *Patient, files, _ map[string]string) {
@@ -178,6 +190,7 @@ func TestChecks(t *testing.T) {
 		{"alert", "a danger", server(func(s *Server) { s.Alerts = []alert.Alert{{Severity: alert.Danger, Text: "x", Do: "y"}} }), Danger},
 		{"trail_stays", "leaves", nothing, OK},
 		{"trail_stays", "stays", replace("rapport.yaml", "trail: {webhook: https://elsewhere.example/trail}\n", ""), Note},
+		{"trail_stays", "leaves by mail alone", replace("rapport.yaml", "webhook: https://elsewhere.example/trail", "mail: [notary@elsewhere.example]"), OK},
 		{"way_out", "a mail server", nothing, OK},
 		{"way_out", "the inbox", with("providers/relay.yaml", "kind: devinbox\n"), Note},
 	} {
