@@ -87,21 +87,27 @@ func (c *console) trail(a trailAnswer) {
 }
 
 func auditPerson(c *console) *cobra.Command {
-	var page string
+	var page, cursor string
 	cmd := &cobra.Command{
 		Use:     "person PERSON",
 		Short:   "Tell what happened to somebody's data",
+		Long:    "The newest 500 rows come first; --cursor with what the list ended on gives those before.",
 		Example: "  rapport audit person email:ann@shop.example\n  rapport audit person user_id:42 --html ann.html",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			where := path("people", personRef(args[0]), "trail")
 			if page == "" {
-				return show(cmd.Context(), c, where, map[string]string{"limit": "500"}, c.trail)
+				return show(cmd.Context(), c, where, map[string]string{"limit": "500", "cursor": cursor}, c.trail)
 			}
-			return c.download(cmd.Context(), where, url.Values{"limit": {"500"}}, "text/html", page)
+			q := url.Values{"limit": {"500"}}
+			if cursor != "" {
+				q.Set("cursor", cursor)
+			}
+			return c.download(cmd.Context(), where, q, "text/html", page)
 		},
 	}
 	cmd.Flags().StringVar(&page, "html", "", "write a page for people to read into this file")
+	cmd.Flags().StringVar(&cursor, "cursor", "", "where the last list ended")
 	return cmd
 }
 
@@ -122,7 +128,8 @@ func auditCheckpoint(c *console) *cobra.Command {
 		Use:   "checkpoint",
 		Short: "Sign the trail as it is now, and print the checkpoint",
 		Long: `A checkpoint is what to keep elsewhere: the signed size and root of the tree, with
-the hashes of the newest rows, by which a row that is changed later is named.`,
+the hashes of the newest 10,000 rows, by which a row that is changed later is named;
+of older ones the range is.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := c.client()
@@ -182,7 +189,8 @@ func auditVerify(c *console) *cobra.Command {
 		Long: `Verify asks no server: it needs the bundle, the public key, and, to see what whoever
 holds the signing key may have rewritten, checkpoints that were kept elsewhere. It
 says what does not hold, and what no check of this bundle can see. The exit code is
-1 when something does not hold.`,
+1 when something does not hold. A proof and receipts are checked by the checkpoint
+within them, and take no other.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			key, err := publicKey(key)
@@ -202,7 +210,7 @@ says what does not hold, and what no check of this bundle can see. The exit code
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "the public key, or a file with it")
-	cmd.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file of checkpoints that were kept elsewhere; may be repeated")
+	cmd.Flags().StringArrayVar(&checkpoints, "checkpoint", nil, "file of checkpoints that were kept elsewhere, for a bundle; may be repeated")
 	return cmd
 }
 
@@ -238,6 +246,9 @@ func (c *console) verify(in io.Reader, key string, older []audit.Parcel) error {
 	const head = `{"bundle"`
 	whole := bufio.NewReader(in)
 	if is, _ := whole.Peek(len(head)); string(is) != head { // What is shorter is none.
+		if len(older) > 0 {
+			return usagef("--checkpoint is for bundles: a proof, as receipts, is held against the checkpoint within it; export a bundle to hold it against an older one")
+		}
 		return c.verifyProof(whole, key)
 	}
 	r, err := audit.Verify(whole, key, older)

@@ -232,8 +232,8 @@ func (c *check) end() {
 	}
 }
 
-// Proof shows that a row is in the tree that a checkpoint is for, and that this
-// tree holds all that an older one held.
+// Proof shows that a row is in the tree that a checkpoint is for. That this tree
+// holds all that an older one held takes a bundle.
 type Proof struct {
 	N          int64            `json:"n"`
 	Leaf       json.RawMessage  `json:"leaf"`
