@@ -84,7 +84,13 @@ func TestSlowAndGreedyCallersHoldUpNobody(t *testing.T) {
 // quickly by the real server, whose memory stays as it is.
 func TestHostileBodiesAreRefusedQuickly(t *testing.T) {
 	t.Parallel()
+	onBothStores(t, hostileBodiesAreRefusedQuickly)
+}
+
+func hostileBodiesAreRefusedQuickly(t *testing.T, database string) {
+	t.Helper()
 	f := newFaulty(t, "127.0.0.1:2525")
+	f.database = database
 	f.start()
 	bomb := gzipped(t, 200<<20)
 	f.trigger("first", "first@hostile.example")

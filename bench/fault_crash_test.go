@@ -93,11 +93,17 @@ func killedWithMailsOnTheWire(t *testing.T, database string) {
 // mended once or refused, and no mail gets a header it should not have.
 func TestHostileTextNeverBreaksAMail(t *testing.T) {
 	t.Parallel()
+	onBothStores(t, hostileTextNeverBreaksAMail)
+}
+
+func hostileTextNeverBreaksAMail(t *testing.T, database string) {
+	t.Helper()
 	sink := scripted(t, func(string, int) deliverytest.Fault { return deliverytest.Fault{} })
 	f := newFaulty(t, sink.Addr(), map[string]string{
 		"templates/note/template.yaml": "subject: \"{{ person.first_name | default: 'friend' }}: {{ trigger.ref | default: '-' }}\"\npurpose: marketing.newsletter\n",
 		"templates/note/body.html":     `<p>Hi {{ person.first_name | default: "friend" }}, <a href="https://shop.example/?q={{ trigger.ref | default: "-" }}">go</a></p><p>{{ workspace.postal_address }}</p><p><a href="{{ mail.unsubscribe_url }}">Unsubscribe</a></p>`,
 	})
+	f.database = database
 	f.start()
 	texts := []string{
 		`a\r\nBcc: spy@evil.example\r\n\r\nx`, `a\nBcc: spy@evil.example`, `a\rBcc: spy@evil.example`, `\r\n.\r\nMAIL FROM:<a@evil.example>\r\n`,

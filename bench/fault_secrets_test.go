@@ -34,12 +34,18 @@ var secrets = []string{
 // holds no address, name, key, token, value or text of anybody.
 func TestNothingPersonalOrSecretIsInLogsMetricsAndRefusals(t *testing.T) {
 	t.Parallel()
+	onBothStores(t, nothingPersonalOrSecretIsInLogsMetricsAndRefusals)
+}
+
+func nothingPersonalOrSecretIsInLogsMetricsAndRefusals(t *testing.T, database string) {
+	t.Helper()
 	sink, err := deliverytest.NewSink(deliverytest.SinkConfig{User: "shop", Password: "hunter22-smtp-password", Judge: loud})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sink.Close)
 	f := newFaulty(t, sink.Addr(), troubled(sink.Addr()))
+	f.database = database
 	var refusals strings.Builder
 	call := func(method, path, body string, header ...string) (int, string) {
 		status, _, answer, err := f.tryAsk(method, path, body, header...)
