@@ -341,19 +341,21 @@ func TestOneThatIsDownHoldsUpNobody(t *testing.T) {
 // TestRedirectsAreFailures: a destination that moves is not followed.
 func TestRedirectsAreFailures(t *testing.T) {
 	t.Parallel()
-	moved, to := receiving(t, whsec("SECRET_ONE")), receiving(t)
-	moved.answers(func(_ *message, w http.ResponseWriter) {
-		w.Header().Set("Location", to.server.URL)
-		w.WriteHeader(http.StatusTemporaryRedirect)
+	onBothStores(t, func(t *testing.T, database string) {
+		moved, to := receiving(t, whsec("SECRET_ONE")), receiving(t)
+		moved.answers(func(_ *message, w http.ResponseWriter) {
+			w.Header().Set("Location", to.server.URL)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		})
+		l, _ := told(t, database, handClock(), map[string]string{"destinations/d.yaml": hook(moved, wantsEvents)})
+		l.tracks(t, "ann", "a1")
+		if x := l.until("d", "it fails", func(x line) bool { return x.Counts["failed.refused"] == 1 }); x.Waiting != 1 {
+			t.Errorf("%+v", x)
+		}
+		if all := to.wait("nothing", func([]*message) bool { return true }); len(all) != 0 {
+			t.Errorf("%d were told elsewhere", len(all))
+		}
 	})
-	l, _ := told(t, "", handClock(), map[string]string{"destinations/d.yaml": hook(moved, wantsEvents)})
-	l.tracks(t, "ann", "a1")
-	if x := l.until("d", "it fails", func(x line) bool { return x.Counts["failed.refused"] == 1 }); x.Waiting != 1 {
-		t.Errorf("%+v", x)
-	}
-	if all := to.wait("nothing", func([]*message) bool { return true }); len(all) != 0 {
-		t.Errorf("%d were told elsewhere", len(all))
-	}
 }
 
 // TestWithoutDestinationsNothingIsWritten: what nobody wants costs nothing.
