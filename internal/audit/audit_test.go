@@ -351,19 +351,6 @@ func TestRowsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// FuzzVerify never panics, whatever the bundle.
-func FuzzVerify(f *testing.F) {
-	_, public, err := audit.MakeKey(rand.Reader, "trail.example")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add([]byte(`{"bundle":1,"size":1}` + "\n" + `{"n":0,"leaf":{"v":1}}` + "\n" + `{"checkpoint":"x\n1\nAA==\n\n— x AA==\n"}`))
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		_, _ = audit.Verify(bytes.NewReader(b), public, nil)
-		_, _ = audit.ReadParcels(b)
-	})
-}
-
 // TestNothingIsWrittenWhereNothingHappens: a house that rests does not write to
 // its disk for the trail.
 func TestNothingIsWrittenWhereNothingHappens(t *testing.T) {
