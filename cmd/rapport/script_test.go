@@ -75,6 +75,7 @@ func scripts(t *testing.T, store string, setup func(*testscript.Env) error) {
 			"serves":  servers.servesFor,
 			"stops":   servers.stopsFor,
 			"happens": servers.happensFor,
+			"tells":   tells,
 			"notes":   notesFor,
 		},
 	})

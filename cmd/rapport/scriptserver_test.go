@@ -116,6 +116,26 @@ func (s *served) happensFor(ts *testscript.TestScript, neg bool, args []string) 
 	ts.Check(server.rests(ts.Getenv("RAPPORT_DATA")))
 }
 
+// tells runs a command until it prints what matches a pattern: what became of a mail
+// comes into its person's story a moment after the mail's end.
+func tells(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: tells PATTERN COMMAND…")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s never matches %s", strings.Join(args[1:], " "), args[0])
+		}
+		<-time.After(20 * time.Millisecond) // A foreign process tells by being asked.
+	}
+}
+
 // rests waits until no mail is on its way and all is walked.
 func (s *scriptServer) rests(data string) error {
 	manage, err := os.ReadFile(filepath.Join(data, "manage.key"))
