@@ -1,9 +1,10 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
-	"path/filepath"
+	"os"
 	"testing"
 	"time"
 
@@ -26,8 +27,9 @@ func fullHouseSink(t *testing.T) *deliverytest.Sink {
 	})
 }
 
-// fullHouse is a configuration under which every table gets rows.
-func fullHouse(t *testing.T) map[string]string {
+// fullHouse is a configuration under which every table gets rows; its checkpoints
+// leave for a file.
+func fullHouse(t *testing.T, trail string) map[string]string {
 	t.Helper()
 	return map[string]string{
 		"rapport.yaml": `workspace: full
@@ -38,7 +40,7 @@ sending:
   provider: sink
   caps: [{mails: 3, per: 24h}]
 limits: {events_per_second: 1000000, burst: 1000000, manage_per_second: 100000}
-trail: {every: 1s, file: ` + filepath.Join(t.TempDir(), "trail.ndjson") + `}
+trail: {every: 1s, file: ` + trail + `}
 consent: {confirm_with: confirm}
 `,
 		"purposes.yaml": `purposes:
@@ -62,7 +64,7 @@ consent: {confirm_with: confirm}
 }
 
 // fillEveryTable has people leave something in every table, and stops the server.
-func (f *faulty) fillEveryTable() {
+func (f *faulty) fillEveryTable(trail string) {
 	f.t.Helper()
 	f.start()
 	for i := range 12 {
@@ -92,6 +94,7 @@ func (f *faulty) fillEveryTable() {
 		{"/v1/requests", `{"kind":"export","person":"user_id:u1"}`},
 		{"/v1/consent", `{"subject":"user_id:u3","purpose":"marketing.newsletter","state":"objected","form":"footer"}`},
 		{"/v1/consent/confirm", `{"email":"new@full.example","purposes":["marketing.club"]}`},
+		{"/v1/breaches", `{"nature":"A source leaked.","scope":{"from":"2020-01-01T00:00:00Z","sources":["shop"]}}`},
 		{"/v1/suppressions", `{"email":"u4@full.example","reason":"manual"}`},
 		{"/v1/import/shop", `{"batch":[{"type":"track","messageId":"bulk","userId":"u5","event":"Seen"}]}`},
 	} {
@@ -101,6 +104,14 @@ func (f *faulty) fillEveryTable() {
 	}
 	if err := f.settle(f.t.Context()); err != nil {
 		f.t.Fatal(err)
+	}
+	// That a checkpoint has left is noted before the next one leaves.
+	for n := range 2 {
+		until(f.t, "a checkpoint has left", time.Minute, func() bool {
+			raw, err := os.ReadFile(trail)
+			return err == nil && bytes.Count(raw, []byte("\n")) > n
+		})
+		f.says("/v1/track", `{"messageId":"left%d","userId":"u6","event":"Seen"}`, n)
 	}
 	if code := f.stop(time.Minute); code != 0 {
 		f.t.Fatalf("it stops with %d: %s", code, f.said)

@@ -39,8 +39,9 @@ func (h home) where() string {
 // same, the target serves, and the source no more.
 func TestAMoveThatIsKilledGoesOn(t *testing.T) {
 	t.Parallel()
-	f := newFaulty(t, fullHouseSink(t).Addr(), fullHouse(t))
-	f.fillEveryTable()
+	trail := filepath.Join(t.TempDir(), "trail.ndjson")
+	f := newFaulty(t, fullHouseSink(t).Addr(), fullHouse(t, trail))
+	f.fillEveryTable(trail)
 	m := &mover{faulty: f, t: t, database: ownDatabase(t, pgtest.Server(t))}
 	files := home{data: filepath.Join(f.dir, "data")}
 	moved := home{data: filepath.Join(f.dir, "beside"), database: m.database}
@@ -125,7 +126,7 @@ func (m *mover) killedAt(from, to home, where func(at func(table string))) {
 	if cmd.ProcessState.Success() || cmd.ProcessState.Exited() {
 		m.t.Fatalf("it was not killed: %s, %s", cmd.ProcessState, said)
 	}
-	m.refuses(to, "a move to this store was interrupted")
+	m.refuses(to, "a move or a restore to this store was interrupted")
 }
 
 // hold locks a table until it is released.
