@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"rapport/internal/fault"
+	"rapport/internal/id"
 	"rapport/internal/wire"
 )
 
@@ -99,6 +100,22 @@ func (r *Ring) Destroy(list ...ID) error {
 		delete(r.raw, k)
 	}
 	return nil
+}
+
+// LastPerson gives the highest number for which there was a key of a person when the
+// ring was opened, also where it was ended: all up to it may have been given, if not by
+// this state then by a later one that was lost.
+func (r *Ring) LastPerson() id.Person { return r.last }
+
+func lastPerson(s Store) (id.Person, error) {
+	key, err := s.Last(Person(0).Key(), []byte{byte(person + 1)})
+	if err != nil {
+		return 0, fmt.Errorf("read keys: %w", err)
+	}
+	if len(key) != len(Person(0).Key()) {
+		return 0, nil
+	}
+	return id.Person(binary.BigEndian.Uint64(key[1:])), nil
 }
 
 // Records gives the keys of records that have one of their own.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rapport/internal/fault"
+	"rapport/internal/id"
 )
 
 // Root wraps the wrapping keys. A key management service is asked once at a start
@@ -41,6 +42,9 @@ type Store interface {
 	// their number.
 	Drop(keys [][]byte) error
 	End(keys [][]byte) error
+	// Last gives the last key between two, also where it was ended; nil where there is
+	// none.
+	Last(behind, before []byte) ([]byte, error)
 	// After lists keys behind one, in order.
 	After(key []byte, limit int) ([]Row, error)
 	// Wrapping lists the wrapping keys; AddWrapping and DropWrapping change them.
@@ -92,6 +96,7 @@ type Ring struct {
 	raw       map[ID][32]byte
 	drafted   map[ID]cipher.AEAD // of transactions that have not committed
 	destroyed uint64             // how often keys were
+	last      id.Person          // see LastPerson
 	wrapping  map[int]cipher.AEAD
 	current   int
 }
@@ -115,6 +120,9 @@ func Open(c Config) (*Ring, error) {
 			return nil, err
 		}
 		r.current = max(r.current, w.Number)
+	}
+	if r.last, err = lastPerson(c.Store); err != nil {
+		return nil, err
 	}
 	if len(list) > 0 {
 		return r, nil

@@ -307,6 +307,13 @@ func (i *idents) seal(m identity.Merge, of identity.Merge) (identity.Merge, erro
 	return m, nil
 }
 
+// LastPerson counts those in too of whom only the keys know: the state may be older than
+// the keys, and a number is given once.
+func (i *idents) LastPerson() (id.Person, error) {
+	last, err := i.Store.LastPerson()
+	return max(last, i.t.ring.LastPerson()), err
+}
+
 func (i *idents) AppendMerge(m identity.Merge) error {
 	m, err := i.seal(m, m)
 	if err != nil {

@@ -148,6 +148,22 @@ func (k *Keyring) scrub() error {
 	return k.c.fail(k.c.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)"))
 }
 
+// Last gives the last key between two, ended ones too.
+func (k *Keyring) Last(behind, before []byte) (key []byte, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.c == nil {
+		return nil, errClosed("keys.db")
+	}
+	q := k.c.query("SELECT k FROM data_key WHERE k > ? AND k < ? ORDER BY k DESC LIMIT 1")
+	q.blob(behind)
+	q.blob(before)
+	if q.step() {
+		key = q.colBlob(0)
+	}
+	return key, q.done()
+}
+
 // After lists keys behind one.
 func (k *Keyring) After(key []byte, limit int) ([]seal.Row, error) {
 	return k.list("SELECT k, body FROM data_key WHERE k > ? AND length(body) > 0 ORDER BY k LIMIT ?", key, limit)
