@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"time"
 
 	"rapport/internal/backup"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/seal"
 	"rapport/internal/store/move"
 )
 
@@ -64,8 +66,12 @@ func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (m *backup.Mani
 		return nil, err
 	}
 	if o.Keys != nil {
-		if _, err := restoreKeys(o.Keys, o.Data, m.Head.Key); err != nil {
+		k, err := restoreKeys(o.Keys, o.Data, m.Head.Key)
+		if err != nil {
 			return nil, err
+		}
+		if k.Head.Sealed && k.Head.Made.Before(m.Head.Made) {
+			return nil, keysOlder(k.Head.Made, m.Head.Made)
 		}
 	}
 	return m, forgetNote(ctx, p.State, move.MetaArriving)
@@ -75,6 +81,14 @@ func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (m *backup.Mani
 // encrypt for them: only the signature says whose a backup is.
 var errAnother = fault.New(fault.Denied, "backup_of_another",
 	"the backup is signed, and not by the key that was given: it is of another house, or was made by somebody else")
+
+// keysOlder refuses keys from before the data: whoever came between the two could not
+// be read.
+func keysOlder(keys, data time.Time) error {
+	return fault.New(fault.Conflict, seal.CodeOlder,
+		"the keys were backed up at %s, before the data at %s: whoever came between cannot be read; give a later backup of keys, or an earlier one of the data",
+		keys.UTC().Format(time.RFC3339), data.UTC().Format(time.RFC3339))
+}
 
 // mustBeEmpty refuses a folder in which anything lies.
 func mustBeEmpty(dir string) error {

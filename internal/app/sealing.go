@@ -67,7 +67,7 @@ func (h *House) mustOpenNewest(ctx context.Context) error {
 				}
 				continue
 			}
-			return fault.Wrap(err, fault.Conflict, "keys_older", "keys.db does not open what the log got last: it is older than the data, or of another house; restore the newest copy of it")
+			return fault.Wrap(err, fault.Conflict, seal.CodeOlder, "keys.db does not open what the log got last: it is older than the data, or of another house; restore the newest copy of it")
 		}
 		if err != nil {
 			return err

@@ -42,6 +42,8 @@ type Store interface {
 	// their number.
 	Drop(keys [][]byte) error
 	End(keys [][]byte) error
+	// Ended tells whether that was done to one.
+	Ended(key []byte) (bool, error)
 	// Last gives the last key between two, also where it was ended; nil where there is
 	// none.
 	Last(behind, before []byte) ([]byte, error)
@@ -242,12 +244,30 @@ func (r *Ring) key(k ID) (cipher.AEAD, error) {
 	}
 	found, err := r.find([]ID{k})
 	if err == nil && found[0] == nil {
-		err = destroyed(k)
+		err = r.gone(k)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return found[0], nil
+}
+
+// gone says why a key is not there. Of people it is known who was erased: another's key
+// is only not in this copy of the keys, and who takes that for an erasure would drop
+// what the living do.
+func (r *Ring) gone(k ID) error {
+	if k.kind != person {
+		return destroyed(k)
+	}
+	ended, err := r.c.Store.Ended(k.Key())
+	switch {
+	case err != nil:
+		return fmt.Errorf("read keys: %w", err)
+	case ended:
+		return destroyed(k)
+	default:
+		return fault.New(fault.Unavailable, CodeOlder, "%s is not in keys.db and was not destroyed: keys.db is older than the data; stop the server and restore the newest copy of it", k)
+	}
 }
 
 // Load brings keys into memory at one go. Those that are not there stay away.

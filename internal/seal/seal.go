@@ -137,8 +137,12 @@ func readHeader(body []byte) (k ID, rest []byte, err error) {
 var errShape = errors.New("a sealed body is cut short or of an unknown kind")
 
 // CodeDestroyed is the code of the error about a key that is not there: whose it
-// was has been erased, or the keys are older than what they should open.
-const CodeDestroyed = "key_destroyed"
+// was has been erased, or the keys are older than what they should open. Of people
+// CodeOlder tells the latter apart.
+const (
+	CodeDestroyed = "key_destroyed"
+	CodeOlder     = "keys_older"
+)
 
 func destroyed(k ID) error {
 	return fault.New(fault.NotFound, CodeDestroyed, "%s is not there: it was destroyed, or keys.db is older than the data", k)

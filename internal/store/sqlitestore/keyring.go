@@ -148,6 +148,19 @@ func (k *Keyring) scrub() error {
 	return k.c.fail(k.c.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)"))
 }
 
+// Ended tells whether an empty row stands where a key was.
+func (k *Keyring) Ended(key []byte) (ended bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.c == nil {
+		return false, errClosed("keys.db")
+	}
+	q := k.c.query("SELECT 1 FROM data_key WHERE k = ? AND length(body) = 0")
+	q.blob(key)
+	ended = q.step()
+	return ended, q.done()
+}
+
 // Last gives the last key between two, ended ones too.
 func (k *Keyring) Last(behind, before []byte) (key []byte, err error) {
 	k.mu.Lock()
