@@ -118,8 +118,7 @@ func checkErasures(raw []byte) error {
 	return err
 }
 
-// keepErasures adds lines to the file of a folder, each once, behind those that are
-// there: of what is said of one name the last line holds.
+// keepErasures adds lines to the file of a folder, each once and where it belongs.
 func keepErasures(newer []byte, dir string) error {
 	path := filepath.Join(dir, erasuresFile)
 	there, err := readOr(path)
@@ -136,21 +135,37 @@ func keepErasures(newer []byte, dir string) error {
 	return nil
 }
 
-// joinedErasures gives the lines of both, each at its last place. A line that a
-// crash cut short is in neither.
+// joinedErasures gives the lines of both, each once, in the order in which they were
+// written: of what is said of one name the last line holds, whichever list has it. A
+// line that a crash cut short is in neither.
 func joinedErasures(older, newer []byte) (out []byte) {
-	whole := func(raw []byte) []byte { return raw[:bytes.LastIndexByte(raw, '\n')+1] }
-	newer = whole(newer)
-	known := map[string]bool{}
-	for line := range bytes.Lines(newer) {
-		known[string(line)] = true
+	type dated struct {
+		at   time.Time
+		line []byte
 	}
-	for line := range bytes.Lines(whole(older)) {
-		if !known[string(line)] {
-			out = append(out, line...)
+	var all []dated
+	known := map[string]int{}
+	for i, raw := range [2][]byte{older, newer} {
+		var last time.Time // Of one list the order holds, also where a clock went back.
+		for line := range bytes.Lines(raw[:bytes.LastIndexByte(raw, '\n')+1]) {
+			var e erasure
+			if json.Unmarshal(line, &e) == nil && e.At.After(last) { // Who reads it says that it is damaged.
+				last = e.At
+			}
+			if i == 0 {
+				known[string(line)]++
+			} else if known[string(line)] > 0 {
+				known[string(line)]--
+				continue
+			}
+			all = append(all, dated{last, line})
 		}
 	}
-	return append(out, newer...)
+	slices.SortStableFunc(all, func(x, y dated) int { return x.at.Compare(y.at) })
+	for _, x := range all {
+		out = append(out, x.line...)
+	}
+	return out
 }
 
 // add writes a line and has it on the disk before it returns.

@@ -36,3 +36,24 @@ func TestReadErasures(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinErasures joins lists of which one has not heard of the last erasure yet, in
+// both ways, and keeps what is written twice.
+func TestJoinErasures(t *testing.T) {
+	t.Parallel()
+	name := id.Hash{1}.String()
+	first, back, last := `{"at":"2026-03-01T00:00:00Z","barred":["`+name+`"]}`+"\n",
+		`{"at":"2026-03-02T00:00:00Z","admitted":["`+name+`"],"record":5}`+"\n", `{"at":"2026-03-03T00:00:00Z","barred":["`+name+`"]}`+"\n"
+	for _, lists := range [][2]string{{first + back + last, first + back}, {first + back, first + back + last}, {first + last, back}, {back, first + last}} {
+		if got := string(joinedErasures([]byte(lists[0]), []byte(lists[1]+`{"cut`))); got != first+back+last {
+			t.Errorf("%q joined with %q is %q", lists[0], lists[1], got)
+		}
+	}
+	// All in one instant, as where the clock is set by hand.
+	again := first + `{"at":"2026-03-01T00:00:00Z","admitted":["` + name + `"]}` + "\n"
+	for _, lists := range [][2]string{{again + first, again}, {again, again + first}} {
+		if got := string(joinedErasures([]byte(lists[0]), []byte(lists[1]))); got != again+first {
+			t.Errorf("%q joined with %q is %q", lists[0], lists[1], got)
+		}
+	}
+}
