@@ -98,12 +98,13 @@ type House struct {
 	cleaning    atomic.Pointer[cleaning] // how it last went
 	clients     []*fetch.Client          // of the office's destinations
 	told        []project.Destination
-	toldFrom    *purview.Table // what they may be told of
-	barred      rights.Barred  // of whom nothing is kept any more
-	erasures    *erasures      // the same, in a file that no backup of the databases brings back
-	again       []id.Hash      // barred by the file alone: the state is older, and may hold them again
-	settled     chan struct{}  // closed once what had arrived at the start is walked
-	inEffect    chan struct{}  // closed once a configuration is
+	toldFrom    *purview.Table          // what they may be told of
+	barred      rights.Barred           // of whom nothing is kept any more
+	erasures    *erasures               // the same, in a file that no backup of the databases brings back
+	again       []id.Hash               // barred by the file alone: the state is older, and may hold them again
+	erasedThen  map[id.Hash][]id.Person // who was erased with each name, while that is still to be done again
+	settled     chan struct{}           // closed once what had arrived at the start is walked
+	inEffect    chan struct{}           // closed once a configuration is
 	effect      sync.Once
 	doors       http.Handler
 	inbox       *devinbox.Inbox
@@ -252,6 +253,7 @@ func (h *House) buildWalk(ctx context.Context) error {
 		Owed:    func(ids []id.Message) { h.sender.wake(ids) },
 		Erased:  h.erased,
 		Admits:  h.admits,
+		Barred:  h.barred.Has,
 	})
 	if err != nil {
 		return err

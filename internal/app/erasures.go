@@ -18,8 +18,6 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
-	"rapport/internal/person"
-	"rapport/internal/processor"
 	"rapport/internal/rights"
 	"rapport/internal/seal"
 	"rapport/internal/store"
@@ -40,6 +38,7 @@ const restoredRequest = "restored"
 type erasure struct {
 	At       time.Time     `json:"at"`
 	Barred   []string      `json:"barred,omitempty"`   // in hex
+	People   []id.Person   `json:"people,omitempty"`   // who were erased, by their numbers; missing where that is not known
 	Admitted []string      `json:"admitted,omitempty"` // in hex
 	Lane     eventlog.Lane `json:"lane,omitempty"`
 	Record   int64         `json:"record,omitempty"` // its position
@@ -80,9 +79,16 @@ func openErasures(dir string) (x *erasures, raw []byte, err error) {
 	return &erasures{file: file}, raw, nil
 }
 
+// listed is of whom nothing is kept by the file.
+type listed struct {
+	barred []id.Hash
+	people map[id.Hash][]id.Person // who was erased with it, where the file says that
+}
+
 // readErasures gives whose hashes are barred for a state that has walked so far.
-func readErasures(raw []byte, walked func(eventlog.Lane) int64) (barred []id.Hash, err error) {
+func readErasures(raw []byte, walked func(eventlog.Lane) int64) (out listed, err error) {
 	all := map[id.Hash]bool{}
+	out.people = map[id.Hash][]id.Person{}
 	var order []id.Hash
 	n := 0
 	for line := range bytes.Lines(raw[:bytes.LastIndexByte(raw, '\n')+1]) {
@@ -90,26 +96,29 @@ func readErasures(raw []byte, walked func(eventlog.Lane) int64) (barred []id.Has
 		damaged := fault.New(fault.Conflict, "erasures_damaged", "line %d of %s cannot be read: restore the file from a backup", n, erasuresFile)
 		var e erasure
 		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, damaged
+			return listed{}, damaged
 		}
 		counts := walked(e.Lane) >= e.Record
 		for i, list := range [2][]string{e.Barred, e.Admitted} {
 			for _, text := range list {
 				h, ok := id.ParseHash(text)
 				if !ok {
-					return nil, damaged
+					return listed{}, damaged
 				}
 				all[h] = i == 0 || !counts
 				order = append(order, h)
+				if i == 0 && len(e.People) > 0 {
+					out.people[h] = append(out.people[h], e.People...)
+				}
 			}
 		}
 	}
 	for _, h := range order {
 		if all[h] {
-			barred, all[h] = append(barred, h), false
+			out.barred, all[h] = append(out.barred, h), false
 		}
 	}
-	return barred, nil
+	return out, nil
 }
 
 // checkErasures tells whether each line can be read.
@@ -222,111 +231,93 @@ func (h *House) openBarred(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read who was erased: %w", err)
 	}
-	inFile, err := readErasures(raw, func(lane eventlog.Lane) int64 { return walked[lane] })
+	list, err := readErasures(raw, func(lane eventlog.Lane) int64 { return walked[lane] })
 	if err != nil {
 		return err
 	}
-	missing := slices.DeleteFunc(slices.Clone(inFile), h.barred.Has)
+	missing := slices.DeleteFunc(slices.Clone(list.barred), h.barred.Has)
 	if len(missing) > 0 {
 		err = h.state.Write(ctx, store.WriteOptions{Priority: store.Urgent, Durable: true}, func(tx store.Tx) error {
-			return tx.Rights().Bar(restoredRequest, missing)
+			return errors.Join(tx.Rights().Bar(restoredRequest, missing), forgetNames(tx, missing))
 		})
 		if err != nil {
 			return fmt.Errorf("bar who was erased: %w", err)
 		}
 		h.barred.Change(missing, nil)
 	}
-	h.again = append(again, missing...)
-	if err := h.destroyAgain(ctx); err != nil {
+	h.again, h.erasedThen = append(again, missing...), list.people
+	if err := errors.Join(h.destroyAgain(ctx), h.destroy(nil, h.again)); err != nil {
 		return err
 	}
 	known := map[id.Hash]bool{}
-	for _, x := range inFile {
+	for _, x := range list.barred {
 		known[x] = true
 	}
 	return h.noteBarred(ctx, known)
 }
 
+// forgetNames takes away what was said under names by themselves.
+func forgetNames(tx store.Tx, names []id.Hash) error {
+	for _, x := range names {
+		if err := errors.Join(tx.Consent().Forget(x), tx.Audit().Forget(x)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // noteBarred writes into the file what only the state knows, and destroys the keys of
 // those names: a crash came between the two.
 func (h *House) noteBarred(ctx context.Context, known map[id.Hash]bool) error {
-	var fresh []id.Hash
+	fresh, people := map[string][]id.Hash{}, map[string][]id.Person{}
 	err := h.state.Read(ctx, func(tx store.Tx) error {
-		fresh = fresh[:0]
-		return tx.Rights().EachBarred(func(x id.Hash, _ string) error {
+		clear(fresh)
+		err := tx.Rights().EachBarred(func(x id.Hash, request string) error {
 			if !known[x] {
-				fresh = append(fresh, x)
+				fresh[request] = append(fresh[request], x)
 			}
 			return nil
-		})
-	})
-	if err != nil || len(fresh) == 0 {
-		return err
-	}
-	if err := h.destroy(nil, fresh); err != nil {
-		return err
-	}
-	return h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(fresh)})
-}
-
-// eraseAgain has those erased once more whom an older state has brought back.
-func (h *House) eraseAgain(ctx context.Context) error {
-	if len(h.again) == 0 {
-		return nil
-	}
-	names, err := h.back(ctx)
-	if err != nil {
-		return fmt.Errorf("look up who was erased: %w", err)
-	}
-	now := h.clock.Now().UTC().Truncate(time.Millisecond)
-	var bodies [][]byte
-	for _, x := range slices.Sorted(maps.Keys(names)) {
-		e, err := processor.EraseEvent(fmt.Sprintf("erase-again-%d-%d", x, now.UnixMilli()), x, now, processor.EraseRequest{
-			Law: rights.GDPR, Received: now.UnixMilli(), Note: "erased before the backup that was restored", Subjects: hexes(names[x]),
 		})
 		if err != nil {
 			return err
 		}
-		bodies = append(bodies, e.Append(nil))
+		for name := range fresh {
+			r, found, err := tx.Rights().Request(name)
+			if err != nil {
+				return err
+			}
+			if found && r.Person != 0 {
+				if people[name], err = numbersOf(tx, r.Person); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if len(bodies) > 0 {
-		h.logger.Warn("the state is older than erasures, which are done again", "people", len(bodies))
-		if _, _, err := h.log.Append(ctx, eventlog.Live, bodies); err != nil {
-			return fmt.Errorf("erase again: %w", err)
+	for _, name := range slices.Sorted(maps.Keys(fresh)) {
+		if err := h.destroy(nil, fresh[name]); err != nil {
+			return err
+		}
+		if err := h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(fresh[name]), People: people[name]}); err != nil {
+			return err
 		}
 	}
-	h.again = nil
 	return nil
 }
 
-// back gives whom an older state has brought back, by the names that the file has
-// of them. One of whom only that row is left that an erasure leaves is not.
-func (h *House) back(ctx context.Context) (names map[id.Person][]id.Hash, err error) {
-	who := make([]id.Person, len(h.again))
-	err = h.state.Read(ctx, func(tx store.Tx) error {
-		names = map[id.Person][]id.Hash{}
-		if err := tx.Identity().Lookup(h.again, who); err != nil {
-			return err
+// numbersOf gives every number of somebody who was erased.
+func numbersOf(tx store.Tx, who id.Person) ([]id.Person, error) {
+	out := []id.Person{who}
+	merges, err := tx.Identity().Merges(who)
+	for _, m := range merges {
+		if m.Into == who && m.Rule != identity.RuleUnmerge {
+			out = append(out, m.From)
 		}
-		for i, x := range who {
-			if x != 0 {
-				names[x] = append(names[x], h.again[i])
-			}
-		}
-		return tx.Persons().Load(slices.Sorted(maps.Keys(names)), func(x id.Person, body []byte) error {
-			if len(body) > 0 && body[0] == person.ErasedFormat {
-				r, err := person.Decode(x, body)
-				if err != nil {
-					return err
-				}
-				if r.Erased > person.Unreadable {
-					delete(names, x)
-				}
-			}
-			return nil
-		})
-	})
-	return names, err
+	}
+	return out, err
 }
 
 // erased follows what the walk has committed: with the keys goes what any copy
@@ -340,7 +331,7 @@ func (h *House) erased(gone []id.Person, barred, admitted []id.Hash) {
 	if len(stay) == 0 {
 		return
 	}
-	if err := h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(stay)}); err != nil {
+	if err := h.erasures.add(erasure{At: h.clock.Now(), Barred: hexes(stay), People: gone}); err != nil {
 		h.logger.Error("an erasure stands in the state and could not be written beside it; it is tried again at the next start", "error", err)
 	}
 }
@@ -393,16 +384,11 @@ func (h *House) destroyAgain(ctx context.Context) error {
 			if list[i].Open() || list[i].Person == 0 {
 				continue
 			}
-			gone = append(gone, list[i].Person)
-			merges, err := tx.Identity().Merges(list[i].Person)
+			numbers, err := numbersOf(tx, list[i].Person)
 			if err != nil {
 				return err
 			}
-			for _, m := range merges {
-				if m.Into == list[i].Person && m.Rule != identity.RuleUnmerge {
-					gone = append(gone, m.From)
-				}
-			}
+			gone = append(gone, numbers...)
 		}
 		return nil
 	})

@@ -25,9 +25,9 @@ func TestReadErasures(t *testing.T) {
 		raw = append(append(raw, line...), '\n')
 	}
 	for walked, want := range map[int64]int{6: 1, 7: 2} {
-		barred, err := readErasures(append(raw, `{"cut`...), func(eventlog.Lane) int64 { return walked })
-		if err != nil || len(barred) != len(many)-want || barred[0] != many[want] {
-			t.Errorf("walked up to %d: %d are barred of %d, %v", walked, len(barred), len(many), err)
+		list, err := readErasures(append(raw, `{"cut`...), func(eventlog.Lane) int64 { return walked })
+		if err != nil || len(list.barred) != len(many)-want || list.barred[0] != many[want] {
+			t.Errorf("walked up to %d: %d are barred of %d, %v", walked, len(list.barred), len(many), err)
 		}
 	}
 	for _, bad := range []string{"{\n", `{"barred":["0011"]}` + "\n", `{"barred":["00112233445566778899aabbccddeeff0011"]}` + "\n"} {

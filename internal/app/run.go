@@ -92,6 +92,9 @@ func (h *House) startSending(ctx context.Context) error {
 			return nil //nolint:nilerr // The house stops before it has begun to send.
 		}
 	}
+	if err := h.forgetAgain(ctx); err != nil {
+		return err
+	}
 	h.consent.Settled()
 	close(h.settled)
 	return h.sender.run(ctx, h)

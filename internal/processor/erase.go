@@ -22,6 +22,9 @@ import (
 const (
 	EraseRecord = "erase" // Person is to be erased; Properties are an EraseRequest
 	AdmitRecord = "admit" // events under an identifier are kept again; Properties are an AdmitRequest
+	// ReleaseRecord takes identifiers from Person that somebody else had when they were
+	// erased; Properties are a ReleaseRequest.
+	ReleaseRecord = "release"
 )
 
 // EraseRequest is what the log holds of a request to erase somebody. It names
@@ -85,6 +88,8 @@ func (w *Walker) rightsRecord(it *item, lane eventlog.Lane) error {
 		return w.erase(it)
 	case AdmitRecord:
 		return w.admit(it, lane)
+	case ReleaseRecord:
+		return w.release(it)
 	}
 	return fault.New(fault.Internal, "bad_rights", "the record of a right names none")
 }
@@ -234,23 +239,32 @@ func (w *Walker) cleanMerges(x *Forgotten) error {
 			return fmt.Errorf("read the merge log: %w", err)
 		}
 		for _, m := range merges {
-			var moved identity.Record
-			if err := moved.Decode(m.Moved); err != nil {
-				return fmt.Errorf("read the merge log: %w", err)
-			}
-			n := len(moved.Identifiers)
-			moved.Identifiers = slices.DeleteFunc(moved.Identifiers, func(y identity.Identifier) bool { return slices.Contains(x.Subjects, y.Hash) })
-			if len(moved.Identifiers) == n && !slices.Contains(x.People, m.From) {
-				continue
-			}
-			now := m
-			if now.Moved = moved.Append(nil); m.Rule != identity.RuleUnmerge { // Of a parting it is the house's own request.
-				now.Cause = ""
-			}
-			if err := w.p.books.Identity.Remake(m, now); err != nil {
-				return fmt.Errorf("clean the merge log: %w", err)
+			if err := w.cleanMerge(m, x.Subjects, slices.Contains(x.People, m.From)); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// cleanMerge takes identifiers out of one row, and what joined them where one of them
+// was in it, or anyway.
+func (w *Walker) cleanMerge(m identity.Merge, subjects []id.Hash, anyway bool) error {
+	var moved identity.Record
+	if err := moved.Decode(m.Moved); err != nil {
+		return fmt.Errorf("read the merge log: %w", err)
+	}
+	n := len(moved.Identifiers)
+	moved.Identifiers = slices.DeleteFunc(moved.Identifiers, func(y identity.Identifier) bool { return slices.Contains(subjects, y.Hash) })
+	if len(moved.Identifiers) == n && !anyway {
+		return nil
+	}
+	now := m
+	if now.Moved = moved.Append(nil); m.Rule != identity.RuleUnmerge { // Of a parting it is the house's own request.
+		now.Cause = ""
+	}
+	if err := w.p.books.Identity.Remake(m, now); err != nil {
+		return fmt.Errorf("clean the merge log: %w", err)
 	}
 	return nil
 }
@@ -343,6 +357,9 @@ func (w *Walker) living(ids []identity.Identifier) ([]identity.Identifier, error
 
 // isErased tells whether an identifier was that of somebody who was erased.
 func (w *Walker) isErased(h id.Hash) (bool, error) {
+	if w.Barred != nil && w.Barred(h) && !slices.Contains(w.p.admitted, h) {
+		return true, nil
+	}
 	who, err := w.set.Who(h)
 	if err != nil || who == 0 {
 		return false, err

@@ -124,6 +124,9 @@ type Config struct {
 	// Admits writes down that events of an identifier are kept again from the record at
 	// a position on, before that is committed; may be nil.
 	Admits func(h id.Hash, lane eventlog.Lane, pos int64) error
+	// Barred tells of an identifier whether nothing is kept under it, also where a state
+	// that is older than an erasure knows nobody of that name; may be nil.
+	Barred func(id.Hash) bool
 	// Owed tells which mails a commit added; may be nil.
 	Owed func([]id.Message)
 }

@@ -261,19 +261,24 @@ func (w *Walker) settleBoth(f, g *figure, p *Parting, cause string) error {
 		if x == f {
 			w.version.Journeys.Part(&w.turn, p.theirs)
 		}
-		w.version.Journeys.Arm(&w.turn, false)
-		if err := w.effects(x, w.now); err != nil {
-			return err
-		}
-		w.subject.f, w.subject.props = x, nil
-		if err := w.everySegment(x, w.now, true, cause); err != nil {
-			return err
-		}
-		if err := w.settle(x, fmt.Sprintf("%s/%d", cause, x.id), true); err != nil {
+		if err := w.settleOne(x, cause); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settleOne goes on from a turn that has begun.
+func (w *Walker) settleOne(f *figure, cause string) error {
+	w.version.Journeys.Arm(&w.turn, false)
+	if err := w.effects(f, w.now); err != nil {
+		return err
+	}
+	w.subject.f, w.subject.props = f, nil
+	if err := w.everySegment(f, w.now, true, cause); err != nil {
+		return err
+	}
+	return w.settle(f, fmt.Sprintf("%s/%d", cause, f.id), true)
 }
 
 func (w *Walker) ofDevice(p purpose.Purpose) bool {
