@@ -259,3 +259,6 @@ func Tail(h *House, lane eventlog.Lane) int64 {
 	tail, _ := h.log.Tail(lane)
 	return tail
 }
+
+// Sends gives what is closed once mails leave.
+func Sends(h *House) <-chan struct{} { return h.settled }

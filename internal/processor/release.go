@@ -58,6 +58,10 @@ func (w *Walker) release(it *item) error {
 	if err != nil {
 		return err
 	}
+	gone := func(h id.Hash) bool { return slices.ContainsFunc(leaving, func(x identity.Identifier) bool { return x.Hash == h }) }
+	for _, e := range p.Stay {
+		identity.Without(e, w.Resolver.Of(e, nil), gone)
+	}
 	if err := w.refold(f, p.Stay, p.Lost > 0); err != nil {
 		return err
 	}
