@@ -194,12 +194,25 @@ func TestWordsBeforeThePerson(t *testing.T) {
 			t.Fatal(w.Code, w.Body)
 		}
 		l.settle()
+		permitted := func(l *lived) int {
+			n, err := app.Permitted(t.Context(), l.house, "email", marker+"@people.example")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if n := permitted(l); n != 1 {
+			t.Fatalf("%d purposes are spoken of before", n)
+		}
 		before, then := l.backs(), keysOf(t, data, true)
 		l.identify("z1", marker, `{"email":"`+marker+`@people.example"}`)
 		l.erase("user_id:" + marker)
 		newer := listOf(t, data)
 		l.end()
 		l, folder, where := broughtBack(t, database, before, then, newer)
+		if n := permitted(l); n != 0 {
+			t.Errorf("%d purposes are spoken of", n)
+		}
 		l.end()
 		if got, err := app.Holds(t.Context(), where, folder, marker); err != nil || len(got) > 0 {
 			t.Errorf("it is in %v, %v", got, err)

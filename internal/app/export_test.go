@@ -262,3 +262,13 @@ func Tail(h *House, lane eventlog.Lane) int64 {
 
 // Sends gives what is closed once mails leave.
 func Sends(h *House) <-chan struct{} { return h.settled }
+
+// Permitted tells in how many words something was permitted or not under a name.
+func Permitted(ctx context.Context, h *House, kind, value string) (n int, err error) {
+	err = h.state.Read(ctx, func(tx store.Tx) error {
+		held, err := tx.Consent().Standing(h.resolver.Hash(kind, value))
+		n = len(held)
+		return err
+	})
+	return n, err
+}

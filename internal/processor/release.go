@@ -58,7 +58,9 @@ func (w *Walker) release(it *item) error {
 	if err != nil {
 		return err
 	}
-	gone := func(h id.Hash) bool { return slices.ContainsFunc(leaving, func(x identity.Identifier) bool { return x.Hash == h }) }
+	gone := func(h id.Hash) bool {
+		return slices.ContainsFunc(leaving, func(x identity.Identifier) bool { return x.Hash == h })
+	}
 	for _, e := range p.Stay {
 		identity.Without(e, w.Resolver.Of(e, nil), gone)
 	}
