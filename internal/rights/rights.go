@@ -119,6 +119,9 @@ type Store interface {
 	Request(name string) (r Request, found bool, err error)
 	// Requests lists some.
 	Requests(q Query) ([]Request, error)
+	// Forget blanks what was noted of the requests of some people. Of an erasure that
+	// was carried out stays what it came to: there is a certificate of it.
+	Forget(people []id.Person) error
 	// Bar has nothing be kept under identifiers any more; Unbar ends it for one and
 	// tells whether it was so. EachBarred calls fn for every one.
 	Bar(request string, hashes []id.Hash) error

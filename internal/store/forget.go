@@ -21,7 +21,7 @@ const forgetPage = 500
 // are told, zero where there is none.
 func forget(tx Tx, x processor.Forgotten, out *processor.Erased) (told int64, err error) {
 	for _, step := range []func(Tx, *processor.Forgotten, *processor.Erased) error{
-		forgetMails, forgetSubjects, forgetRejects, forgetAsides,
+		forgetMails, forgetSubjects, forgetRequests, forgetRejects, forgetAsides,
 	} {
 		if err := step(tx, &x, out); err != nil {
 			return 0, err
@@ -92,6 +92,15 @@ func forgetSubjects(tx Tx, x *processor.Forgotten, _ *processor.Erased) error {
 		if err := tx.Audit().Forget(h); err != nil {
 			return fmt.Errorf("forget what opens the trail: %w", err)
 		}
+	}
+	return nil
+}
+
+// forgetRequests takes away what was noted of what they asked. What the erasure came
+// to is noted behind it.
+func forgetRequests(tx Tx, x *processor.Forgotten, _ *processor.Erased) error {
+	if err := tx.Rights().Forget(x.People); err != nil {
+		return fmt.Errorf("forget what was noted of requests: %w", err)
 	}
 	return nil
 }

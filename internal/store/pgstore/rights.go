@@ -56,6 +56,10 @@ func (s *requests) Requests(q rights.Query) ([]rights.Request, error) {
 	return s.list(where, string(q.Kind), pgtype.UUID{Bytes: q.Subject, Valid: q.Subject != (id.Hash{})}, q.Limit)
 }
 
+func (s *requests) Forget(people []id.Person) error {
+	return (*tx)(s).later("UPDATE request SET body = NULL WHERE person = ANY($1::bigint[]) AND NOT (kind = 'erase' AND outcome = 'done')", int64s(people))
+}
+
 func (s *requests) Bar(request string, hashes []id.Hash) error {
 	if len(hashes) == 0 {
 		return nil

@@ -23,6 +23,7 @@ import (
 	"rapport/internal/person"
 	"rapport/internal/processor"
 	"rapport/internal/profile"
+	"rapport/internal/rights"
 	"rapport/internal/seal"
 	"rapport/internal/store"
 )
@@ -117,6 +118,7 @@ func (t *tx) Processor() processor.Store     { return &walk{t.Tx.Processor(), t}
 func (t *tx) Ingest() ingest.Store           { return &rejects{t.Tx.Ingest(), t} }
 func (t *tx) Audit() audit.Store             { return &trail{t.Tx.Audit(), t} }
 func (t *tx) Destination() destination.Store { return &tellings{t.Tx.Destination(), t} }
+func (t *tx) Rights() rights.Store           { return &requests{t.Tx.Rights(), t} }
 
 // open gives what a body holds, or the body where it is not sealed.
 func (t *tx) open(label, body []byte) ([]byte, error) {

@@ -98,6 +98,8 @@ func (s *Tables) open(t *move.Table, r move.Row) (err error) {
 		at := column(t, "body")
 		body, _ := r[at].([]byte)
 		r[at], err = s.intent(x, body)
+	case "request":
+		put("body", false, requestLabel(text("id")))
 	case "parts":
 		put("body", true, []byte("parts"))
 	case "relay":

@@ -72,6 +72,17 @@ func (s *requests) Requests(x rights.Query) ([]rights.Request, error) {
 	return s.list(q)
 }
 
+func (s *requests) Forget(people []id.Person) error {
+	for _, who := range people {
+		q := s.c.query("UPDATE request SET body = NULL WHERE person = ? AND NOT (kind = 'erase' AND outcome = 'done')")
+		q.int(int64(who))
+		if err := q.exec(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *requests) Bar(request string, hashes []id.Hash) error {
 	for _, h := range hashes {
 		q := s.c.query("INSERT INTO barred(h, request) VALUES(?, ?) ON CONFLICT DO NOTHING")

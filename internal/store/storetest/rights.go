@@ -57,6 +57,37 @@ func testRequests(t *testing.T, s store.State) {
 	})
 }
 
+// testForgetRequests: what was noted of somebody's requests goes, the requests stay,
+// and so does what an erasure came to.
+func testForgetRequests(t *testing.T, s store.State) {
+	put := func(name string, who id.Person, kind rights.Kind, outcome string) rights.Request {
+		r := rights.Request{
+			ID: name, Kind: kind, Law: rights.GDPR, Person: who, Subject: hash(name), Received: noon, Due: noon.Add(time.Hour), Outcome: outcome, Body: []byte(`{"note":"x"}`),
+		}
+		if outcome != "" {
+			r.Closed = noon.Add(time.Minute)
+		}
+		write(t, s, func(tx store.Tx) error { return tx.Rights().Put(r) })
+		return r
+	}
+	all := []rights.Request{
+		put("one", 1, rights.Restrict, "done"), put("two", 2, rights.Export, ""), put("refused", 1, rights.Erase, "refused"), put("asked", 1, rights.Erase, ""),
+		put("erased", 1, rights.Erase, "done"), put("another", 3, rights.Restrict, "done"),
+	}
+	write(t, s, func(tx store.Tx) error { return tx.Rights().Forget([]id.Person{1, 2}) })
+	for i := range all {
+		want := all[i]
+		if i < 4 {
+			want.Body = nil
+		}
+		read(t, s, func(tx store.Tx) error {
+			got, _, err := tx.Rights().Request(want.ID)
+			same(t, want.ID, got, want)
+			return err
+		})
+	}
+}
+
 func testBarred(t *testing.T, s store.State) {
 	write(t, s, func(tx store.Tx) error {
 		r := tx.Rights()

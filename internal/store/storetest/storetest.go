@@ -65,7 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Trail", testTrail},
 		{"Relay", testRelay},
 		{"Told", testTold},
-		{"Destinations", testDestinations}, {"Requests", testRequests}, {"Barred", testBarred}, {"Breaches", testBreaches}, {"Forget", testForget},
+		{"Destinations", testDestinations}, {"Requests", testRequests}, {"ForgetRequests", testForgetRequests}, {"Barred", testBarred}, {"Breaches", testBreaches}, {"Forget", testForget},
 		{"HeldBack", testHeldBack},
 		{"Trim", testTrim},
 		{"Alerts", testAlerts},
