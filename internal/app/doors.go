@@ -39,8 +39,9 @@ func (h *House) buildDoors(ctx context.Context) error {
 		look = func() (free, total int64, err error) { return diskSpace(h.Data) }
 	}
 	h.space = newSpace(&space{look: look, least: int64(limits.FreeDisk), now: time.Now, logger: h.logger})
+	may := &permit{consent: h.consent, resolver: h.resolver, barred: &h.barred, logger: h.logger}
 	h.ingest, err = ingest.New(ingest.Config{
-		Log: h.log, Room: h.space.room, Permit: &permit{consent: h.consent, resolver: h.resolver, barred: &h.barred, logger: h.logger},
+		Log: h.log, Room: h.space.room, Permit: may, Erased: may.erased,
 		Keeper: ingestKeeper{h.state}, Sources: h.source, Now: h.clock.Now, Machine: time.Now,
 		Hash:    func(kind, value string) string { return h.hasher.Sum("personal."+kind, value).String() },
 		Metrics: ingest.NewMetrics(h.Metrics), Logger: h.logger.With("room", "ingest"),

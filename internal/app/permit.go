@@ -10,6 +10,7 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
+	"rapport/internal/processor"
 	"rapport/internal/purpose"
 	"rapport/internal/rights"
 )
@@ -70,6 +71,32 @@ func (p *permit) Admit(src *ingest.Source, s ingest.Statement) ingest.Verdict {
 	}
 	return ingest.Verdict{Instead: p.instead(s)}
 }
+
+// erased tells whether a payload that cannot be taken names somebody of whom nothing
+// is kept any more. Of an identifier of another kind the payload says which one too.
+func (p *permit) erased(payload []byte) bool {
+	if !p.barred.Any() {
+		return false
+	}
+	kinds, before := []string{identity.UserID, identity.Anonymous}, ""
+	for text := range processor.Texts(payload) {
+		if before == "type" && len(kinds) < mostKinds && !slices.Contains(kinds, text) {
+			kinds = append(kinds, text)
+		}
+		before = text
+	}
+	for text := range processor.Texts(payload) {
+		if p.barred.Has(p.resolver.HashOf(identity.Name{Kind: identity.Email, Value: text})) ||
+			slices.ContainsFunc(kinds, func(kind string) bool { return p.barred.Has(p.resolver.Hash(kind, text)) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostKinds is how many kinds of identifiers are tried: a payload that names more is
+// nobody's.
+const mostKinds = 24
 
 // grants tells whether the event itself brings the grant it needs.
 func (p *permit) grants(s ingest.Statement, why purpose.Purpose) bool {

@@ -133,6 +133,9 @@ type Config struct {
 	Limits  Limits
 	Room    func() error // says why no events may be taken for now; nil: they always may
 	Hash    plan.Hash    // makes digests of personal data that a plan wants hashed; nil: it is masked
+	// Erased tells whether a payload names somebody of whom nothing is kept any more;
+	// nil: there is nobody.
+	Erased  func(payload []byte) bool
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -187,6 +190,7 @@ type Ingest struct {
 	machine func() time.Time
 	room    func() error
 	hash    plan.Hash
+	erased  func([]byte) bool
 	limits  Limits
 	metrics *Metrics
 	logger  *slog.Logger
@@ -209,13 +213,16 @@ func New(c Config) (*Ingest, error) {
 	}
 	in := &Ingest{
 		log: c.Log, permit: c.Permit, keeper: c.Keeper, sources: c.Sources, now: c.Now, machine: c.Machine,
-		hash: c.Hash, limits: c.Limits.withDefaults(), metrics: c.Metrics, logger: c.Logger,
+		hash: c.Hash, erased: c.Erased, limits: c.Limits.withDefaults(), metrics: c.Metrics, logger: c.Logger,
 	}
 	if in.sources == nil {
 		in.sources = func(string) (Source, bool) { return Source{}, false }
 	}
 	if in.room = c.Room; in.room == nil {
 		in.room = func() error { return nil }
+	}
+	if in.erased == nil {
+		in.erased = func([]byte) bool { return false }
 	}
 	if in.metrics == nil {
 		in.metrics = NewMetrics(nil)

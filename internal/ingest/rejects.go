@@ -37,7 +37,7 @@ func (in *Ingest) keep(ctx context.Context, w *work) error {
 			}
 			id, err := st.AppendReject(Reject{
 				At: w.received, Source: source, Path: w.call.Path, Code: r.Code, Detail: r.Detail,
-				Payload: in.payload(w, r.Index, w.payloads[i]),
+				Payload: in.kept(w, r.Index, w.payloads[i]),
 			})
 			if err != nil {
 				return err
@@ -58,6 +58,16 @@ func (in *Ingest) keep(ctx context.Context, w *work) error {
 
 // dropEvery is how many rejects come in before the oldest are looked for.
 const dropEvery = 256
+
+// kept gives what is kept of a rejected item: nothing where it names somebody who was
+// erased. That it was rejected, and why, is kept all the same.
+func (in *Ingest) kept(w *work, index int, p payload) []byte {
+	out := in.payload(w, index, p)
+	if in.erased(p.raw) || in.erased(out) { // What it is cut to may end within a name.
+		return []byte{}
+	}
+	return out
+}
 
 // payload gives what is kept of a rejected item: a body for the same path. An
 // item of a batch takes along what the batch said for all of its items. What is
@@ -163,6 +173,9 @@ func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte, dry bool)
 	}
 	if r.Sent {
 		return Receipt{}, fault.New(fault.Conflict, "already_sent", "reject %d has been sent again and taken", id)
+	}
+	if len(r.Payload) == 0 && mended == nil {
+		return Receipt{}, fault.New(fault.Conflict, "payload_not_kept", "of reject %d only the reason is kept, for it was empty or named somebody who was erased; give what is to be sent", id)
 	}
 	src, err := in.sourceAgain(r.Source)
 	if err != nil {

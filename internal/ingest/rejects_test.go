@@ -42,6 +42,28 @@ func TestOneBadItemDoesNotStopTheOthers(t *testing.T) {
 	}
 }
 
+// TestOfTheErasedOnlyTheReasonIsKept: and what is sent again must be given.
+func TestOfTheErasedOnlyTheReasonIsKept(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *ingest.Config) { c.Erased = func(payload []byte) bool { return strings.Contains(string(payload), "ann") } })
+	if _, err := b.Take(t.Context(), batch(`{"batch":[{"type":"track","messageId":"1","userId":"ann"},{"type":"track","messageId":"2","userId":"eve"}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.Rejects(t.Context(), ingest.RejectQuery{})
+	if err != nil || len(list) != 2 {
+		t.Fatal(list, err)
+	}
+	if list[1].Code != ingest.CodeEventMissing || len(list[1].Payload) != 0 || !strings.Contains(string(list[0].Payload), "eve") {
+		t.Errorf("kept is %+v", list)
+	}
+	if _, err := b.Resend(t.Context(), list[1].ID, nil, false); fault.CodeOf(err) != "payload_not_kept" {
+		t.Errorf("sent again without a payload: %v", err)
+	}
+	if _, err := b.Resend(t.Context(), list[1].ID, []byte(`{"batch":[{"type":"track","messageId":"1","userId":"eve","event":"Seen"}]}`), false); err != nil {
+		t.Errorf("sent again with one: %v", err)
+	}
+}
+
 // TestResend mends a reject and sends it again: it arrives as if it had been
 // right at first, once.
 func TestResend(t *testing.T) {

@@ -3,6 +3,8 @@ package processor
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
+	"strings"
 
 	"rapport/internal/identity"
 )
@@ -14,22 +16,9 @@ const longName = 6
 // mentions tells whether something that came in names somebody: one of its texts
 // or numbers is an identifier of theirs, or it is no JSON and holds a long one.
 func mentions(payload []byte, is func(text string) bool, names []identity.Name) bool {
-	d := json.NewDecoder(bytes.NewReader(payload))
-	d.UseNumber()
-	for {
-		t, err := d.Token()
-		if err != nil {
-			break
-		}
-		switch v := t.(type) {
-		case string:
-			if is(v) {
-				return true
-			}
-		case json.Number:
-			if is(v.String()) {
-				return true
-			}
+	for text := range Texts(payload) {
+		if is(text) {
+			return true
 		}
 	}
 	if json.Valid(payload) {
@@ -41,4 +30,38 @@ func mentions(payload []byte, is func(text string) bool, names []identity.Name) 
 		}
 	}
 	return false
+}
+
+// Texts gives whatever in a payload may be an identifier: its texts and numbers, and
+// of what is no JSON also each run of bytes without blanks, quotes, brackets, commas,
+// colons and what separates the fields of a form.
+func Texts(payload []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		d := json.NewDecoder(bytes.NewReader(payload))
+		d.UseNumber()
+		for {
+			t, err := d.Token()
+			if err != nil {
+				break
+			}
+			text := ""
+			switch v := t.(type) {
+			case string:
+				text = v
+			case json.Number:
+				text = v.String()
+			}
+			if text != "" && !yield(text) {
+				return
+			}
+		}
+		if json.Valid(payload) {
+			return
+		}
+		for text := range strings.FieldsFuncSeq(string(payload), func(r rune) bool { return r <= ' ' || strings.ContainsRune(`"'\{}[](),:;=&<>`, r) }) {
+			if !yield(text) {
+				return
+			}
+		}
+	}
 }

@@ -172,10 +172,14 @@ func (h *Handler) importedConsent(in *importedConsent) (out ImportedConsent, err
 		if err != nil {
 			return out, err
 		}
-		out.Entries = append(out.Entries, consent.Entry{
+		e := consent.Entry{
 			Subject: h.Hash(refs[0].kind, refs[0].value), Kind: refs[0].kind, Purpose: in.Purpose, State: state,
 			Said: in.Said, Method: consent.ByImport, Evidence: in.Evidence,
-		})
+		}
+		if err := h.ofErased(&e); err != nil {
+			return out, err
+		}
+		out.Entries = append(out.Entries, e)
 	}
 	return out, nil
 }

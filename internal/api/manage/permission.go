@@ -88,6 +88,9 @@ func (h *Handler) postConsent(w http.ResponseWriter, r *http.Request, caller acc
 		if len(in.Evidence) > 0 {
 			e.Evidence = in.Evidence
 		}
+		if err := h.ofErased(&e); err != nil {
+			return err
+		}
 		entries = append(entries, e)
 		detail := map[string]string{"record": house + "/" + record, "state": in.State}
 		if err := h.note(r, caller, "permission.asked", e.Subject, string(in.Purpose), detail); err != nil {
@@ -136,6 +139,19 @@ func evidence(v []byte) error {
 	case bytes.ContainsRune(v, '@') || bytes.Contains(v, []byte(`\u0040`)):
 		return wrong("/evidence", "evidence_names_somebody", "evidence is kept for ever and must hold no address")
 	}
+	return nil
+}
+
+// ofErased refuses a grant under an identifier of somebody who was erased. A no is
+// kept, without what it rests on.
+func (h *Handler) ofErased(e *consent.Entry) error {
+	if !h.Barred(e.Subject) {
+		return nil
+	}
+	if e.State == consent.Granted {
+		return fault.New(fault.NotFound, "person_erased", "whoever had this identifier was erased, so nothing is permitted under it; rapport person admit has it kept again")
+	}
+	e.Evidence, e.Facts = nil, nil
 	return nil
 }
 
