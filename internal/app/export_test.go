@@ -246,6 +246,16 @@ func (h *House) Admit(ctx context.Context, messageID, kind, value string) error 
 	return err
 }
 
+// Erasures counts what is kept for telling destinations of erasures.
+func Erasures(ctx context.Context, h *House) (n int, err error) {
+	err = h.state.Read(ctx, func(tx store.Tx) error {
+		list, err := tx.Destination().Erasures()
+		n = len(list)
+		return err
+	})
+	return n, err
+}
+
 // Mails runs a function over the mails.
 func Mails(ctx context.Context, h *House, fn func(outbox.Store) error) error {
 	return h.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return fn(tx.Outbox()) })

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +32,8 @@ type ledger struct {
 	o     *Office
 	dirty chan struct{}
 
-	trimmed int64 // up to here nothing but what is held is left
+	trimmed int64       // up to here nothing but what is held is left
+	freed   atomic.Bool // some that was held is so no more
 	writing sync.Mutex
 	mu      sync.Mutex
 	books   map[string]*book
@@ -112,8 +114,16 @@ func (l *ledger) flush(ctx context.Context) error {
 	})
 	if err != nil {
 		l.putBack(taken)
+		return err
 	}
-	return err
+	for _, b := range taken {
+		for _, h := range b.held {
+			if h == nil {
+				l.freed.Store(true)
+			}
+		}
+	}
+	return nil
 }
 
 func (b *book) write(s Store, name string) error {
@@ -167,6 +177,7 @@ func (l *ledger) putBack(taken map[string]*book) {
 // trim deletes what no destination needs any more.
 func (l *ledger) trim(ctx context.Context) error {
 	var upTo int64
+	again, needless := l.freed.Swap(false), false
 	err := l.o.Keeper.Read(ctx, func(s Store) error { // Where nothing is told nothing is written.
 		var err error
 		if upTo, err = s.Last(); err != nil {
@@ -176,24 +187,26 @@ func (l *ledger) trim(ctx context.Context) error {
 		for _, k := range list {
 			upTo = min(upTo, k.Seq)
 		}
-		if err != nil || upTo == l.trimmed {
+		if needless = upTo == l.trimmed && !again; err != nil || needless {
 			return err
 		}
 		first, err := s.Told(0, 1)
-		if len(first) == 0 || first[0].Seq > upTo {
-			upTo = l.trimmed
-		}
+		needless = len(first) == 0 || first[0].Seq > upTo
 		return err
 	})
-	if err != nil || upTo == l.trimmed {
+	if err != nil && again {
+		l.freed.Store(true)
+	}
+	if err != nil || needless {
 		return err
 	}
 	for n := trimOnce; n == trimOnce && ctx.Err() == nil; {
 		err := l.o.Keeper.Write(ctx, false, func(s Store) (err error) {
-			n, err = s.Trim(upTo, trimOnce)
+			n, _, err = s.Trim(upTo, trimOnce)
 			return err
 		})
 		if err != nil {
+			l.freed.Store(true)
 			return err
 		}
 	}
@@ -208,6 +221,9 @@ func (o *Office) Clean(ctx context.Context) error {
 			n, err = s.DropDead(o.Now().Add(-KeepDead), trimOnce)
 			return err
 		})
+		if n > 0 {
+			o.ledger.freed.Store(true)
+		}
 		if err != nil {
 			return err
 		}

@@ -40,9 +40,11 @@ type Store interface {
 	// ForgetPeople deletes what is to be told of somebody, with who waits for it; an
 	// erasure stays to be told.
 	ForgetPeople(people []id.Person, subjects []id.Hash) error
-	// Trim deletes up to limit items up to a number that nobody holds, and tells
-	// how many there were.
-	Trim(upTo int64, limit int) (int, error)
+	// Trim deletes up to limit items up to a number that nobody holds. It tells how
+	// many there were, and gives the bodies of the erasures among them.
+	Trim(upTo int64, limit int) (n int, erasures [][]byte, err error)
+	// Erasures gives the bodies of all erasures that are there.
+	Erasures() ([][]byte, error)
 
 	// Standings lists every destination that was ever begun and not forgotten.
 	Standings() ([]Standing, error)

@@ -45,7 +45,9 @@ func TestOneBadItemDoesNotStopTheOthers(t *testing.T) {
 // TestOfTheErasedOnlyTheReasonIsKept: and what is sent again must be given.
 func TestOfTheErasedOnlyTheReasonIsKept(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *ingest.Config) { c.Erased = func(payload []byte) bool { return strings.Contains(string(payload), "ann") } })
+	b := setup(t, func(c *ingest.Config) {
+		c.Erased = func(payload []byte) bool { return strings.Contains(string(payload), "ann") }
+	})
 	if _, err := b.Take(t.Context(), batch(`{"batch":[{"type":"track","messageId":"1","userId":"ann"},{"type":"track","messageId":"2","userId":"eve"}]}`)); err != nil {
 		t.Fatal(err)
 	}

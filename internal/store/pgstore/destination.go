@@ -69,16 +69,35 @@ func (s *tellings) Last() (n int64, err error) {
 	return n, err
 }
 
-func (s *tellings) Trim(upTo int64, limit int) (n int, err error) {
+func (s *tellings) Trim(upTo int64, limit int) (n int, erasures [][]byte, err error) {
 	if s.s == nil {
-		return 0, errReadOnly
+		return 0, nil, errReadOnly
 	}
 	if err := (*tx)(s).later("INSERT INTO destination(name, seq, disabled) VALUES('', $1, '') ON CONFLICT(name) DO UPDATE SET seq = excluded.seq", s.s.next.told); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	_, err = (*tx)(s).one([]any{&n}, `WITH gone AS (DELETE FROM told WHERE seq IN (SELECT t.seq FROM told t WHERE t.seq <= $1
-		AND NOT EXISTS (SELECT 1 FROM told_held h WHERE h.seq = t.seq) ORDER BY t.seq LIMIT $2) RETURNING 1) SELECT count(*) FROM gone`, upTo, limit)
-	return n, err
+	err = (*tx)(s).query(func(r pgx.Rows) error {
+		var body []byte
+		if err := r.Scan(&body); err != nil {
+			return fail(err)
+		}
+		if n++; body != nil {
+			erasures = append(erasures, rows.WithoutSum(body))
+		}
+		return nil
+	}, `DELETE FROM told WHERE seq IN (SELECT t.seq FROM told t WHERE t.seq <= $1 AND NOT EXISTS (SELECT 1 FROM told_held h WHERE h.seq = t.seq)
+		ORDER BY t.seq LIMIT $2) RETURNING CASE WHEN kind = $3 THEN body END`, upTo, limit, int32(destination.Erasure))
+	return n, erasures, err
+}
+
+func (s *tellings) Erasures() (out [][]byte, err error) {
+	err = (*tx)(s).query(func(r pgx.Rows) error {
+		var body []byte
+		err := r.Scan(&body)
+		out = append(out, rows.WithoutSum(body))
+		return fail(err)
+	}, "SELECT body FROM told WHERE kind = $1", int32(destination.Erasure))
+	return out, err
 }
 
 func (s *tellings) Standings() (out []destination.Standing, err error) {

@@ -20,11 +20,15 @@ func toldLabel(it *destination.Item) []byte {
 }
 
 // keyOf gives the key of an item. That somebody was erased must be told when
-// their key is gone already.
+// their key is gone already: it is sealed under a key of its own, which goes when it
+// has been told.
 func keyOf(it *destination.Item) seal.ID {
 	switch {
 	case it.Kind == destination.Erasure:
-		return seal.House()
+		if k, ok := seal.RecordOf(it.Body); ok {
+			return k
+		}
+		return seal.House() // It is from before erasures had keys of their own.
 	case it.Person != 0:
 		return seal.Person(it.Person)
 	case it.Subject != id.Hash{}:
@@ -34,7 +38,13 @@ func keyOf(it *destination.Item) seal.ID {
 	}
 }
 
-func (s *tellings) Tell(it destination.Item) (int64, error) {
+func (s *tellings) Tell(it destination.Item) (_ int64, err error) {
+	if it.Kind == destination.Erasure {
+		if it.Body, err = s.t.record(toldLabel(&it), it.Body); err != nil {
+			return 0, err
+		}
+		return s.Store.Tell(it)
+	}
 	if len(it.Body) > 0 {
 		k := keyOf(&it)
 		if err := s.mint(k, &it); err != nil {
@@ -74,6 +84,15 @@ func (s *tellings) opened(list []destination.Item, err error) ([]destination.Ite
 		}
 	}
 	return list, nil
+}
+
+// Trim takes the keys of erasures that all have been told of along.
+func (s *tellings) Trim(upTo int64, limit int) (int, [][]byte, error) {
+	n, erasures, err := s.Store.Trim(upTo, limit)
+	for _, body := range erasures {
+		s.t.doom(body)
+	}
+	return n, erasures, err
 }
 
 func (s *tellings) Told(after int64, limit int) ([]destination.Item, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"rapport/internal/destination"
 	"rapport/internal/ingest"
 	"rapport/internal/processor"
 	"rapport/internal/seal"
@@ -32,11 +33,15 @@ func (s *State) Sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		tellings, err := tellingKeys(tx.Destination(), used)
+		if err != nil {
+			return err
+		}
 		rejects := int64(0)
 		for _, n := range counts {
 			rejects += n
 		}
-		if int64(asides)+rejects == int64(len(keys)) { // Each has its own: the many need not be read.
+		if int64(asides)+int64(tellings)+rejects == int64(len(keys)) { // Each has its own: the many need not be read.
 			for _, k := range keys {
 				used[k] = true
 			}
@@ -48,6 +53,17 @@ func (s *State) Sweep(ctx context.Context) error {
 		return fmt.Errorf("look for keys that are left over: %w", err)
 	}
 	return s.Ring.Destroy(slices.DeleteFunc(keys, func(k seal.ID) bool { return used[k] })...)
+}
+
+func tellingKeys(st destination.Store, used map[seal.ID]bool) (n int, err error) {
+	list, err := st.Erasures()
+	for _, body := range list {
+		if k, ok := seal.RecordOf(body); ok {
+			used[k] = true
+			n++
+		}
+	}
+	return n, err
 }
 
 func asideKeys(st processor.Store, used map[seal.ID]bool) (n int, err error) {

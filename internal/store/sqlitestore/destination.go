@@ -90,22 +90,35 @@ func (s *tellings) Last() (n int64, err error) {
 	return n, err
 }
 
-func (s *tellings) Trim(upTo int64, limit int) (int, error) {
+func (s *tellings) Trim(upTo int64, limit int) (n int, erasures [][]byte, err error) {
 	if s.s == nil {
-		return 0, errReadOnly
+		return 0, nil, errReadOnly
 	}
 	q := s.c.query("INSERT INTO destination(name, seq, disabled) VALUES('', ?, '') ON CONFLICT(name) DO UPDATE SET seq = excluded.seq")
 	q.int(s.s.toldSeq)
 	if err := q.exec(); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	q = s.c.query("DELETE FROM told WHERE seq IN (SELECT t.seq FROM told t WHERE t.seq <= ? AND NOT EXISTS (SELECT 1 FROM told_held h WHERE h.seq = t.seq) ORDER BY t.seq LIMIT ?)")
+	q = s.c.query(`DELETE FROM told WHERE seq IN (SELECT t.seq FROM told t WHERE t.seq <= ? AND NOT EXISTS (SELECT 1 FROM told_held h WHERE h.seq = t.seq)
+		ORDER BY t.seq LIMIT ?) RETURNING CASE WHEN kind = ? THEN body END`)
 	q.int(upTo)
 	q.int(int64(limit))
-	if err := q.exec(); err != nil {
-		return 0, err
+	q.int(int64(destination.Erasure))
+	for ; q.step(); n++ {
+		if body := q.colBlob(0); body != nil {
+			erasures = append(erasures, rows.WithoutSum(body))
+		}
 	}
-	return int(s.c.db.Changes()), nil
+	return n, erasures, q.done()
+}
+
+func (s *tellings) Erasures() (out [][]byte, err error) {
+	q := s.c.query("SELECT body FROM told WHERE kind = ?")
+	q.int(int64(destination.Erasure))
+	for q.step() {
+		out = append(out, rows.WithoutSum(q.colBlob(0)))
+	}
+	return out, q.done()
 }
 
 func (s *tellings) Standings() (out []destination.Standing, err error) {

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -148,12 +150,47 @@ func testHeldBack(t *testing.T, s store.State) {
 	look("at last", []destination.Held{waits, again}, nil)
 }
 
+// testTrimErasures: of erasures that go the bodies are given, of nothing else.
+func testTrimErasures(t *testing.T, s store.State) {
+	write(t, s, func(tx store.Tx) (err error) {
+		for i, kind := range []destination.Kind{destination.Event, destination.Erasure, destination.Erasure} {
+			_, tellErr := tx.Destination().Tell(destination.Item{Kind: kind, Name: "n", At: noon, Person: 1, Body: fmt.Appendf(nil, "b%d", i)})
+			err = errors.Join(err, tellErr)
+		}
+		return err
+	})
+	there := func() (out []string) {
+		t.Helper()
+		read(t, s, func(tx store.Tx) error {
+			list, err := tx.Destination().Erasures()
+			out = nil
+			for _, body := range list {
+				out = append(out, string(body))
+			}
+			return err
+		})
+		slices.Sort(out)
+		return out
+	}
+	same(t, "all", there(), []string{"b1", "b2"})
+	write(t, s, func(tx store.Tx) error {
+		n, erasures, err := tx.Destination().Trim(2, 10)
+		same(t, "how many go", n, 2)
+		same(t, "how many erasures", len(erasures), 1)
+		if len(erasures) == 1 {
+			same(t, "its body", string(erasures[0]), "b1")
+		}
+		return err
+	})
+	same(t, "the rest", there(), []string{"b2"})
+}
+
 func testTrim(t *testing.T, s store.State) {
 	tell(t, s, "a", "b", "c", "d")
 	trim := func(upTo int64, limit int) (n int) {
 		t.Helper()
 		write(t, s, func(tx store.Tx) (err error) {
-			n, err = tx.Destination().Trim(upTo, limit)
+			n, _, err = tx.Destination().Trim(upTo, limit)
 			return err
 		})
 		return n

@@ -67,7 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"Told", testTold},
 		{"Destinations", testDestinations}, {"Requests", testRequests}, {"ForgetRequests", testForgetRequests}, {"Barred", testBarred}, {"Breaches", testBreaches}, {"Forget", testForget},
 		{"HeldBack", testHeldBack},
-		{"Trim", testTrim},
+		{"Trim", testTrim}, {"TrimErasures", testTrimErasures},
 		{"Alerts", testAlerts},
 		{"Keys", testKeys},
 		{"Rejects", testRejects},
