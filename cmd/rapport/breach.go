@@ -50,6 +50,11 @@ func (f *scopeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.everything, "everything", false, "the data folder, the database, or a backup, with their keys")
 }
 
+// given tells whether anything but the beginning is.
+func (f *scopeFlags) given() bool {
+	return f.until != "" || f.everything || len(f.keys)+len(f.sources)+len(f.destinations) > 0
+}
+
 // instantOf reads a time, a day, or how long ago.
 func instantOf(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
@@ -212,6 +217,9 @@ and people are counted anew; --count counts them again in the same.`,
 				if !at.IsZero() {
 					*x.to = &at
 				}
+			}
+			if scope.from == "" && scope.given() {
+				return usagef("a scope needs --from, since when it was open; without another scope leave out --until, --key, --source, --destination and --everything")
 			}
 			if scope.from != "" {
 				s, err := scope.scope(c.now())

@@ -21,6 +21,8 @@ func TestBreachCommands(t *testing.T) {
 	id := regexp.MustCompile(`breach-\w+`).FindString(opened)
 	run("overdue", false, "privacy", "breach", "list", "--open")
 	run("note first when the authority was told", true, "privacy", "breach", "close", id)
+	run("a scope needs --from", true, "privacy", "breach", "change", id, "--everything")
+	run("a scope needs --from", true, "privacy", "breach", "change", id, "--key", "key_1")
 	changed := run("people told", false, "privacy", "breach", "change", id, "--authority-told", "1m", "--delay", "Weekend.", "--source", "server", "--from", "1h")
 	if !strings.Contains(changed, "source server") || !strings.Contains(changed, "A disk was stolen.") {
 		t.Errorf("it is changed to\n%s", changed)

@@ -44,7 +44,7 @@ func (k Kind) Names() (out []string) {
 // touches is what the acts of a management key reach, by the row of the trail.
 var touches = map[string]Kind{
 	"person.read": Identifiers | Traits | Permission, "person.events_read": Identifiers | Events, "person.exported": Whole | Trail, "person.trail_read": Trail,
-	"person.segment_read": Traits, "person.journey_read": Traits, "messages.read": Mails, "message.read": Identifiers | Mails, "permission.read": Permission,
+	"trail.searched": Trail, "person.segment_read": Traits, "person.journey_read": Traits, "messages.read": Mails, "message.read": Identifiers | Mails, "permission.read": Permission,
 	"person.erase_asked": Changed, "person.correct_asked": Changed, "person.restrict_asked": Changed, "person.lift_asked": Changed,
 	"person.object_asked": Changed, "person.unmerge_asked": Changed, "permission.asked": Changed, "suppression.asked": Changed, "suppression.lift_asked": Changed,
 }
@@ -52,7 +52,7 @@ var touches = map[string]Kind{
 // nameless are acts by which people's data were read or written whom the trail does
 // not name, and what they reach.
 var nameless = []string{
-	"messages.read", "message.read", "rejected.read", "record.read", "requests.read", "request.read", "destination.dead_read", "import.asked", "rejected.resend_asked", "record.resend_asked",
+	"messages.read", "message.read", "rejected.read", "record.read", "requests.read", "request.read", "destination.dead_read", "breach.people_read", "trail.searched", "trail.exported", "import.asked", "rejected.resend_asked", "record.resend_asked",
 }
 
 // Everybody is the act that reaches all of everybody.
