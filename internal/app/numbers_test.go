@@ -110,7 +110,10 @@ func TestKeysFromBeforeTheData(t *testing.T) {
 		l.settle()
 		l.end()
 		then := keysOf(t, data, true)
-		l = live(t, o, nil) // Whose next person has a key that is made then.
+		l = live(t, o, nil)
+		for i := range 300 { // Keys are made ahead, for some 255 people.
+			l.track("Seen", fmt.Sprint("other-", i), fmt.Sprint("o", i))
+		}
 		l.track("Seen", "bob", "b1")
 		l.settle()
 		l.end()

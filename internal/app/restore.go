@@ -74,8 +74,14 @@ func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (m *backup.Mani
 			return nil, keysOlder(k.Head.Made, m.Head.Made)
 		}
 	}
+	if err := p.State.SetMeta(ctx, metaRestored, []byte("1")); err != nil {
+		return nil, err
+	}
 	return m, forgetNote(ctx, p.State, move.MetaArriving)
 }
+
+// metaRestored notes for ever that the state was restored: the keys may know of more people.
+const metaRestored = "restored"
 
 // errAnother refuses what is signed, and by somebody else. With recipients anybody can
 // encrypt for them: only the signature says whose a backup is.

@@ -39,7 +39,11 @@ func (h *House) sealCellar(ctx context.Context) error {
 	}
 	ring := h.keyring.ring
 	h.logStore = &sealed.Log{Log: h.logStore, Ring: ring}
-	state := &sealed.State{State: h.state, Ring: ring}
+	restored, err := h.state.Meta(ctx, metaRestored)
+	if err != nil {
+		return err
+	}
+	state := &sealed.State{State: h.state, Ring: ring, Restored: restored != nil}
 	h.state = state
 	return state.Sweep(ctx)
 }

@@ -32,6 +32,9 @@ import (
 type State struct {
 	store.State
 	Ring *seal.Ring
+	// Restored says that the keys may know people of whom the state knows nothing any
+	// more: numbers begin behind them. Elsewhere they follow from the log alone.
+	Restored bool
 
 	mu   sync.Mutex
 	left []seal.ID // keys whose records are gone, and which could not be destroyed yet
@@ -43,7 +46,7 @@ var _ store.State = (*State)(nil)
 func (s *State) Write(ctx context.Context, o store.WriteOptions, fn func(store.Tx) error) error {
 	var doomed []seal.ID
 	err := s.State.Write(ctx, o, func(inner store.Tx) error {
-		t := &tx{Tx: inner, ring: s.Ring, names: s.Ring.Draft()}
+		t := &tx{Tx: inner, ring: s.Ring, names: s.Ring.Draft(), restored: s.Restored}
 		if err := fn(t); err != nil {
 			t.names.Drop()
 			return err
@@ -79,8 +82,9 @@ func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
 // tx is a transaction that seals and opens.
 type tx struct {
 	store.Tx
-	ring  *seal.Ring
-	names *seal.Draft // keys of identifiers that this transaction makes; nil where it only reads
+	ring     *seal.Ring
+	restored bool
+	names    *seal.Draft // keys of identifiers that this transaction makes; nil where it only reads
 	// doomed are keys of records that this transaction takes away. They are destroyed
 	// once it has committed: it may be undone.
 	doomed []seal.ID
@@ -309,10 +313,13 @@ func (i *idents) seal(m identity.Merge, of identity.Merge) (identity.Merge, erro
 	return m, nil
 }
 
-// LastPerson counts those in too of whom only the keys know: the state may be older than
-// the keys, and a number is given once.
+// LastPerson counts those in too of whom only the keys know, where the state was
+// restored: it may be older than they are, and a number is given once.
 func (i *idents) LastPerson() (id.Person, error) {
 	last, err := i.Store.LastPerson()
+	if !i.t.restored {
+		return last, err
+	}
 	return max(last, i.t.ring.LastPerson()), err
 }
 
