@@ -175,7 +175,7 @@ func (in *Ingest) Resend(ctx context.Context, id int64, mended []byte, dry bool)
 		return Receipt{}, fault.New(fault.Conflict, "already_sent", "reject %d has been sent again and taken", id)
 	}
 	if len(r.Payload) == 0 && mended == nil {
-		return Receipt{}, fault.New(fault.Conflict, "payload_not_kept", "of reject %d only the reason is kept, for it was empty or named somebody who was erased; give what is to be sent", id)
+		return Receipt{}, fault.New(fault.Conflict, "payload_not_kept", "of reject %d only the reason is kept, for it was empty, was turned away unread, or named somebody who was erased; give what is to be sent", id)
 	}
 	src, err := in.sourceAgain(r.Source)
 	if err != nil {

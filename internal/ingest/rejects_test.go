@@ -184,7 +184,7 @@ func TestWhatIsTurnedAwayUnreadIsKeptToo(t *testing.T) {
 		if n := counted(t, b.metrics.Rejects.WithLabelValues("shop", c.code)); n != 1 {
 			t.Errorf("%s: counted %v, want 1", c.code, n)
 		}
-		if _, err := b.Resend(t.Context(), kept.ID, nil, false); fault.KindOf(err) != fault.Invalid {
+		if _, err := b.Resend(t.Context(), kept.ID, nil, false); fault.CodeOf(err) != "payload_not_kept" {
 			t.Errorf("sent again without a payload: %v", err)
 		}
 	}
