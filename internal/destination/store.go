@@ -41,9 +41,9 @@ type Store interface {
 	// erasure stays to be told.
 	ForgetPeople(people []id.Person, subjects []id.Hash) error
 	// Trim deletes up to limit items up to a number that nobody holds. It tells how
-	// many there were, and gives the bodies of the erasures among them.
+	// many there were, and gives the bodies of the erasures among them as they were kept.
 	Trim(upTo int64, limit int) (n int, erasures [][]byte, err error)
-	// Erasures gives the bodies of all erasures that are there.
+	// Erasures gives the bodies of all erasures that are there, as they are kept.
 	Erasures() ([][]byte, error)
 
 	// Standings lists every destination that was ever begun and not forgotten.
