@@ -90,6 +90,7 @@ func TestErasedAfterABackup(t *testing.T) {
 		l := live(t, app.Options{Data: data, Database: database, Clock: app.NewClock(at, 0)}, config)
 		l.lives(marker)
 		l.lives("eve-lives")
+		l.told() // What waits to go into the log would be in the copy under no key of hers.
 		before, then := l.backs(), keysOf(t, data, true)
 		links := l.watched(marker)
 		if len(links) < 2 {
