@@ -24,7 +24,8 @@ interrupted goes on when the same command is given again.
 
 A database is served beside a data folder that holds the workspace's keys:
 --data names it. The keys, the list of who was erased and certificates are
-carried with the house.`,
+carried with the house. What stays behind is yours to delete, and is named at
+the end: it holds everybody, and no erasure reaches it any more.`,
 		Example: `  rapport migrate-store --from data --to postgres://rapport@db.example/rapport
   rapport migrate-store --from postgres://rapport@db.example/rapport --data data --to data-2
   rapport migrate-store --from data --reopen`,
@@ -49,7 +50,10 @@ carried with the house.`,
 				rows = append(rows, []string{s.Name, thousands(s.Rows), s.Digest[:16], c.green("same")})
 			}
 			c.table([]string{"TABLE", "ROWS", "DIGEST", "BOTH"}, rows)
-			c.printf("both hold sha256:%s\n", out.To.Digest)
+			c.printf("both hold sha256:%s\n\nOnce the new place serves and is backed up, delete what is left behind, with its -wal and -shm if it is a file.\nIt holds everybody, and no erasure reaches it any more:\n", out.To.Digest)
+			for _, what := range out.Left {
+				c.printf("- %s\n", what)
+			}
 			return nil
 		},
 	}

@@ -32,6 +32,8 @@ type MoveOptions struct {
 type MoveResult struct {
 	From move.Sums `json:"from"`
 	To   move.Sums `json:"to"`
+	// Left is what stays where the house was, and is the operator's to delete.
+	Left []string `json:"left_behind"`
 }
 
 // place is an opened home of a house.
@@ -158,6 +160,7 @@ func MoveStore(ctx context.Context, o MoveOptions) (out MoveResult, err error) {
 		return out, fault.New(fault.Conflict, "not_the_same",
 			"the target does not hold what the source holds: %s differ. The source stays in use; empty the target and move again", strings.Join(wrong, ", "))
 	}
+	out.Left = leftBehind(from, to, isDatabase(o.From))
 	// The source ends before the target begins: never may both serve.
 	if err := from.State.SetMeta(ctx, move.MetaMoved, []byte(to.name)); err != nil {
 		return out, err

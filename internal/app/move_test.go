@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,9 +52,11 @@ func TestMoveThereAndBack(t *testing.T) {
 	t.Parallel()
 	dir, database := earlierHouse(t), pgtest.Database(t)
 	before := digestOf(t, dir, dir)
-	if _, err := moveStore(t.Context(), dir, database, dir, nil); err != nil {
+	moved, err := moveStore(t.Context(), dir, database, dir+"/.", nil) // However the folder is written, its keys stay in use.
+	if err != nil {
 		t.Fatal(err)
 	}
+	leaves(t, moved, filepath.Join(dir, "log.db"), filepath.Join(dir, "state.db"))
 	if got := digestOf(t, database, dir); got != before {
 		t.Fatalf("the database holds %s, the files held %s", got, before)
 	}
@@ -75,9 +78,10 @@ func TestMoveThereAndBack(t *testing.T) {
 	}
 	stop()
 	back := filepath.Join(t.TempDir(), "back")
-	if _, err := moveStore(t.Context(), database, back, dir, nil); err != nil {
+	if moved, err = moveStore(t.Context(), database, back, dir, nil); err != nil {
 		t.Fatal(err)
 	}
+	leaves(t, moved, "the schemas rapport_log and rapport_state of the database", dir)
 	house, stop = runningOn(t, back, "", at.Add(2*time.Hour), nil)
 	hasEverything(t, house, back)
 	goOn(t, house, at.AddDate(11, 0, 0))
@@ -85,6 +89,13 @@ func TestMoveThereAndBack(t *testing.T) {
 		t.Errorf("%d mails have left after the wait, want 5", n)
 	}
 	stop()
+}
+
+func leaves(t *testing.T, moved app.MoveResult, want ...string) {
+	t.Helper()
+	if !slices.Equal(moved.Left, want) {
+		t.Errorf("left behind are %q, want %q", moved.Left, want)
+	}
 }
 
 // TestMoveThatIsInterrupted ends a move at many of its steps, there and back;

@@ -46,6 +46,23 @@ func carryFolder(from, to string) error {
 	return carryCertificates(filepath.Join(from, AcmeFolder), filepath.Join(to, AcmeFolder))
 }
 
+// leftBehind tells what holds the house still where it was: no erasure reaches that any
+// more, and what keys lie there open it.
+func leftBehind(from, to *place, database bool) (out []string) {
+	if database {
+		out = []string{"the schemas rapport_log and rapport_state of the database"}
+	}
+	was, wasErr := os.Stat(from.keys)
+	is, isErr := os.Stat(to.keys)
+	switch same := from.keys == to.keys || wasErr != nil || isErr != nil || os.SameFile(was, is); {
+	case !same:
+		return append(out, from.keys)
+	case !database: // The keys are those that the database needs.
+		return []string{filepath.Join(from.keys, "log.db"), filepath.Join(from.keys, "state.db")}
+	}
+	return out
+}
+
 // settleKeys brings the keys of a folder to rest before they are copied: a key
 // that this version adds is added once and not in each copy, and what a process
 // that died left in the journal of keys.db comes home into the file.

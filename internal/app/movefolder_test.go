@@ -56,13 +56,18 @@ func TestMoveCarriesWhatTheFolderHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	wanted := append(former, erased...)
-	for _, way := range []struct{ from, to, data, folder, database string }{
-		{files, database, beside, beside, database},
-		{database, back, beside, back, ""},
+	for _, way := range []struct {
+		from, to, data, folder, database string
+		left                             []string
+	}{
+		{files, database, beside, beside, database, []string{files}},
+		{database, back, beside, back, "", []string{"the schemas rapport_log and rapport_state of the database", beside}},
 	} {
-		if _, err := moveStore(t.Context(), way.from, way.to, way.data, nil); err != nil {
+		moved, err := moveStore(t.Context(), way.from, way.to, way.data, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		leaves(t, moved, way.left...)
 		for _, name := range []string{"keys.json", "keys.db", "keyset.json", "keyset-former.json", "manage.key", "acme/acme.example/shop.example/shop.example.key"} {
 			want := fileOf(t, files, name)
 			if got := fileOf(t, way.folder, name); !bytes.Equal(got, want) {
