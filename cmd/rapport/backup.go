@@ -43,8 +43,10 @@ RAPPORT_BACKUP_PASSPHRASE or in the file that RAPPORT_BACKUP_PASSPHRASE_FILE nam
 
 The keys that open it are not in it. With --keys they are written instead, from the
 data folder of this machine: they live for --keep-for, 48 hours if nothing is said,
-for a copy of keys from before somebody was erased brings their data back. With
---root the root key (keyset.json) is written too; without it nothing opens.
+for a copy of keys from before somebody was erased brings their data back. A later
+copy into the same folder or bucket takes them away, with every version that a
+bucket keeps; where --to is a single FILE nothing does but you. With --root the root
+key (keyset.json) is written too; without it nothing opens.
 
 --to names a folder, a file, or s3://BUCKET/PREFIX with AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL_S3. Of what lies there
@@ -110,22 +112,45 @@ func (c *console) backup(ctx context.Context, o *backupOptions) error {
 	if err != nil {
 		return err
 	}
+	one := name != ""
 	m, name, err := c.takeBackup(ctx, o, p, name)
 	if err != nil {
 		return err
 	}
-	gone, err := backup.Prune(ctx, p, m.Head.House, m.Head.Kind, o.keep, m.Head.Made)
+	gone, err := c.tidyBackups(ctx, p, m, o.keep)
 	if err != nil {
 		return fmt.Errorf("%s is written: %w", name, err)
 	}
+	alone := o.keys && one
 	if c.json {
-		return c.printJSON(map[string]any{"name": name, "manifest": m, "taken_away": gone})
+		out := map[string]any{"name": name, "manifest": m, "taken_away": gone}
+		if alone {
+			out["delete_by"] = m.Head.Made.Add(o.keep.For)
+		}
+		return c.printJSON(out)
 	}
 	c.printf("%s: %s, %s rows, of %s\n", name, m.Head.Kind, thousands(m.Rows()), c.time(m.Head.Made))
 	for _, g := range gone {
 		c.printf("%s\n", c.dim("taken away: "+g))
 	}
+	if alone {
+		c.printf("nothing takes this file away but you: delete it by %s, for while it is there an erasure can be undone; in a folder or a bucket the next copy does it\n",
+			c.time(m.Head.Made.Add(o.keep.For)))
+	}
 	return nil
+}
+
+// tidyBackups takes away, behind a new copy, those whose time has come, and what the
+// killed left.
+func (c *console) tidyBackups(ctx context.Context, p backup.Place, m *backup.Manifest, keep backup.Keep) ([]string, error) {
+	gone, err := backup.Prune(ctx, p, m.Head.House, m.Head.Kind, keep, m.Head.Made)
+	left, leftErr := backup.Tidy(ctx, p, m.Head.House, m.Head.Kind, c.now())
+	var f *fault.Error
+	if errors.As(leftErr, &f) && f.Code == "bucket_uploads" { // A rule of the bucket may see to it.
+		_, _ = fmt.Fprintf(c.err, "rapport: %s\n", f.Detail) // Whoever closed it does not want to hear of it.
+		leftErr = nil
+	}
+	return append(gone, left...), errors.Join(err, leftErr)
 }
 
 // errTaken ends whoever writes on after nobody reads any more.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -123,6 +124,16 @@ func TestAKilledBackupIsNone(t *testing.T) {
 	}
 }
 
+// reaching has a command reach the bucket of a service.
+func reaching(t *testing.T, service string, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	fine(t, os.WriteFile(secret, []byte(buckettest.Secret+"\n"), 0o600))
+	cmd.Env = append(cmd.Environ(), "AWS_ENDPOINT_URL_S3="+service, "AWS_REGION="+buckettest.Region,
+		"AWS_ACCESS_KEY_ID="+buckettest.AccessKey, "AWS_SECRET_ACCESS_KEY_FILE="+secret)
+	return cmd
+}
+
 // TestBackupsInABucket: copies go there in parts, are checked and restored from there,
 // and older ones are taken away.
 func TestBackupsInABucket(t *testing.T) {
@@ -134,21 +145,12 @@ func TestBackupsInABucket(t *testing.T) {
 	cmd, _, _ := started(t, "serve", "--config", dir, "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	fine(t, cmd.Process.Signal(os.Interrupt))
 	fine(t, cmd.Wait())
-	service := buckettest.New()
+	service := buckettest.New(time.Now)
 	server := httptest.NewServer(service)
 	defer server.Close()
-	secret := filepath.Join(t.TempDir(), "secret")
-	fine(t, os.WriteFile(secret, []byte(buckettest.Secret+"\n"), 0o600))
-	away := func(args ...string) *exec.Cmd {
-		cmd := backing(t, args...)
-		cmd.Env = append(cmd.Environ(), "AWS_ENDPOINT_URL_S3="+server.URL, "AWS_REGION="+buckettest.Region,
-			"AWS_ACCESS_KEY_ID="+buckettest.AccessKey, "AWS_SECRET_ACCESS_KEY_FILE="+secret)
-		return cmd
-	}
+	away := func(args ...string) *exec.Cmd { return reaching(t, server.URL, backing(t, args...)) }
 	listing := func(args ...string) *exec.Cmd {
-		cmd := program(t, append([]string{"backup", "list"}, args...)...)
-		cmd.Env = away("restore").Env
-		return cmd
+		return reaching(t, server.URL, program(t, append([]string{"backup", "list"}, args...)...))
 	}
 	const where = "s3://" + buckettest.Name + "/shop"
 	var name string
@@ -176,5 +178,21 @@ func TestBackupsInABucket(t *testing.T) {
 	succeeds(t, away("restore", where+"/"+name, "--data", again))
 	if _, err := os.Stat(filepath.Join(again, "state.db")); err != nil {
 		t.Error(err)
+	}
+
+	service.Keep(buckettest.Enabled)
+	service.Deny("s3:ListBucketMultipartUploads", http.StatusForbidden)
+	for range 3 {
+		out := succeeds(t, away("backup", "--keys", "--data", data, "--to", where, "--keep", "1"))
+		if !strings.Contains(out, "AbortIncompleteMultipartUpload") || strings.Contains(out, "takes this file away") {
+			t.Errorf("told is\n%s", out)
+		}
+	}
+	if objects, _ := service.Versions(); objects != 2 {
+		t.Errorf("%d versions are left, want one of the data and one of the keys", objects)
+	}
+	service.Deny("s3:DeleteObjectVersion", http.StatusForbidden)
+	if out, err := away("backup", "--keys", "--data", data, "--to", where, "--keep", "1").CombinedOutput(); err == nil || !strings.Contains(string(out), "is written: ") || !strings.Contains(string(out), "permit s3:ListBucketVersions") {
+		t.Errorf("versions that stay: %v\n%s", err, out)
 	}
 }

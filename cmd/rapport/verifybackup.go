@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +28,9 @@ rows, and that the trail comes to its root. It says what it cannot see, and exit
 with 1 where anything is wrong. FILE may be s3://BUCKET/PREFIX/NAME.
 
 With --keys it practises a restore too: it restores the copy with those keys into a
-folder of its own under the system's folder for temporary files, opens it as a server
-does before it serves anybody, reads every row, and takes the folder away.`,
+folder of its own under the system's folder for temporary files (TMPDIR), opens it as
+a server does before it serves anybody, reads every row, and takes the folder away,
+with those of rehearsals that were killed.`,
 		Example: `  rapport verify-backup /backups/rapport-0a1b2c3d-20260301T120000.000Z.data.age --identity key.txt
   rapport verify-backup data.age --identity key.txt --key trail.pub --keys keys.age --keyset keyset.json`,
 		Args: cobra.ExactArgs(1),
@@ -77,11 +80,16 @@ func (c *console) rehearse(ctx context.Context, file string, o *verifyOptions) (
 			return nil, fmt.Errorf("read the file of --keyset: %w", err)
 		}
 	}
-	dir, err := os.MkdirTemp("", "rapport-rehearsal-")
+	if !signal.Ignored(syscall.SIGHUP) { // A terminal that is closed leaves no keys behind.
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+	}
+	dir, takeAway, err := rehearsalFolder()
 	if err != nil {
 		return nil, fmt.Errorf("make a folder to restore into: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, takeAway()) }()
 	err = c.opened(ctx, o.keys, o.identity, func(keys io.Reader) error {
 		return c.opened(ctx, file, o.identity, func(in io.Reader) (err error) {
 			out, err = app.Rehearse(ctx, in, keys, keyset, app.Options{Data: dir, Root: c.root(), Secrets: c.secrets(dir)})

@@ -115,7 +115,8 @@ func (k *Keep) gone(list []Copy, now time.Time) (out []Copy) {
 }
 
 // Prune takes away copies of a house and kind that need not stay, and gives their
-// names.
+// names. Copies of keys go with every version that the place keeps of them: by one, an
+// erasure could be undone.
 func Prune(ctx context.Context, p Place, house string, kind Kind, keep Keep, now time.Time) (gone []string, err error) {
 	if keep == (Keep{}) {
 		return nil, nil
@@ -124,12 +125,41 @@ func Prune(ctx context.Context, p Place, house string, kind Kind, keep Keep, now
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(c Copy) bool { return c.House != house || c.Kind != kind })
-	for _, c := range keep.gone(list, now) {
-		if err := p.Remove(ctx, c.Name); err != nil {
-			return gone, fmt.Errorf("take away an old backup: %w", err)
+	list = keep.gone(slices.DeleteFunc(list, func(c Copy) bool { return !c.is(house, kind) }), now)
+	remove := p.Remove
+	if kind == Keys {
+		remove = p.Destroy
+		former, err := p.Former(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range former {
+			if c, ok := read(o); ok && c.is(house, kind) {
+				list = append(list, c)
+			}
+		}
+	}
+	for _, c := range list { // What one refuses to go keeps no other.
+		if removeErr := remove(ctx, c.Name); removeErr != nil {
+			err = cmp.Or(err, fmt.Errorf("take away the old backup %s: %w", c.Name, removeErr))
+			continue
 		}
 		gone = append(gone, c.Name)
 	}
-	return gone, nil
+	return gone, err
 }
+
+// unended is after how long what was begun and never ended belongs to nobody any more:
+// for as long, copies of keys live.
+const unended = 48 * time.Hour
+
+// Tidy takes away what was begun to be written of a house and kind, by processes that
+// were killed, and gives the names.
+func Tidy(ctx context.Context, p Place, house string, kind Kind, now time.Time) ([]string, error) {
+	return p.Abandon(ctx, now.Add(-unended), func(name string) bool {
+		c, ok := read(Object{Name: name})
+		return ok && c.is(house, kind)
+	})
+}
+
+func (c *Copy) is(house string, kind Kind) bool { return c.House == house && c.Kind == kind }

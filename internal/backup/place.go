@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"rapport/internal/fault"
 )
@@ -20,7 +21,15 @@ type Place interface {
 	Put(ctx context.Context, name string, fn func(io.Writer) error) error
 	Get(ctx context.Context, name string, fn func(io.Reader) error) error
 	List(ctx context.Context) ([]Object, error)
+	// Remove takes a copy away. A place that keeps versions may keep it as one.
 	Remove(ctx context.Context, name string) error
+	// Destroy takes a copy away with every version of it, or fails.
+	Destroy(ctx context.Context, name string) error
+	// Former lists what was taken away and lives on as a version.
+	Former(ctx context.Context) ([]Object, error)
+	// Abandon takes away what somebody began to write under a name of ours and never
+	// ended, if nothing has been heard of it since an instant. It gives the names.
+	Abandon(ctx context.Context, since time.Time, ours func(name string) bool) ([]string, error)
 }
 
 // Object is what lies at a place: a copy, or something else.
@@ -112,4 +121,33 @@ func (d Folder) List(context.Context) (out []Object, err error) {
 // Remove implements Place.
 func (d Folder) Remove(_ context.Context, name string) error {
 	return os.Remove(filepath.Join(string(d), name))
+}
+
+// Destroy implements Place: a folder keeps no versions.
+func (d Folder) Destroy(ctx context.Context, name string) error { return d.Remove(ctx, name) }
+
+// Former implements Place.
+func (d Folder) Former(context.Context) ([]Object, error) { return nil, nil }
+
+// Abandon implements Place. Whoever still writes a file changes its time.
+func (d Folder) Abandon(_ context.Context, since time.Time, ours func(name string) bool) (gone []string, err error) {
+	list, err := os.ReadDir(string(d))
+	if err != nil {
+		return nil, fmt.Errorf("look for what was never ended: %w", err)
+	}
+	for _, e := range list {
+		name, is := strings.CutSuffix(e.Name(), partial)
+		if !is || !e.Type().IsRegular() || !ours(name) {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(since) {
+			continue
+		}
+		if err = errors.Join(err, os.Remove(filepath.Join(string(d), e.Name()))); err != nil {
+			return gone, fmt.Errorf("take away what was never ended: %w", err)
+		}
+		gone = append(gone, e.Name())
+	}
+	return gone, nil
 }

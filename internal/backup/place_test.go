@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -88,5 +89,41 @@ func TestAPassphraseOpensItsBackup(t *testing.T) {
 	}
 	if _, err := backup.Decrypt(bytes.NewReader(out.Bytes()), backup.Opener{Passphrase: "incorrect horse battery"}); fault.CodeOf(err) != "backup_locked" {
 		t.Errorf("another passphrase: %v", err)
+	}
+}
+
+// TestFilesOfTheDeadAreTakenAway: what a killed process left goes once nobody has
+// written to it for two days; what another may be writing, and what is not ours, stays.
+func TestFilesOfTheDeadAreTakenAway(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(house string, kind backup.Kind, hours int) string {
+		name := backup.Name(house, kind, noon) + ".partial"
+		if hours != 49 {
+			name = backup.Name(house, kind, noon.Add(time.Hour)) + ".partial"
+		}
+		file(t, dir, name, noon.Add(-time.Duration(hours)*time.Hour))
+		return name
+	}
+	old := at("0a", backup.Keys, 49)
+	stays := []string{at("0a", backup.Keys, 47), at("0a", backup.Data, 49), at("0b", backup.Keys, 49), backup.Name("0a", backup.Keys, noon), "film.partial"}
+	for _, name := range stays[3:] {
+		file(t, dir, name, noon.Add(-1000*time.Hour))
+	}
+	gone, err := backup.Tidy(t.Context(), backup.Folder(dir), "0a", backup.Keys, noon)
+	if err != nil || fmt.Sprint(gone) != fmt.Sprint([]string{old}) {
+		t.Errorf("taken away are %v, %v; want %s", gone, err, old)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != len(stays) {
+		t.Errorf("left are %v, %v; want %v", list, err, stays)
+	}
+}
+
+func file(t *testing.T, dir, name string, written time.Time) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := errors.Join(os.WriteFile(path, []byte("half"), 0o600), os.Chtimes(path, written, written)); err != nil {
+		t.Fatal(err)
 	}
 }

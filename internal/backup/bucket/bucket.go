@@ -217,6 +217,7 @@ func refusal(res *http.Response) error {
 		return fault.New(fault.Invalid, "bucket_elsewhere", "%s: the bucket is in another region; name that with AWS_REGION", why)
 	case res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized:
 		return fault.New(fault.Denied, "bucket_denied", "%s: see to the keys, the region and the clock of this machine", why)
+	case res.StatusCode == http.StatusNotImplemented: // It never will.
 	case res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests:
 		return fault.Wrap(errAgain, fault.Unavailable, "bucket_failed", "%s; try again", why)
 	}

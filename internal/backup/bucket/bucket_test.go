@@ -21,7 +21,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func serving(t *testing.T) (*buckettest.Service, bucket.Config) {
 	t.Helper()
-	s := buckettest.New()
+	s := buckettest.New(func() time.Time { return noon })
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	return s, bucket.Config{

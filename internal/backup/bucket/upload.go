@@ -44,6 +44,7 @@ type upload struct {
 	buf   bytes.Buffer
 	id    string // of the service; "" until a second part is needed
 	parts []part
+	size  int64 // of the parts
 }
 
 type part struct {
@@ -101,6 +102,7 @@ func (u *upload) send() error {
 		return fmt.Errorf("upload part %d: %w", n, err)
 	}
 	u.parts = append(u.parts, part{Number: n, ETag: head.Get("ETag")})
+	u.size += int64(u.buf.Len())
 	u.buf.Reset()
 	return nil
 }
@@ -124,15 +126,26 @@ func (u *upload) complete() error {
 		return err
 	}
 	raw, _, err := u.b.do(u.ctx, request{method: http.MethodPost, key: u.key, query: url.Values{"uploadId": {u.id}}, body: body})
-	if err != nil {
-		return fmt.Errorf("end an upload: %w", err)
-	}
 	var done struct{ XMLName xml.Name }
-	if err := xml.Unmarshal(raw, &done); err != nil || done.XMLName.Local != "CompleteMultipartUploadResult" { // A failure may come as 200.
-		return fault.New(fault.Unavailable, "bucket_failed", "the bucket did not end the upload; try again")
+	if err == nil && (xml.Unmarshal(raw, &done) != nil || done.XMLName.Local != "CompleteMultipartUploadResult") { // A failure may come as 200.
+		err = fault.New(fault.Unavailable, "bucket_failed", "the bucket did not end the upload; try again")
+	}
+	if err != nil && !u.there() {
+		return fmt.Errorf("end an upload: %w", err)
 	}
 	u.id = ""
 	return nil
+}
+
+// there tells whether the object is there whole: an answer that failed, or was lost, may
+// be one to an upload that the service did end, and knows no more when it is asked again.
+func (u *upload) there() bool {
+	_, head, err := u.b.do(u.ctx, request{method: http.MethodHead, key: u.key})
+	if err != nil {
+		return false
+	}
+	size, err := strconv.ParseInt(head.Get("Content-Length"), 10, 64)
+	return err == nil && size == u.size
 }
 
 // abort takes back what came, also where the caller has given up.
@@ -141,7 +154,7 @@ func (u *upload) abort() error {
 		return nil
 	}
 	_, _, err := u.b.do(context.WithoutCancel(u.ctx), request{method: http.MethodDelete, key: u.key, query: url.Values{"uploadId": {u.id}}})
-	if err != nil {
+	if err != nil && fault.KindOf(err) != fault.NotFound { // The service has given it up already.
 		return fmt.Errorf("take back an upload: %w", err)
 	}
 	return nil

@@ -1,6 +1,6 @@
 // Package buckettest is a stand-in for a service that speaks the protocol of Amazon S3:
-// it makes each signature anew and compares, takes uploads in parts, and lists a page at a
-// time. What comes in are requests; what goes out are answers as the service gives them.
+// it makes each signature anew and compares, takes uploads in parts, keeps versions where
+// it is asked to, and lists a page at a time. What comes in are requests; what goes out are answers as the service gives them.
 // It keeps everything in memory and is for tests.
 package buckettest
 
@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Of the one bucket that there is.
@@ -28,14 +29,49 @@ const (
 // Service is a stand-in for S3.
 type Service struct {
 	mu      sync.Mutex
-	objects map[string][]byte
-	uploads map[string]map[int][]byte
+	objects map[string][]byte // as they are now
+	kept    []version         // the oldest first; of all objects, also where no versions are kept
+	uploads map[string]*upload
+	number  int
+	now     func() time.Time
 	fail    int
+	lose    int
+	keeps   Versioning
+	denied  map[string]int
 }
 
-// New makes a service with the bucket that is empty.
-func New() *Service {
-	return &Service{objects: map[string][]byte{}, uploads: map[string]map[int][]byte{}}
+// upload is one that was begun.
+type upload struct {
+	key   string
+	begun time.Time
+	parts map[int][]byte
+}
+
+// New makes a service with the bucket that is empty, which keeps no versions, and a clock.
+func New(now func() time.Time) *Service {
+	return &Service{objects: map[string][]byte{}, uploads: map[string]*upload{}, now: now, denied: map[string]int{}}
+}
+
+// Lose has so many uploads be ended and answered 500 all the same.
+func (s *Service) Lose(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lose = n
+}
+
+// Deny has the service answer an action, by the name that it has in a policy, with a
+// status: 403 where it is not permitted, 501 where the service does not know it.
+func (s *Service) Deny(action string, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.denied[action] = status
+}
+
+// At sets the service's clock.
+func (s *Service) At(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = func() time.Time { return now }
 }
 
 // Fail has so many requests answered 503.
@@ -84,24 +120,48 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "NoSuchBucket")
 		return
 	}
-	s.object(w, r, strings.TrimPrefix(key, "/"), body)
+	key = strings.TrimPrefix(key, "/")
+	if status := s.denied[action(r, key)]; status != 0 {
+		refuse(w, status, map[int]string{http.StatusForbidden: "AccessDenied", http.StatusNotImplemented: "NotImplemented"}[status])
+		return
+	}
+	s.object(w, r, key, body)
+}
+
+// action names what is asked for as a policy does, if something is denied by it.
+func action(r *http.Request, key string) string {
+	q := r.URL.Query()
+	switch {
+	case key == "" && q.Has("versions"):
+		return "s3:ListBucketVersions"
+	case key == "" && q.Has("uploads"):
+		return "s3:ListBucketMultipartUploads"
+	case r.Method == http.MethodDelete && q.Has("versionId"):
+		return "s3:DeleteObjectVersion"
+	}
+	return ""
 }
 
 func (s *Service) object(w http.ResponseWriter, r *http.Request, key string, body []byte) {
 	q := r.URL.Query()
 	id := q.Get("uploadId")
 	switch {
+	case key == "" && q.Has("versions"):
+		s.listVersions(w, q)
+	case key == "" && q.Has("uploads"):
+		s.listUploads(w, q)
 	case key == "":
 		s.list(w, q.Get("prefix"), q.Get("continuation-token"))
 	case r.Method == http.MethodPost && q.Has("uploads"):
-		id = strconv.Itoa(len(s.uploads) + 1)
-		s.uploads[id] = map[int][]byte{}
+		s.number++
+		id = strconv.Itoa(s.number)
+		s.uploads[id] = &upload{key: key, begun: s.now(), parts: map[int][]byte{}}
 		_, _ = fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
 	case id != "" && s.uploads[id] == nil:
 		refuse(w, http.StatusNotFound, "NoSuchUpload")
 	case r.Method == http.MethodPut && id != "":
 		n, _ := strconv.Atoi(q.Get("partNumber"))
-		s.uploads[id][n] = body
+		s.uploads[id].parts[n] = body
 		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(body)))
 	case r.Method == http.MethodPost:
 		s.complete(w, key, id, body)
@@ -109,13 +169,17 @@ func (s *Service) object(w http.ResponseWriter, r *http.Request, key string, bod
 		delete(s.uploads, id)
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPut:
-		s.objects[key] = body
+		s.put(key, body)
+	case r.Method == http.MethodDelete && q.Has("versionId"):
+		s.removeVersion(key, q.Get("versionId"))
+		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodDelete:
-		delete(s.objects, key)
+		s.remove(w.Header(), key)
 		w.WriteHeader(http.StatusNoContent)
 	case s.objects[key] == nil:
 		refuse(w, http.StatusNotFound, "NoSuchKey")
 	default:
+		w.Header().Set("Content-Length", strconv.Itoa(len(s.objects[key])))
 		_, _ = w.Write(s.objects[key])
 	}
 }
@@ -127,20 +191,25 @@ func (s *Service) complete(w http.ResponseWriter, key, id string, body []byte) {
 			ETag       string
 		} `xml:"Part"`
 	}
-	if err := xml.Unmarshal(body, &in); err != nil || len(in.Parts) != len(s.uploads[id]) {
+	if err := xml.Unmarshal(body, &in); err != nil || len(in.Parts) != len(s.uploads[id].parts) {
 		refuse(w, http.StatusBadRequest, "InvalidPart")
 		return
 	}
 	var whole []byte
 	for i, p := range in.Parts {
-		if p.PartNumber != i+1 || p.ETag != fmt.Sprintf(`"%x"`, sha256.Sum256(s.uploads[id][p.PartNumber])) {
+		if p.PartNumber != i+1 || p.ETag != fmt.Sprintf(`"%x"`, sha256.Sum256(s.uploads[id].parts[p.PartNumber])) {
 			refuse(w, http.StatusBadRequest, "InvalidPart")
 			return
 		}
-		whole = append(whole, s.uploads[id][p.PartNumber]...)
+		whole = append(whole, s.uploads[id].parts[p.PartNumber]...)
 	}
-	s.objects[key] = whole
+	s.put(key, whole)
 	delete(s.uploads, id)
+	if s.lose > 0 {
+		s.lose--
+		refuse(w, http.StatusInternalServerError, "InternalError")
+		return
+	}
 	_, _ = io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
 }
 
