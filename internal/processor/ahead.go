@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rapport/internal/eventlog"
+	"rapport/internal/id"
 )
 
 // ahead is the goroutine that reads and decodes the live lane before the walk
@@ -14,6 +15,9 @@ type ahead struct {
 	ready chan *batch
 	back  chan *batch
 	err   error
+
+	hashes []id.Hash
+	people []id.Person
 }
 
 func (a *ahead) give(b *batch) {
@@ -69,12 +73,22 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 			w.prepare(b, eventlog.Live, recs[:min(len(recs), liveRecords)])
 			recs = recs[len(b.items):]
 			next = b.last() + 1
+			w.foresee(ctx, a, b)
 			select {
 			case a.ready <- b:
 			case <-ctx.Done():
 				return nil
 			}
 		}
+	}
+}
+
+// foresee lets the store read whom a batch names before it is walked. Where that
+// fails the batch meets the same trouble, and tells of it.
+func (w *Walker) foresee(ctx context.Context, a *ahead, b *batch) {
+	a.hashes, a.people = b.hashes(a.hashes[:0]), b.persons(a.people[:0])
+	if err := w.Keeper.Ahead(ctx, a.hashes, a.people); err != nil && ctx.Err() == nil {
+		w.Logger.Debug("reading ahead failed, the batch asks itself", "error", err)
 	}
 }
 

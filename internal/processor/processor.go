@@ -83,6 +83,8 @@ type Keeper interface {
 	Write(ctx context.Context, idle bool, fn func(Books) error) error
 	// Read runs fn in a snapshot.
 	Read(ctx context.Context, fn func(Books) error) error
+	// Ahead says whom a batch that comes soon names. It may fail: the batch asks itself.
+	Ahead(ctx context.Context, hashes []id.Hash, people []id.Person) error
 }
 
 // Version is what the walk needs of one configuration version. It is immutable.

@@ -8,6 +8,7 @@ import (
 	"rapport/internal/breach"
 	"rapport/internal/consent"
 	"rapport/internal/destination"
+	"rapport/internal/id"
 	"rapport/internal/processor"
 	"rapport/internal/rights"
 )
@@ -33,6 +34,12 @@ func (w Walk) Write(ctx context.Context, idle bool, fn func(processor.Books) err
 // Read implements processor.Keeper.
 func (w Walk) Read(ctx context.Context, fn func(processor.Books) error) error {
 	return w.State.Read(ctx, func(tx Tx) error { return fn(books(tx)) })
+}
+
+// Ahead implements processor.Keeper.
+func (w Walk) Ahead(ctx context.Context, hashes []id.Hash, people []id.Person) error {
+	_, err := w.State.Ahead(ctx, hashes, people)
+	return err
 }
 
 // Listener is what a Tx may be too: it is told what is walked.

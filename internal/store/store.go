@@ -13,6 +13,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/destination"
 	"rapport/internal/group"
+	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/outbox"
@@ -84,6 +85,10 @@ type State interface {
 	// Waiting tells how many wait to write that are as urgent as p, or more so: a
 	// long transaction that can as well end early looks at it.
 	Waiting(p Priority) int
+	// Ahead reads whom a transaction that comes soon will look up and load, so that a
+	// store behind a wire need not be waited for then. What changes meanwhile is asked
+	// for again. It gives whom it has read: nobody where nothing is gained by it.
+	Ahead(ctx context.Context, hashes []id.Hash, people []id.Person) ([]id.Person, error)
 	// Read runs fn in a snapshot that other writers do not disturb. fn must be quick.
 	Read(ctx context.Context, fn func(Tx) error) error
 	// Meta reads and writes small named values: schema version, the workspace's keys.

@@ -103,6 +103,9 @@ func (m *Memory) Read(_ context.Context, fn func(store.Tx) error) error {
 	return fn(&memoryTx{m: m, readOnly: true})
 }
 
+// Ahead implements store.State: here nothing is waited for.
+func (m *Memory) Ahead(context.Context, []id.Hash, []id.Person) ([]id.Person, error) { return nil, nil }
+
 // Waiting implements store.State: here nobody waits whose turn is known.
 func (m *Memory) Waiting(store.Priority) int { return 0 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"rapport/internal/fault"
 	"rapport/internal/id"
@@ -20,7 +21,8 @@ type persons tx
 
 var _ person.Store = (*persons)(nil)
 
-// Load asks once for all and calls fn afterwards, so that fn may use the transaction.
+// Load asks once for all that is not known from ahead, and calls fn afterwards, so that
+// fn may use the transaction.
 func (p *persons) Load(ids []id.Person, fn func(who id.Person, body []byte) error) error {
 	if len(ids) == 0 {
 		return nil
@@ -28,19 +30,21 @@ func (p *persons) Load(ids []id.Person, fn func(who id.Person, body []byte) erro
 	if done, err := p.foreseen.load(ids, fn); done {
 		return err
 	}
-	var found numbered
-	err := (*tx)(p).query(func(r pgx.Rows) error {
-		var who int64
-		var raw []byte
-		if err := r.Scan(&who, &raw); err != nil {
-			return fail(err)
+	found, rest := (*tx)(p).knownPeople(ids)
+	if len(rest) > 0 {
+		err := (*tx)(p).query(func(r pgx.Rows) error {
+			var who int64
+			var raw []byte
+			if err := r.Scan(&who, &raw); err != nil {
+				return fail(err)
+			}
+			body, err := unsummed("person", who, raw)
+			found.add(who, body)
+			return err
+		}, "SELECT id, body FROM person WHERE id = ANY($1::bigint[]) ORDER BY id", int64s(rest))
+		if err != nil {
+			return err
 		}
-		body, err := unsummed("person", who, raw)
-		found.add(who, body)
-		return err
-	}, "SELECT id, body FROM person WHERE id = ANY($1::bigint[]) ORDER BY id", int64s(ids))
-	if err != nil {
-		return err
 	}
 	for i, who := range found.ids {
 		if err := fn(id.Person(who), found.bodies[i]); err != nil {
@@ -163,19 +167,23 @@ func (s *idents) Lookup(hashes []id.Hash, out []id.Person) error {
 	if len(hashes) != len(out) {
 		return fault.New(fault.Internal, "lookup_places", "look up %d identifiers into %d places", len(hashes), len(out))
 	}
-	if len(hashes) == 0 {
+	rest := (*tx)(s).knownNames(hashes, out)
+	if len(rest) == 0 {
 		return nil
 	}
-	clear(out)
+	ask := make([]pgtype.UUID, len(rest))
+	for i, at := range rest {
+		ask[i] = uuid(hashes[at])
+	}
 	// A hash may stand among them twice; ordinality keeps each place.
 	return (*tx)(s).query(func(r pgx.Rows) error {
 		var place, who int64
 		err := r.Scan(&place, &who)
 		if err == nil {
-			out[place-1] = id.Person(who)
+			out[rest[place-1]] = id.Person(who)
 		}
 		return fail(err)
-	}, "SELECT u.place, i.person FROM unnest($1::uuid[]) WITH ORDINALITY u(h, place) JOIN ident i USING(h)", uuids(hashes))
+	}, "SELECT u.place, i.person FROM unnest($1::uuid[]) WITH ORDINALITY u(h, place) JOIN ident i USING(h)", ask)
 }
 
 func (s *idents) Bind(h id.Hash, who id.Person) error {

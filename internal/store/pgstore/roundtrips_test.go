@@ -25,6 +25,7 @@ func TestRoundTripsDoNotGrowWithABatch(t *testing.T) {
 	}{
 		"append frames":          {1, appending},
 		"look up, load and save": {3, saving}, // two questions and the commit
+		"save what is known":     {1, known},  // the commit alone: the questions were asked ahead
 		"owe mails":              {1, deciding},
 		"claim what is owed":     {8, claiming}, // three classes, the next one and the commit, with what prepares them
 		"read what was woken":    {3, waking},   // the question, with what prepares it, and the end of the snapshot
@@ -73,6 +74,50 @@ func counted(t *testing.T, s *pgstore.State, wire *pgtest.Wire, fn func(tx store
 	})
 }
 
+// known is what the walk does with people of a batch whom it has asked for ahead.
+func known(t *testing.T, address string, wire *pgtest.Wire) func(n, many int) int {
+	s := open(t, address)
+	return func(n, many int) int {
+		hashes, found := make([]id.Hash, many), make([]id.Person, many)
+		for i := range hashes {
+			copy(hashes[i][:], fmt.Sprintf("%d-%d", n, i))
+		}
+		trips := 0
+		for i := range 2 { // of nobody yet, and of those who are there then
+			people, err := s.Ahead(t.Context(), hashes, nil)
+			if err != nil || len(people) != i*many {
+				t.Fatalf("%d people read ahead, want %d (%v)", len(people), i*many, err)
+			}
+			trips = counted(t, s, wire, func(tx store.Tx) error { return lookedUp(tx, hashes, found, 1000*n+1) })
+		}
+		return trips
+	}
+}
+
+// lookedUp looks names up, loads who has them, and writes them all.
+func lookedUp(tx store.Tx, hashes []id.Hash, found []id.Person, first int) error {
+	if err := tx.Identity().Lookup(hashes, found); err != nil {
+		return err
+	}
+	if err := tx.Persons().Load(found, func(id.Person, []byte) error { return nil }); err != nil {
+		return err
+	}
+	for i, h := range hashes {
+		who := id.Person(first + i)
+		save := tx.Persons().Insert
+		if found[i] != 0 {
+			save = tx.Persons().Update
+		}
+		if err := save(who, []byte("somebody")); err != nil {
+			return err
+		}
+		if err := tx.Identity().Bind(h, who); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // saving is what the walk does with the people of a batch.
 func saving(t *testing.T, address string, wire *pgtest.Wire) func(n, many int) int {
 	s := open(t, address)
@@ -82,24 +127,8 @@ func saving(t *testing.T, address string, wire *pgtest.Wire) func(n, many int) i
 			copy(hashes[i][:], fmt.Sprintf("%d-%d", n, i))
 		}
 		batch := func(tx store.Tx) error {
-			if err := tx.Identity().Lookup(hashes, found); err != nil {
+			if err := lookedUp(tx, hashes, found, 1000*n+1); err != nil {
 				return err
-			}
-			if err := tx.Persons().Load(found, func(id.Person, []byte) error { return nil }); err != nil {
-				return err
-			}
-			for i, h := range hashes {
-				who := id.Person(1000*n + i + 1)
-				save := tx.Persons().Insert
-				if found[i] != 0 {
-					save = tx.Persons().Update
-				}
-				if err := save(who, []byte("somebody")); err != nil {
-					return err
-				}
-				if err := tx.Identity().Bind(h, who); err != nil {
-					return err
-				}
 			}
 			pack, err := tx.Profile().LastPack()
 			if err != nil {

@@ -37,6 +37,8 @@ type State struct {
 
 	closing sync.Once
 	shut    atomic.Bool // closing has begun
+
+	ahead ahead
 }
 
 // numbers are the highest that were given; the next row gets one more.
@@ -142,10 +144,14 @@ func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(st
 	before, committed := s.next, false
 	defer func() {
 		if committed {
+			s.ahead.committed(&t.changed)
 			return
 		}
 		s.next = before
 		s.hot.Clear()
+		if t.committing { // It may have been.
+			s.ahead.clear()
+		}
 		t.rollback()
 	}()
 	err := fn(t)

@@ -49,6 +49,7 @@ type tx struct {
 	counts     [counters]int64        // differences, written with the commit
 	committing bool                   // COMMIT was sent
 	foreseen   foreseen               // what was asked ahead
+	changed    changed                // what was sent of names and people
 	keys       map[id.Hash]id.Message // of mails, taken in it
 }
 
@@ -66,6 +67,7 @@ func (t *tx) lead(b *pgx.Batch) {
 		b.Queue(sql)
 	}
 	t.begin, t.begun = nil, true
+	t.changed.add(&t.pending)
 	t.pending.flush(b)
 }
 

@@ -74,6 +74,19 @@ func (s *State) destroy(doomed []seal.ID) {
 	s.mu.Unlock()
 }
 
+// Ahead implements store.State: the keys of whom it reads are opened ahead too.
+func (s *State) Ahead(ctx context.Context, hashes []id.Hash, people []id.Person) ([]id.Person, error) {
+	people, err := s.State.Ahead(ctx, hashes, people)
+	if err != nil || len(people) == 0 {
+		return people, err
+	}
+	keys := make([]seal.ID, len(people))
+	for i, who := range people {
+		keys[i] = seal.Person(who)
+	}
+	return people, s.Ring.Load(keys...)
+}
+
 // Read implements store.State.
 func (s *State) Read(ctx context.Context, fn func(store.Tx) error) error {
 	return s.State.Read(ctx, func(t store.Tx) error { return fn(&tx{Tx: t, ring: s.Ring}) })

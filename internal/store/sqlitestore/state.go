@@ -12,6 +12,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"rapport/internal/id"
 	"rapport/internal/store"
 	"rapport/internal/store/rows"
 )
@@ -253,6 +254,11 @@ func (s *State) SetMeta(ctx context.Context, key string, value []byte) error {
 		q.blob(value)
 		return q.exec()
 	})
+}
+
+// Ahead implements store.State: a lookup in files is no wait.
+func (s *State) Ahead(context.Context, []id.Hash, []id.Person) ([]id.Person, error) {
+	return nil, nil
 }
 
 // Waiting tells how many wait to write.

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) store.State) {
 		{"OptIns", testOptIns},
 		{"Foreseen", testForeseen},
 		{"ForeseenPeople", testForeseenPeople},
+		{"Ahead", testAhead},
 		{"Narrowing", testNarrowing},
 		{"Suppressions", testSuppressions},
 		{"MailInsert", testMailInsert},

@@ -1,0 +1,268 @@
+package pgstore
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"rapport/internal/id"
+)
+
+// ahead holds what was read for transactions to come. Names and rows of people are
+// changed by this process alone, as the owner's row makes sure of; so an answer holds
+// until a transaction commits that has changed it.
+type ahead struct {
+	mu    sync.Mutex
+	slips []*slip // oldest first
+}
+
+// keptSlips is for how many batches answers are kept: one that is being walked, one
+// that waits for it, and one that is being asked for.
+const keptSlips = 3
+
+// slip is what one call of Ahead has read.
+type slip struct {
+	names  map[id.Hash]id.Person // 0: nobody's
+	people map[id.Person][]byte  // nil: there is no row
+
+	// What was changed since it was asked for. Its answer may be from before.
+	asking bool
+	since  changed
+	void   bool // anything may have
+}
+
+// Ahead implements store.State: it looks up and loads on a connection of its own while
+// a transaction is being walked.
+func (s *State) Ahead(ctx context.Context, hashes []id.Hash, people []id.Person) ([]id.Person, error) {
+	p := s.ahead.ask()
+	names, err := s.namesAhead(ctx, hashes)
+	if err != nil {
+		s.ahead.drop(p)
+		return nil, err
+	}
+	people = slices.Clone(people)
+	for _, who := range names {
+		if who != 0 {
+			people = append(people, who)
+		}
+	}
+	slices.Sort(people)
+	people = slices.Compact(people)
+	rows, err := s.peopleAhead(ctx, people)
+	if err != nil {
+		s.ahead.drop(p)
+		return nil, err
+	}
+	s.ahead.answer(p, names, rows)
+	return people, nil
+}
+
+func (s *State) namesAhead(ctx context.Context, hashes []id.Hash) (map[id.Hash]id.Person, error) {
+	names := make(map[id.Hash]id.Person, len(hashes))
+	for _, h := range hashes {
+		names[h] = 0
+	}
+	if len(hashes) == 0 {
+		return names, nil
+	}
+	rows, err := s.readers.Query(ctx, "SELECT u.place, i.person FROM unnest($1::uuid[]) WITH ORDINALITY u(h, place) JOIN rapport_state.ident i USING(h)", uuids(hashes))
+	if err != nil {
+		return nil, s.failClosed(err)
+	}
+	var place, who int64
+	_, err = pgx.ForEachRow(rows, []any{&place, &who}, func() error {
+		names[hashes[place-1]] = id.Person(who)
+		return nil
+	})
+	return names, s.failClosed(err)
+}
+
+// peopleAhead leaves a damaged row out: whoever needs it asks for it again, and is told.
+func (s *State) peopleAhead(ctx context.Context, people []id.Person) (map[id.Person][]byte, error) {
+	out := make(map[id.Person][]byte, len(people))
+	if len(people) == 0 {
+		return out, nil
+	}
+	for _, who := range people {
+		out[who] = nil
+	}
+	rows, err := s.readers.Query(ctx, "SELECT id, body FROM rapport_state.person WHERE id = ANY($1::bigint[]) ORDER BY id", int64s(people))
+	if err != nil {
+		return nil, s.failClosed(err)
+	}
+	var who int64
+	var raw []byte
+	_, err = pgx.ForEachRow(rows, []any{&who, &raw}, func() error {
+		body, err := unsummed("person", who, raw)
+		if err != nil {
+			delete(out, id.Person(who))
+			return nil
+		}
+		out[id.Person(who)], raw = body, nil
+		return nil
+	})
+	return out, s.failClosed(err)
+}
+
+// ask makes room for an answer. What commits from now on is held against it.
+func (a *ahead) ask() *slip {
+	p := &slip{asking: true}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.slips) == keptSlips {
+		a.slips = slices.Delete(a.slips, 0, 1)
+	}
+	a.slips = append(a.slips, p)
+	return p
+}
+
+func (a *ahead) drop(p *slip) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.slips = slices.DeleteFunc(a.slips, func(x *slip) bool { return x == p })
+}
+
+// answer fills in what was read, less what was changed meanwhile.
+func (a *ahead) answer(p *slip, names map[id.Hash]id.Person, people map[id.Person][]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p.void {
+		return
+	}
+	p.names, p.people, p.asking = names, people, false
+	p.forget(&p.since)
+	p.since = changed{}
+}
+
+func (p *slip) forget(c *changed) {
+	for _, m := range c.names {
+		for h := range m {
+			delete(p.names, h)
+		}
+	}
+	for _, m := range c.people {
+		for who := range m {
+			delete(p.people, who)
+		}
+	}
+}
+
+// committed takes away what a transaction has changed.
+func (a *ahead) committed(c *changed) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range a.slips {
+		if p.asking {
+			p.since.names = append(p.since.names, c.names...)
+			p.since.people = append(p.since.people, c.people...)
+			continue
+		}
+		p.forget(c)
+	}
+}
+
+// clear takes everything away: it is not known what was committed.
+func (a *ahead) clear() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range a.slips {
+		p.void = true
+	}
+	a.slips = nil
+}
+
+// changed is what a transaction has sent of names and people, as it was gathered.
+type changed struct {
+	names  []map[id.Hash]id.Person
+	people []map[id.Person][]byte
+}
+
+func (c *changed) add(p *pending) {
+	if len(p.idents) > 0 {
+		c.names = append(c.names, p.idents)
+	}
+	for _, m := range []map[id.Person][]byte{p.newPersons, p.persons} {
+		if len(m) > 0 {
+			c.people = append(c.people, m)
+		}
+	}
+}
+
+// hasName tells whether a transaction has given a name to somebody, or taken it.
+func (t *tx) hasName(h id.Hash) bool {
+	if _, ok := t.pending.idents[h]; ok {
+		return true
+	}
+	return slices.ContainsFunc(t.changed.names, func(m map[id.Hash]id.Person) bool { _, ok := m[h]; return ok })
+}
+
+// hasRow tells whether a transaction has written somebody's row.
+func (t *tx) hasRow(who id.Person) bool {
+	for _, m := range []map[id.Person][]byte{t.pending.newPersons, t.pending.persons} {
+		if _, ok := m[who]; ok {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.changed.people, func(m map[id.Person][]byte) bool { _, ok := m[who]; return ok })
+}
+
+// knownNames fills in whose names are known from ahead, and gives the places of the rest.
+func (t *tx) knownNames(hashes []id.Hash, out []id.Person) (rest []int) {
+	if t.s != nil {
+		t.s.ahead.mu.Lock()
+		defer t.s.ahead.mu.Unlock()
+	}
+	for i, h := range hashes {
+		who, ok := id.Person(0), false
+		if t.s != nil && !t.hasName(h) {
+			who, ok = t.s.ahead.name(h)
+		}
+		if out[i] = who; !ok {
+			rest = append(rest, i)
+		}
+	}
+	return rest
+}
+
+// knownPeople gives rows that are known from ahead, and of whom there is more to ask.
+func (t *tx) knownPeople(ids []id.Person) (found numbered, rest []id.Person) {
+	if t.s == nil {
+		return found, ids
+	}
+	t.s.ahead.mu.Lock()
+	defer t.s.ahead.mu.Unlock()
+	for _, who := range ids {
+		body, ok := []byte(nil), false
+		if !t.hasRow(who) {
+			body, ok = t.s.ahead.row(who)
+		}
+		switch {
+		case !ok:
+			rest = append(rest, who)
+		case body != nil:
+			found.add(int64(who), body)
+		}
+	}
+	return found, rest
+}
+
+// name and row look into the answers; the caller holds mu.
+func (a *ahead) name(h id.Hash) (who id.Person, ok bool) {
+	for _, p := range a.slips {
+		if who, ok = p.names[h]; ok {
+			return who, true
+		}
+	}
+	return 0, false
+}
+
+func (a *ahead) row(who id.Person) (body []byte, ok bool) {
+	for _, p := range a.slips {
+		if body, ok = p.people[who]; ok {
+			return body, true
+		}
+	}
+	return nil, false
+}
