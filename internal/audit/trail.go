@@ -125,7 +125,7 @@ func (t *Trail) Record(ctx context.Context, a Act) error {
 
 // Sizes of the work of the one who sequences.
 const (
-	growRows   = 1000                   // rows that one transaction puts into the tree
+	growRows   = 250                    // rows that one transaction puts into the tree: a few milliseconds
 	growEvery  = 500 * time.Millisecond // how long a row waits for its place in the tree
 	parcelRows = 10_000                 // rows that one checkpoint covers at most
 )

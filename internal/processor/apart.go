@@ -56,7 +56,7 @@ func (w *Walker) namesToo(f, g *figure, merges []identity.Merge) error {
 		if len(moved.Identifiers) == 0 || slices.ContainsFunc(moved.Identifiers, func(x identity.Identifier) bool { return !g.ident.Holds(x.Hash) }) {
 			continue
 		}
-		if err := w.set.load([]id.Person{m.From}); err != nil {
+		if err := w.set.load([]id.Person{m.From}, nil); err != nil {
 			return err
 		}
 		x := w.set.figures[m.From]

@@ -294,7 +294,7 @@ func (w *Walker) close(it *item, f *figure, req *EraseRequest, told int64, out *
 
 // bury leaves of each number only that there was somebody.
 func (w *Walker) bury(people []id.Person) error {
-	if err := w.set.load(people); err != nil {
+	if err := w.set.load(people, nil); err != nil {
 		return err
 	}
 	for _, who := range people {

@@ -106,7 +106,7 @@ func (w *Walker) fillThese(ids []id.Person) (err error) {
 			err = w.panicked(r, "people", len(ids))
 		}
 	}()
-	if err := w.set.load(ids); err != nil {
+	if err := w.set.load(ids, nil); err != nil {
 		return err
 	}
 	for _, who := range ids {

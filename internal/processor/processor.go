@@ -143,10 +143,12 @@ type Walker struct {
 	seen         *seen
 	batchSeen    map[id.Hash]time.Time // hashes of the batch in hand, and when they came
 	p            *pass
-	failure      error // of a call that cannot return one
-	now          int64 // instant of the record in hand
-	safe         int64 // instant up to which the live lane is known
-	instantFloor int64 // highest instant walked on the live lane
+	failure      error     // of a call that cannot return one
+	began        time.Time // the transaction, in machine time
+	short        bool      // the last one ended early for somebody
+	now          int64     // instant of the record in hand
+	safe         int64     // instant up to which the live lane is known
+	instantFloor int64     // highest instant walked on the live lane
 	subject      subject
 	props        rule.Object
 	change       profile.Change

@@ -106,8 +106,11 @@ func temporary(err error) bool {
 }
 
 // try walks items [from, to) of a batch in one transaction, or the first of them
-// where somebody waits for its end, and tells how many.
+// where somebody waits for its end or has, and tells how many.
 func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]error) (int, error) {
+	if w.short {
+		to = min(to, from+shortTurn)
+	}
 	part := batch{lane: b.lane, first: b.items[from].pos, items: b.items[from:to]}
 	next, err := w.nextVersion(ctx, &part, aside, from)
 	if err != nil {
@@ -128,6 +131,7 @@ func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]
 		w.forget()
 		return 0, err
 	}
+	w.short = len(part.items) < to-from
 	w.committed(&p, &part, next)
 	return len(part.items), nil
 }
@@ -164,13 +168,18 @@ func (w *Walker) nextVersion(ctx context.Context, b *batch, aside map[int]error,
 	return w.Load(ctx, number)
 }
 
-// leastTurn is for how long a transaction walks at the least before it ends for
-// somebody who said no: however many say so, the walk goes on.
-const leastTurn = 3 * time.Millisecond
+// A transaction ends for somebody who said no once it has taken leastTurn and walked
+// leastItems: however many say so, the walk goes on. The next one begins with no more
+// than shortTurn, so that looking up whom it names is short as well.
+const (
+	leastTurn  = 3 * time.Millisecond
+	leastItems = 16
+	shortTurn  = 64
+)
 
 // inside is the transaction: look up, walk each record, save.
 func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error {
-	w.p, w.failure = p, nil
+	w.p, w.failure, w.began = p, nil, w.Mono()
 	if err := w.packer.begin(p.books.History); err != nil {
 		return err
 	}
@@ -178,7 +187,6 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 		return err
 	}
 	p.books.Consent = &foresight{Store: p.books.Consent, set: &w.set}
-	began := w.Mono()
 	for i := range b.items {
 		it := &b.items[i]
 		if err := aside[from+i]; err != nil {
@@ -188,7 +196,7 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 		} else if err := w.guarded(it, b.lane); err != nil {
 			return &recordError{from + i, err}
 		}
-		if p.books.Pressed != nil && w.Mono().Sub(began) >= leastTurn && p.books.Pressed() {
+		if i+1 >= leastItems && w.pressed() {
 			b.items = b.items[:i+1] // The rest has a transaction of its own, after theirs.
 			break
 		}
@@ -197,6 +205,11 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 		return w.failure
 	}
 	return w.save(b)
+}
+
+// pressed tells whether the transaction in hand is to end for somebody who waits.
+func (w *Walker) pressed() bool {
+	return w.p.books.Pressed != nil && w.Mono().Sub(w.began) >= leastTurn && w.p.books.Pressed()
 }
 
 func (w *Walker) save(b *batch) error {

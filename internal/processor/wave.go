@@ -113,7 +113,7 @@ func (w *Walker) groupChanged(it *item) error {
 		return err
 	}
 	w.seenNow(it)
-	if err := w.set.load(r.members); err != nil {
+	if err := w.set.load(r.members, nil); err != nil {
 		return err
 	}
 	for _, who := range r.members {

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -78,11 +79,17 @@ func (s *workingSet) begin(books *Books, b *batch) error {
 		s.idents[h] = s.people[i]
 	}
 	s.people = b.persons(s.people)
-	return s.load(s.people)
+	if err := s.load(s.people, s.w.pressed); !errors.Is(err, errPressed) {
+		return err
+	}
+	return nil // Who is missing is loaded when it is their turn.
 }
 
-// load brings people into the set.
-func (s *workingSet) load(people []id.Person) error {
+// errPressed ends a loading of people ahead of their turn.
+var errPressed = errors.New("somebody waits")
+
+// load brings people into the set, or as many as there are until enough.
+func (s *workingSet) load(people []id.Person, enough func() bool) error {
 	s.missing = s.missing[:0]
 	for _, who := range people {
 		if who == 0 {
@@ -105,6 +112,9 @@ func (s *workingSet) load(people []id.Person) error {
 			return err
 		}
 		s.figures[who] = f
+		if enough != nil && enough() {
+			return errPressed
+		}
 		return nil
 	})
 	if err != nil {
@@ -149,7 +159,7 @@ func (s *workingSet) figure(who id.Person) (*figure, error) {
 	for range 64 {
 		f, ok := s.figures[who]
 		if !ok {
-			if err := s.load([]id.Person{who}); err != nil {
+			if err := s.load([]id.Person{who}, nil); err != nil {
 				return nil, err
 			}
 			if f, ok = s.figures[who]; !ok {
