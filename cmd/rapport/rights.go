@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +89,25 @@ func (c *console) request(r *requestAnswer) {
 			c.erased(&done)
 		}
 	}
+	c.saysWrong(r)
 	c.reached(r.Destinations)
+}
+
+// saysWrong shows what somebody wrote on the page of preferences.
+func (c *console) saysWrong(r *requestAnswer) {
+	x := (&rights.Request{Kind: r.Kind, Body: r.Result}).Asked()
+	if x == nil {
+		return
+	}
+	c.printf("\n")
+	var list [][2]string
+	for _, name := range slices.Sorted(maps.Keys(x.Traits)) {
+		list = append(list, [2]string{clean(name), clean(string(x.Traits[name]))})
+	}
+	for _, name := range x.Done {
+		list = append(list, [2]string{clean(name), "put right at once"})
+	}
+	c.pairs(append(list, [2]string{"in their words", clean(x.Text)})...)
 }
 
 func (c *console) erased(e *processor.Erased) {
@@ -173,8 +193,11 @@ func personCorrect(c *console) *cobra.Command {
 		Use:   "correct PERSON",
 		Short: "Put traits of somebody right",
 		Long: `Correct writes traits as somebody says they are (GDPR, Art. 16). Segments and
-destinations follow as after any event. A value that is JSON is taken as such.`,
-		Example: `  rapport person correct user_id:42 --set city=Sampletown --set visits=3 --unset nickname`,
+destinations follow as after any event. A value that is JSON is taken as such. With
+--request alone the values are those that the person named on the page of
+preferences (rapport privacy request show ID).`,
+		Example: `  rapport person correct user_id:42 --set city=Sampletown --set visits=3 --unset nickname
+  rapport person correct user_id:42 --request own-1a2b`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body, err := asked.body()
@@ -196,10 +219,12 @@ destinations follow as after any event. A value that is JSON is taken as such.`,
 			for _, name := range unset {
 				traits[name] = nil
 			}
-			if len(traits) == 0 {
-				return usagef("person correct lacks --set TRAIT=VALUE or --unset TRAIT")
+			switch {
+			case len(traits) > 0:
+				body["traits"] = traits
+			case asked.request == "":
+				return usagef("person correct lacks --set TRAIT=VALUE or --unset TRAIT, or --request ID of somebody who said what is right")
 			}
-			body["traits"] = traits
 			return c.askOf(cmd, args[0], "correct", body)
 		},
 	}

@@ -3,8 +3,12 @@ package app
 import (
 	"context"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"rapport/internal/audit"
+	"rapport/internal/consent"
 	"rapport/internal/event"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
@@ -20,7 +24,8 @@ import (
 func (h *House) claims() *feedback.Rights {
 	return &feedback.Rights{
 		Desk: h.requests(), How: h.proving, Address: h.addressOf, Export: h.exportTo,
-		Erase: func(ctx context.Context, e *event.Event) error {
+		Restrict: h.restrict, Traits: h.traitsOf, Note: h.noteClaim,
+		Walk: func(ctx context.Context, e *event.Event) error {
 			pos, _, err := h.log.Append(ctx, eventlog.Live, [][]byte{e.Append(nil)})
 			if err != nil {
 				return err
@@ -42,7 +47,56 @@ func (h *House) proving() feedback.Proving {
 	if !ok {
 		return feedback.Proving{}
 	}
-	return feedback.Proving{Template: t.Name, Purpose: t.Purpose, Law: c.Law, ValidFor: c.ValidFor}
+	return feedback.Proving{Template: t.Name, Purpose: t.Purpose, Law: c.Law, ValidFor: c.ValidFor, AtOnce: c.AtOnce}
+}
+
+// claimActor is who acts, in the trail, where readers use a right on the pages.
+const claimActor = "house/feedback"
+
+// noteClaim writes down what a reader is about to do.
+func (h *House) noteClaim(ctx context.Context, who id.Person, what string) error {
+	act := audit.Act{At: h.clock.Now(), Actor: claimActor, What: what, Object: who.String(), Subject: h.hasher.Sum(audit.PersonKind, who.String())}
+	return h.trail.Record(ctx, act)
+}
+
+// restrict says under each of somebody's identifiers that their data are to be kept
+// and not used, or that this ends, which holds once it is walked.
+func (h *House) restrict(ctx context.Context, record string, who id.Person, kind rights.Kind) error {
+	p, err := h.reader.Person(ctx, who, "")
+	if err != nil {
+		return err
+	}
+	state := consent.Objected
+	if kind == rights.Lift {
+		state = consent.Granted
+	}
+	var entries []consent.Entry
+	for _, x := range p.Identifiers {
+		entries = append(entries, consent.Entry{
+			Subject: h.hasher.Sum(x.Kind, x.Value), Kind: x.Kind, Purpose: consent.Restriction, State: state, Method: consent.ByPreferences,
+		})
+	}
+	if err := h.consent.Submit(ctx, record, feedback.Source, entries); err != nil || kind != rights.Lift {
+		return err
+	}
+	tail, _ := h.log.Tail(eventlog.Live)
+	return h.walker.Wait(ctx, eventlog.Live, tail)
+}
+
+// traitsOf gives all traits that are held of somebody, whatever purposes may see.
+func (h *House) traitsOf(ctx context.Context, who id.Person) ([]feedback.Held, error) {
+	p, err := h.reader.Person(ctx, who, "")
+	if err != nil {
+		return nil, err
+	}
+	computed := h.edition().config.ComputedTraits()
+	var out []feedback.Held
+	for _, name := range slices.Sorted(maps.Keys(p.Traits)) {
+		if !strings.HasPrefix(name, "$") { // What groups they are in is said by the groups.
+			out = append(out, feedback.Held{Name: name, Value: p.Traits[name], Own: slices.Contains(computed, name)})
+		}
+	}
+	return out, nil
 }
 
 // addressOf gives the address of somebody with this hash.
@@ -79,7 +133,7 @@ func (h *House) exportTo(ctx context.Context, who id.Person, page bool, w io.Wri
 	for _, x := range p.Identifiers {
 		subjects = append(subjects, h.hasher.Sum(x.Kind, x.Value))
 	}
-	act := audit.Act{At: h.clock.Now(), Actor: "house/feedback", What: privacy.ExportedAct, Object: p.ID.String(), Subject: subjects[0]}
+	act := audit.Act{At: h.clock.Now(), Actor: claimActor, What: privacy.ExportedAct, Object: p.ID.String(), Subject: subjects[0]}
 	if err := h.trail.Record(ctx, act); err != nil {
 		return err
 	}

@@ -32,6 +32,33 @@ func (l *lived) preferencesOf(sink *deliverytest.Sink, to string) string {
 	return path
 }
 
+// claiming is a folder in which readers use their rights on the pages; more stands in
+// rights: beside the template.
+func claiming(more string) map[string]string {
+	files := map[string]string{
+		"rapport.yaml": strings.Replace(askingSheet, "consent:", "rights: {confirm_with: data, "+more+"}\nconsent:", 1) +
+			"limits: {events_per_second: 1000000, burst: 1000000, manage_per_second: 100000}\n",
+		"templates/data/template.yaml": "subject: \"Your data {{ trigger.claim | default: '-' }}\"\npurpose: service\nclass: transactional\ntracking: false\n",
+		"templates/data/body.html":     `<html><body>{% if trigger.claim_url %}<a href="{{ trigger.claim_url }}">Data</a>{% endif %}</body></html>`,
+	}
+	for name, text := range asking {
+		files[name] = text
+	}
+	return files
+}
+
+// claim asks for something on the page of preferences, and gives the link of the mail.
+func (l *lived) claim(sink *deliverytest.Sink, preferences, to, what string) string {
+	l.t.Helper()
+	l.wantPage(l.form(preferences+"/data", url.Values{"do": {what}}), 200, "on its way")
+	l.settle()
+	subject, page := letter(l.t, sink, to)
+	if subject != "Your data "+what || len(linksIn(page)) != 1 || strings.Contains(page, "/o/") {
+		l.t.Fatalf("the mail for %s: %s %s", what, subject, page)
+	}
+	return linksIn(page)[0]
+}
+
 // TestReadersClaimTheirData: from the page of preferences a reader gets a copy of
 // their data, and is erased, by a link that is mailed to the very address, works
 // once and in time, and does nothing to those who only look.
@@ -39,17 +66,8 @@ func TestReadersClaimTheirData(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, database string) {
 		sink := taking(t, func(string) bool { return false })
-		files := map[string]string{
-			"rapport.yaml": strings.Replace(askingSheet, "consent:", "rights: {confirm_with: data, law: ccpa}\nconsent:", 1) +
-				"limits: {events_per_second: 1000000, burst: 1000000, manage_per_second: 100000}\n",
-			"templates/data/template.yaml": "subject: \"Your data {{ trigger.claim | default: '-' }}\"\npurpose: service\nclass: transactional\ntracking: false\n",
-			"templates/data/body.html":     `<html><body>{% if trigger.claim_url %}<a href="{{ trigger.claim_url }}">Data</a>{% endif %}</body></html>`,
-		}
-		for name, text := range asking {
-			files[name] = text
-		}
 		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
-		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), files))
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), claiming("law: ccpa")))
 		const ann = "ann@people.example"
 		if code, _ := l.receipt("ann", "r1"); code > 299 {
 			t.Fatal(code)
@@ -61,16 +79,7 @@ func TestReadersClaimTheirData(t *testing.T) {
 		preferences := l.preferencesOf(sink, ann)
 		l.wantPage(l.ask("GET", preferences, ""), 200, preferences+"/data", "Erase me", "Download my data")
 
-		claim := func(what string) string {
-			t.Helper()
-			l.wantPage(l.form(preferences+"/data", url.Values{"do": {what}}), 200, "on its way")
-			l.settle()
-			subject, page := letter(t, sink, ann)
-			if subject != "Your data "+what || len(linksIn(page)) != 1 || strings.Contains(page, "/o/") {
-				t.Fatalf("the mail: %s %s", subject, page)
-			}
-			return linksIn(page)[0]
-		}
+		claim := func(what string) string { return l.claim(sink, preferences, ann, what) }
 		link := claim("export")
 		for range 2 { // a gateway, and then the reader
 			l.wantPage(l.ask("GET", link, ""), 200, "Download as JSON")
@@ -131,12 +140,12 @@ func TestClaimsAreFew(t *testing.T) {
 	}
 	l.settle()
 	preferences := l.preferencesOf(sink, "ann@people.example")
-	for range 3 {
-		l.wantPage(l.form(preferences+"/data", url.Values{"do": {"export"}}), 200, "on its way")
+	for _, what := range []string{"export", "correct", "restrict", "lift", "export", "erase"} {
+		l.wantPage(l.form(preferences+"/data", url.Values{"do": {what}}), 200, "on its way")
 	}
 	l.wantPage(l.form(preferences+"/data", url.Values{"do": {"erase"}}), http.StatusTooManyRequests, "Enough links")
 	l.settle()
-	if n := len(sink.All()); n != 4 {
-		t.Errorf("%d mails left, want the receipt and three", n)
+	if n := len(sink.All()); n != 7 {
+		t.Errorf("%d mails left, want the receipt and six", n)
 	}
 }

@@ -151,7 +151,7 @@ func (f *figures) Pass(tx store.Tx, m *outbox.Mail, now time.Time) (bool, string
 	}
 	q := consent.Question{
 		Subjects: rec.Subjects(), Address: f.resolver.Hash(identity.Email, m.To), Operation: consent.HandOver,
-		Purpose: m.Purpose, Channel: purpose.Email, At: now,
+		Purpose: m.Purpose, Channel: purpose.Email, Claim: m.Claims(), At: now,
 	}
 	d := f.consent.DecideIn(tx.Consent(), q)
 	if d.Effect == consent.Allow {

@@ -36,6 +36,7 @@ type Question struct {
 	Basis     purpose.Basis // of a source that declares its own; "" means the policy's
 	Granted   bool          // the event itself carries the grant (Collect only)
 	Class     Class         // of the data it is about; Sensitive needs a yes whatever the basis
+	Claim     bool          // the person asked for this very mail to use a right: no restriction stands against it
 	At        time.Time
 }
 
@@ -354,7 +355,7 @@ func decideIn(st Store, def *Definition, q *Question) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if limits.State > Granted && !q.Operation.stores() {
+	if limits.State > Granted && !q.spared() {
 		d := deny(q.Operation, Restricted)
 		d.Record = limits.Record
 		return d, nil

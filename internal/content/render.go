@@ -115,8 +115,10 @@ func (r *Renderer) permitted(ctx context.Context, set *Set, t *Template, in mess
 	q := func(op consent.Operation, p purpose.Purpose, c purpose.Channel) consent.Question {
 		return consent.Question{Subjects: who.Subjects, Address: address, Operation: op, Purpose: p, Channel: c, At: now}
 	}
+	render := q(consent.Render, in.Purpose, purpose.Email)
+	render.Claim = in.Claims()
 	d := r.permission.DecideAll(ctx,
-		q(consent.Render, in.Purpose, purpose.Email),
+		render,
 		q(consent.Track, purpose.OpenTrack, purpose.Web),
 		q(consent.Track, purpose.ClickTrack, purpose.Web),
 		q(consent.Personalise, purpose.Profiling, purpose.Web))

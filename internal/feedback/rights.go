@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"rapport/internal/audit"
@@ -27,8 +28,15 @@ type Rights struct {
 	Address func(ctx context.Context, who id.Person, address id.Hash) (string, error)
 	// Export writes all that is held about somebody, as JSON or as a page.
 	Export func(ctx context.Context, who id.Person, page bool, w io.Writer) error
-	// Erase carries out a request, and returns when it is done.
-	Erase func(ctx context.Context, e *event.Event) error
+	// Walk has a record of the house's own carried out, and returns when it is done.
+	Walk func(ctx context.Context, e *event.Event) error
+	// Restrict has somebody's data kept and not used, or ends that (rights.Lift). Under
+	// one record it is said once.
+	Restrict func(ctx context.Context, record string, who id.Person, kind rights.Kind) error
+	// Traits gives what is held of somebody, in order of name.
+	Traits func(ctx context.Context, who id.Person) ([]Held, error)
+	// Note writes into the trail that somebody is about to use a right.
+	Note func(ctx context.Context, who id.Person, what string) error
 }
 
 // Proving is how a reader proves that an address is theirs.
@@ -37,10 +45,14 @@ type Proving struct {
 	Purpose  purpose.Purpose
 	Law      rights.Law
 	ValidFor time.Duration
+	AtOnce   []string // the traits that readers put right themselves; the rest waits for somebody who looks at it
 }
 
 // MostClaims is how many links one person is sent in a day.
-const MostClaims = 3
+const MostClaims = 6
+
+// claimable are the rights that are used on the pages.
+var claimable = []rights.Kind{rights.Export, rights.Correct, rights.Restrict, rights.Lift, rights.Erase}
 
 // Claimable tells whether readers may ask for their data on the pages.
 func (d *Desk) Claimable() bool { return d.Rights != nil && d.Rights.How().Template != "" }
@@ -52,10 +64,26 @@ type claim struct {
 	By       string `json:"by"` // "page"
 }
 
-// Claim sends the link with which a reader gets a copy of their data, or is erased.
+// answered is what is kept of a request once its link was used.
+type answered struct {
+	By   string       `json:"by"` // "page"
+	Asks *rights.Asks `json:"asks,omitempty"`
+}
+
+func (a answered) json() json.RawMessage {
+	a.By = "page"
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil // Texts, and values that were made here, always marshal.
+	}
+	return b
+}
+
+// Claim sends the link with which a reader gets a copy of their data, says what is
+// wrong in them, has them restricted, or is erased.
 // many tells that they were sent enough of them today.
 func (d *Desk) Claim(ctx context.Context, token string, kind rights.Kind, v Visit) (until time.Time, many bool, err error) {
-	if !d.Claimable() || kind != rights.Export && kind != rights.Erase {
+	if !d.Claimable() || !slices.Contains(claimable, kind) {
 		return until, false, ErrToken
 	}
 	t, m, err := d.preferences(ctx, token)
@@ -111,7 +139,7 @@ func (d *Desk) sendClaim(ctx context.Context, to string, name id.Message, addres
 	how := d.Rights.How()
 	link := d.signer().Claim(name, address)
 	req := processor.SendRequest{
-		Key: "claim/" + name.String(), To: to, Template: how.Template, Purpose: how.Purpose, Class: message.Transactional, ValidUntil: until.UnixMilli(),
+		Key: message.ClaimKey + name.String(), To: to, Template: how.Template, Purpose: how.Purpose, Class: message.Transactional, ValidUntil: until.UnixMilli(),
 	}
 	var err error
 	if req.Data, err = json.Marshal(map[string]any{"claim_url": link, "claim": kind, "language": v.Language}); err != nil {
@@ -133,8 +161,15 @@ type Claiming struct {
 	Kind     rights.Kind
 	Stage    Stage
 	Language string
+	Held     []Held  // of a correction: what is held that cannot be changed on the page
+	Fields   []Field // and what can
+	Text     string  // what else is wrong, as it was written
+	Trouble  Trouble // why it was not taken
+	Waits    bool    // somebody of the house will look at it
+	Due      time.Time
 
 	request rights.Request
+	address string
 }
 
 // Claiming reads such a link without doing anything.
@@ -150,8 +185,8 @@ func (d *Desk) Claiming(ctx context.Context, token string) (c Claiming, err erro
 	if err != nil {
 		return c, err
 	}
-	c = Claiming{Kind: r.Kind, request: r}
-	if !r.Open() {
+	c = Claiming{Kind: r.Kind, Due: r.Due, request: r}
+	if !r.Open() || r.Asked() != nil {
 		c.Stage = Used
 		return c, nil
 	}
@@ -160,37 +195,78 @@ func (d *Desk) Claiming(ctx context.Context, token string) (c Claiming, err erro
 		return c, fmt.Errorf("read a claim: %w", err)
 	}
 	c.Language = kept.Language
-	if to, err := d.Rights.Address(ctx, r.Person, t.Address); err != nil || to == "" {
+	if c.address, err = d.Rights.Address(ctx, r.Person, t.Address); err != nil || c.address == "" {
 		return c, orToken(err) // The address is not theirs any more.
 	}
 	if !d.Now().Before(time.UnixMilli(kept.Until)) {
 		c.Stage = Over
+		return c, nil
 	}
-	return c, nil
+	if r.Kind == rights.Correct {
+		err = d.show(ctx, &c)
+	}
+	return c, err
+}
+
+// Deed is what a reader chose or wrote on the page of a link.
+type Deed struct {
+	Page bool              // the copy is to be a page to read
+	Was  map[string]string // by trait: what the page showed
+	Want map[string]string // and what the reader left it at
+	Text string            // what else is wrong
 }
 
 // Fulfil does what was asked, once: the press of the button, never a GET. A copy is
 // written to w; begin is called before its first byte.
-func (d *Desk) Fulfil(ctx context.Context, token string, page bool, w io.Writer, begin func()) (Claiming, error) {
+func (d *Desk) Fulfil(ctx context.Context, token string, deed *Deed, w io.Writer, begin func()) (Claiming, error) {
 	c, err := d.Claiming(ctx, token)
 	if err != nil || c.Stage != Open {
 		return c, err
 	}
-	r := &c.request
-	if r.Kind == rights.Erase {
-		now := d.Now().UTC().Truncate(time.Millisecond)
-		e, err := processor.EraseEvent(r.ID, r.Person, now, processor.EraseRequest{Law: r.Law, Received: r.Received.UnixMilli(), Note: "asked on the page of preferences"})
-		if err != nil {
-			return c, err
+	switch c.Kind {
+	case rights.Erase:
+		return c, d.erase(ctx, &c.request)
+	case rights.Correct:
+		err = d.correct(ctx, &c, deed)
+	case rights.Restrict, rights.Lift:
+		err = d.restrict(ctx, &c.request)
+	default:
+		if _, err = d.Rights.Desk.Close(ctx, c.request.ID, "done", answered{}.json()); err == nil {
+			begin()
+			return c, d.Rights.Export(ctx, c.request.Person, deed.Page, w)
 		}
-		return c, d.Rights.Erase(ctx, e)
 	}
-	if _, err := d.Rights.Desk.Close(ctx, r.ID, "done", json.RawMessage(`{"by":"page"}`)); err != nil {
-		if fault.KindOf(err) == fault.Conflict {
-			c.Stage, err = Used, nil // Somebody pressed twice.
-		}
-		return c, err
+	if fault.CodeOf(err) == rights.Closed {
+		c.Stage, err = Used, nil // Somebody pressed twice.
 	}
-	begin()
-	return c, d.Rights.Export(ctx, r.Person, page, w)
+	return c, err
+}
+
+func (d *Desk) erase(ctx context.Context, r *rights.Request) error {
+	now := d.Now().UTC().Truncate(time.Millisecond)
+	e, err := processor.EraseEvent(r.ID, r.Person, now, processor.EraseRequest{Law: r.Law, Received: r.Received.UnixMilli(), Note: "asked on the page of preferences"})
+	if err != nil {
+		return err
+	}
+	return d.Rights.Walk(ctx, e)
+}
+
+// restrict says it before the request is closed: what is said twice is said once, and
+// what is closed is done.
+func (d *Desk) restrict(ctx context.Context, r *rights.Request) error {
+	if err := d.Rights.Note(ctx, r.Person, "person."+string(r.Kind)+"_asked"); err != nil {
+		return err
+	}
+	if err := d.Rights.Restrict(ctx, r.ID, r.Person, r.Kind); err != nil {
+		return err
+	}
+	_, err := d.Rights.Desk.Close(ctx, r.ID, "done", answered{}.json())
+	return err
+}
+
+// Restricted tells whether whoever a link of preferences belongs to has restricted all
+// use of their data.
+func (d *Desk) Restricted(ctx context.Context, token string) (bool, error) {
+	t, m, err := d.preferences(ctx, token)
+	return err == nil && d.Permission.Restricts(append(hashes(m.Names), t.Address)...), err
 }

@@ -3,6 +3,7 @@
 package message
 
 import (
+	"strings"
 	"time"
 
 	"rapport/internal/id"
@@ -82,6 +83,14 @@ type Intent struct {
 	Due        time.Time // not before
 	ValidUntil time.Time // not after; zero means no end
 }
+
+// ClaimKey begins the keys of mails by which somebody proves that it is they who ask
+// for a right. No key that comes from outside begins so.
+const ClaimKey = "claim/"
+
+// Claims tells whether the mail is such a one: whoever has restricted all use of their
+// data has asked for it nevertheless.
+func (in *Intent) Claims() bool { return strings.HasPrefix(in.Key, ClaimKey) }
 
 // Rendered is a whole mail, ready for a provider. Header values hold no CR or LF.
 type Rendered struct {

@@ -27,6 +27,7 @@ func (l *loader) cross() {
 	l.crossPurposes()
 	l.crossPostal()
 	l.crossConsent()
+	l.crossRights()
 	l.eventNames()
 	if Errors(l.report.problems) == 0 {
 		l.compile()

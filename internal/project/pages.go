@@ -7,8 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
 	"rapport/internal/consent"
+	"rapport/internal/identity"
 	"rapport/internal/message"
+	"rapport/internal/profile"
 	"rapport/internal/rights"
 	"rapport/internal/wording"
 )
@@ -40,10 +44,44 @@ type Rights struct {
 	ConfirmWith string        // the template of the mail that proves who asks; "": nobody can ask there
 	ValidFor    time.Duration // how long its link works
 	Law         rights.Law    // whose clock runs
+	AtOnce      []string      // the traits that readers put right themselves
 }
 
 func (f *file) rightsOf(s *section) Rights {
-	return Rights{ConfirmWith: s.text("confirm_with"), ValidFor: s.duration("confirm_within", day, time.Hour, 7*day), Law: rights.Law(s.choice("law", "gdpr", "ccpa"))}
+	r := Rights{ConfirmWith: s.text("confirm_with"), ValidFor: s.duration("confirm_within", day, time.Hour, 7*day), Law: rights.Law(s.choice("law", "gdpr", "ccpa"))}
+	for _, n := range s.items("correct_at_once") {
+		switch {
+		case n.Kind != yaml.ScalarNode || n.Value == "" || len(n.Value) > profile.MaxTraitName || strings.HasPrefix(n.Value, "$"):
+			f.errorf(n, "write for example [first_name, city]", "%q takes names of traits", "correct_at_once")
+		case n.Value == identity.Email:
+			f.errorf(n, "leave it out: readers say in their own words that it is another", "nobody can put their own address right by a link that is mailed to it")
+		default:
+			r.AtOnce = append(r.AtOnce, profile.Canonical(n.Value))
+		}
+	}
+	return r
+}
+
+// crossRights checks that nothing can be put right that is computed.
+func (l *loader) crossRights() {
+	f, computed := l.parsed["rapport.yaml"], l.config.ComputedTraits()
+	for _, name := range l.config.Workspace.Rights.AtOnce {
+		if f != nil && slices.Contains(computed, name) {
+			f.errorf(f.find("rights", "correct_at_once"), "leave it out", "a journey computes the trait %q: what readers put right would not stay", name)
+		}
+	}
+}
+
+// ComputedTraits lists the traits that journeys write, sorted.
+func (c *Config) ComputedTraits() []string {
+	var out []string
+	for _, d := range c.Journeys {
+		for _, v := range d.Refs().Values {
+			out = append(out, v.Trait)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // readNotices reads notices/*.md.

@@ -98,7 +98,7 @@ func workspace(f *file) Workspace {
 	}
 	w.Limits = limits(s.sub("limits", "events_per_second", "burst", "event_size", "batch_size", "batch_events", "json_keys",
 		"identifiers_per_kind", "rejects_kept", "manage_per_second", "free_disk"))
-	w.Rights = f.rightsOf(s.sub("rights", "confirm_with", "confirm_within", "law"))
+	w.Rights = f.rightsOf(s.sub("rights", "confirm_with", "confirm_within", "law", "correct_at_once"))
 	w.Consent = f.consentOf(s.sub("consent", "controller", "jurisdiction", "confirm_with", "confirm_within", "asks_per_address", "asks_per_network"))
 	w.Retention = f.retentionOf(s.sub("retention", "mails", "classes", "purposes"))
 	w.Alerts = alerts(s.sub("alerts", "mail", "provider", "held_for", "backlog", "certificate_before", "request_before", "backup_within"))

@@ -50,6 +50,21 @@ func (d *Desk) Close(ctx context.Context, name, outcome string, body json.RawMes
 	if outcome != "done" && outcome != "refused" {
 		return r, fault.New(fault.Invalid, "bad_outcome", "a request ends as done or refused")
 	}
+	return d.Change(ctx, name, func(r *Request) error {
+		r.Closed, r.Outcome = d.Now().UTC().Truncate(time.Millisecond), outcome
+		if body != nil {
+			r.Body = body
+		}
+		return nil
+	})
+}
+
+// Closed is the code of what cannot be changed because the request is closed.
+const Closed = "request_closed"
+
+// Change lets fn change a request that is open, in one transaction: of two that ask
+// at once the second sees what the first has done. An error of fn changes nothing.
+func (d *Desk) Change(ctx context.Context, name string, fn func(r *Request) error) (r Request, err error) {
 	err = d.Keeper.Write(ctx, func(s Store) error {
 		var found bool
 		if r, found, err = s.Request(name); err != nil {
@@ -59,11 +74,10 @@ func (d *Desk) Close(ctx context.Context, name, outcome string, body json.RawMes
 			return errNoRequest
 		}
 		if !r.Open() {
-			return fault.New(fault.Conflict, "request_closed", "the request is closed already: it ended as %s", r.Outcome)
+			return fault.New(fault.Conflict, Closed, "the request is closed already: it ended as %s", r.Outcome)
 		}
-		r.Closed, r.Outcome = d.Now().UTC().Truncate(time.Millisecond), outcome
-		if body != nil {
-			r.Body = body
+		if err := fn(&r); err != nil {
+			return err
 		}
 		return s.Put(r)
 	})

@@ -59,7 +59,8 @@ var workspace = keys(
 		key("confirm_with", text, "the template of the mail that proves who asks for their data on the page of preferences; without it nobody can ask there"),
 		otherwise("confirm_within", duration, "24h", "how long its link works"),
 		otherwise("law", word("gdpr", "ccpa"), "gdpr", "whose clock runs for such a request: one month, or 45 days"),
-	), "how readers get a copy of their data, or are erased: docs/rights.md"),
+		key("correct_at_once", list(text), "the traits that readers put right themselves; what they say of others waits for somebody who looks at it"),
+	), "how readers use their rights on the page of preferences: docs/rights.md"),
 	key("retention", keys(
 		otherwise("mails", duration, "for ever", "what was in a mail, counted from when it was decided; that there was one stays, with what became of it and what permitted it"),
 		key("classes", keys(

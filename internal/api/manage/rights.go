@@ -389,19 +389,11 @@ func (h *Handler) postCorrect(w http.ResponseWriter, r *http.Request, _ access.K
 	if err := in.check(now); err != nil {
 		return err
 	}
-	if len(in.Traits) == 0 {
-		return wrong("/traits", "nothing_corrected", "name at least one trait with its right value; null takes it away")
-	}
-	for name := range in.Traits {
-		if strings.HasPrefix(name, "$") || name == "" {
-			return wrong("/traits", "bad_trait", "the house writes traits that begin with $ itself")
-		}
-	}
 	name, who, fresh, err := h.answers(w, r, &in.asking, rights.Correct)
 	if err != nil || !fresh {
 		return err
 	}
-	traits, err := json.Marshal(in.Traits)
+	traits, err := h.rightTraits(r.Context(), in.Request, in.Traits)
 	if err != nil {
 		return err
 	}
@@ -412,6 +404,30 @@ func (h *Handler) postCorrect(w http.ResponseWriter, r *http.Request, _ access.K
 		return err
 	}
 	return h.closed(w, r, name, rights.Correct, who, &in.asking)
+}
+
+// rightTraits gives what is right as an identify says it: what the caller names, or
+// what somebody has named on the page of a request, so that an operator who has looked
+// at it need not write it again.
+func (h *Handler) rightTraits(ctx context.Context, request string, named map[string]json.RawMessage) (json.RawMessage, error) {
+	if named == nil && request != "" {
+		x, err := h.Rights.Request(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		if asked := x.Asked(); asked != nil {
+			named = asked.Traits
+		}
+	}
+	if len(named) == 0 {
+		return nil, wrong("/traits", "nothing_corrected", "name at least one trait with its right value; null takes it away")
+	}
+	for name := range named {
+		if strings.HasPrefix(name, "$") || name == "" {
+			return nil, wrong("/traits", "bad_trait", "the house writes traits that begin with $ itself")
+		}
+	}
+	return json.Marshal(named)
 }
 
 // closed takes a request down that was carried out.

@@ -65,10 +65,13 @@ type page struct {
 	Receipts  string // where they are
 	Data      string // where a reader asks for their data; "": nowhere
 	Claim     feedback.Claiming
-	Wish      wish
-	Confirm   feedback.Confirming
-	Purposes  []described
-	Body      template.HTML
+
+	Restricted bool // all use of the reader's data is
+
+	Wish     wish
+	Confirm  feedback.Confirming
+	Purposes []described
+	Body     template.HTML
 
 	texts wording.Texts
 }

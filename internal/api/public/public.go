@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"rapport/internal/api"
+	"rapport/internal/consent"
 	"rapport/internal/fault"
 	"rapport/internal/feedback"
 	"rapport/internal/purpose"
@@ -174,14 +175,23 @@ func (d *Door) more(r *http.Request, token string, p *page) error {
 		if i == mostSaid {
 			break
 		}
-		title := string(s.Purposes[0])
+		title, said := string(s.Purposes[0]), s.Type
 		if def, ok := d.desk.Permission.Policy().Purpose(s.Purposes[0]); ok {
 			title, _ = def.In(p.Language)
 		}
-		p.Said = append(p.Said, line{At: day(s.Time, p.Language), What: p.Say("said_" + s.Type), Of: title})
+		if s.Purposes[0] == consent.Restriction {
+			title, said = p.Say("said_restriction"), "lifted"
+			if s.State == consent.Objected.String() {
+				said = "restricted"
+			}
+		}
+		p.Said = append(p.Said, line{At: day(s.Time, p.Language), What: p.Say("said_" + said), Of: title})
 	}
 	if d.desk.Claimable() {
 		p.Data = "/p/" + token + "/data"
+	}
+	if p.Restricted, err = d.desk.Restricted(r.Context(), token); err != nil {
+		return err
 	}
 	if len(said) > 0 && d.desk.Prove != nil {
 		p.Receipts = "/p/" + token + "/receipts"
@@ -238,7 +248,12 @@ func leads(to string) bool {
 
 // form reads a form, however it is encoded.
 func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	return formOf(w, r, maxForm)
+}
+
+// formOf reads a form of at most so many bytes.
+func formOf(w http.ResponseWriter, r *http.Request, most int64) (url.Values, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil && kind == "multipart/form-data" {
 		return parts(multipart.NewReader(r.Body, params["boundary"]))

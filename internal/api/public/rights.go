@@ -2,13 +2,15 @@ package public
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"rapport/internal/feedback"
 	"rapport/internal/rights"
 )
 
-// claim sends the link with which a reader gets a copy of their data, or is erased.
+// claim sends the link with which a reader uses a right.
 func (d *Door) claim(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		d.wrongMethod(w, r, "POST")
@@ -39,50 +41,114 @@ func (d *Door) claim(w http.ResponseWriter, r *http.Request) {
 // press the button.
 func (d *Door) fulfil(w http.ResponseWriter, r *http.Request) {
 	token := r.PathValue("token")
-	var c feedback.Claiming
-	var err error
-	begun := false
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		c, err = d.desk.Claiming(r.Context(), token)
-	case http.MethodPost:
-		f, formErr := form(w, r)
-		if formErr != nil {
-			d.say(w, r, http.StatusBadRequest, "bad_request")
+		c, err := d.desk.Claiming(r.Context(), token)
+		if err != nil {
+			d.refuse(w, r, err)
 			return
 		}
-		page := f.Get("as") == "page"
-		c, err = d.desk.Fulfil(r.Context(), token, page, w, func() {
-			begun = true
-			beginDownload(w, page)
-		})
+		d.showClaim(w, r, &c, false)
+	case http.MethodPost:
+		d.press(w, r, token)
 	default:
 		d.wrongMethod(w, r, "GET, HEAD, POST")
+	}
+}
+
+// maxCorrection bounds the form of a correction: twice what each field may hold, and
+// the text, as a browser writes them.
+const maxCorrection = 256 << 10
+
+// press does what a link is about. Who it is for is looked at before a form of any
+// size is read.
+func (d *Door) press(w http.ResponseWriter, r *http.Request, token string) {
+	c, err := d.desk.Claiming(r.Context(), token)
+	if err != nil {
+		d.refuse(w, r, err)
 		return
 	}
+	most := int64(maxForm)
+	if c.Kind == rights.Correct {
+		most = maxCorrection
+	}
+	f, err := formOf(w, r, most)
+	if err != nil {
+		d.say(w, r, http.StatusBadRequest, "bad_request")
+		return
+	}
+	deed, begun := deedOf(f), false
+	c, err = d.desk.Fulfil(r.Context(), token, deed, w, func() {
+		begun = true
+		beginDownload(w, deed.Page)
+	})
 	switch {
 	case begun && err != nil:
 		d.logger.Warn("a reader's copy was not written to its end", "error", err)
 		panic(http.ErrAbortHandler) // Nobody is to take a part for the whole.
 	case begun:
-		return
 	case err != nil:
 		d.refuse(w, r, err)
-		return
+	default:
+		d.showClaim(w, r, &c, c.Stage == feedback.Open && c.Trouble == "")
 	}
+}
+
+// deedOf reads the form of a link's page.
+func deedOf(f url.Values) *feedback.Deed {
+	out := &feedback.Deed{Page: f.Get("as") == "page", Text: f.Get("words"), Was: map[string]string{}, Want: map[string]string{}}
+	for field, values := range f {
+		if name, ok := strings.CutPrefix(field, "was."); ok {
+			out.Was[name] = values[0]
+		} else if name, ok := strings.CutPrefix(field, "want."); ok {
+			out.Want[name] = values[0]
+		}
+	}
+	return out
+}
+
+// doneTexts say what was done.
+var doneTexts = map[rights.Kind]string{rights.Erase: "claim_erased", rights.Restrict: "claim_restricted", rights.Lift: "claim_lifted", rights.Correct: "claim_corrected"}
+
+// showClaim shows what a link is about, or what was done by it.
+func (d *Door) showClaim(w http.ResponseWriter, r *http.Request, c *feedback.Claiming, done bool) {
 	p := d.start(r, c.Language)
-	p.Claim = c
+	p.Claim, p.Done = *c, done
 	status, key := http.StatusOK, "claim_"+string(c.Kind)
 	switch {
+	case done && c.Waits:
+		p.Title, p.Text = p.Say("claim_taken_title"), p.Say("claim_taken", "until", day(c.Due, p.Language))
+		d.show(w, r, status, "claim", p)
+		return
+	case done:
+		key = doneTexts[c.Kind]
 	case c.Stage == feedback.Used:
 		key = "claim_used"
 	case c.Stage == feedback.Over:
 		status, key = http.StatusGone, "claim_over"
-	case r.Method == http.MethodPost:
-		p.Done, key = true, "claim_erased"
+	case c.Trouble != "":
+		status = http.StatusUnprocessableEntity
 	}
 	p.Title, p.Text = p.Say(key+"_title"), p.Say(key)
 	d.show(w, r, status, "claim", p)
+}
+
+// Label names a trait as people read it.
+func (p page) Label(trait string) string { return strings.ReplaceAll(trait, "_", " ") }
+
+// purposesOfFields are the words by which a browser knows what a field is for (WCAG 2.2,
+// 1.3.5), by the reserved traits of Segment's spec.
+var purposesOfFields = map[string]string{
+	"first_name": "given-name", "last_name": "family-name", "name": "name", "phone": "tel", "birthday": "bday", "gender": "sex",
+	"title": "organization-title", "username": "username", "website": "url",
+}
+
+// Fills gives such a word for a trait, "off" where there is none.
+func (p page) Fills(trait string) string {
+	if word, ok := purposesOfFields[trait]; ok {
+		return word
+	}
+	return "off"
 }
 
 // beginDownload writes the head of a copy.

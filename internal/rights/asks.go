@@ -1,0 +1,20 @@
+package rights
+
+import "encoding/json"
+
+// Asks is what somebody says is wrong of what is held about them, in the body of a
+// request that asks to correct it.
+type Asks struct {
+	Traits map[string]json.RawMessage `json:"traits,omitempty"` // the right value by name; null takes it away
+	Text   string                     `json:"text,omitempty"`   // in their own words
+	Done   []string                   `json:"done,omitempty"`   // the names of what was put right at once
+}
+
+// Asked reads it from the body of a request; nil where none stands in it.
+func (r *Request) Asked() *Asks {
+	var body struct{ Asks *Asks }
+	if r.Kind != Correct || len(r.Body) == 0 || json.Unmarshal(r.Body, &body) != nil {
+		return nil
+	}
+	return body.Asks
+}
