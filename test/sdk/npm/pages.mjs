@@ -1,7 +1,8 @@
 // Reads the pages for readers of a running demo in Chromium: subscribes without
 // JavaScript, confirms, chooses, in English and German; then holds each page
 // against WCAG 2.2 AA with axe, light and dark, wide and narrow. Pictures of them
-// go to RAPPORT_PICTURES, where that is set. It is told where by RAPPORT_URL and RAPPORT_KEY.
+// go to RAPPORT_PICTURES, where that is set. It is told where by RAPPORT_URL, and by RAPPORT_KEY
+// the operator's key.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -102,17 +103,17 @@ try {
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Als Seite zum Lesen herunterladen' }).click()])
   if (!(await readFile(await download.path(), 'utf8')).includes(email)) throw new Error('the copy does not hold the address')
   // What is wrong is put right, and nothing is used any more, until that is lifted.
-  const told = await fetch(`${base}/v1/identify?wait=processed`, {
-    method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: 'Basic ' + btoa(process.env.RAPPORT_KEY + ':') },
-    body: JSON.stringify({ userId: process.env.RAPPORT_USER, traits: { email, first_name: 'Mira', last_name: 'Sample', cups: 3, decaf: false, beans: ['washed'] } }),
+  const told = await fetch(`${base}/v1/people/email:${encodeURIComponent(email)}/correct`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json', 'Idempotency-Key': 'details', Authorization: `Bearer ${process.env.RAPPORT_KEY}` },
+    body: JSON.stringify({ traits: { first_name: 'Mira', last_name: 'Sample', cups: 3, decaf: false, beans: ['washed'] } }),
   })
-  if (!told.ok) throw new Error(`identify: ${told.status} ${await told.text()}`)
+  if (!told.ok) throw new Error(`details: ${told.status} ${await told.text()}`)
   const wrong = await claim('Meine Daten berichtigen', 'Ihre Daten bei', 'Meine Daten')
   await page.goto(wrong)
   await page.getByRole('heading', { name: 'Was ist falsch?' }).waitFor()
   await page.getByRole('button', { name: 'Absenden' }).click()
   await page.getByRole('alert').getByText('Bitte ändern Sie etwas').waitFor()
-  await audit({ correct: wrong + '?lang=en', berichtigen: wrong + '?lang=de' })
+  await audit({ correct: wrong + '?lang=en' })
   await page.getByLabel('first name').fill('Mirabel')
   await page.getByLabel('decaf').selectOption('Ja')
   await page.getByLabel('cups').fill('drei')
