@@ -198,7 +198,7 @@ destinations follow as after any event. A value that is JSON is taken as such. W
 preferences (rapport privacy request show ID).`,
 		Example: `  rapport person correct user_id:42 --set city=Sampletown --set visits=3 --unset nickname
   rapport person correct user_id:42 --request own-1a2b`,
-		Args:    cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body, err := asked.body()
 			if err != nil {
