@@ -44,7 +44,7 @@ func consentList(c *console) *cobra.Command {
 
 func (c *console) said(h consent.History) {
 	var rows [][]string
-	for _, r := range append(h.Records, h.Awaited...) {
+	for _, r := range append(h.All(), h.Awaited...) {
 		notice, until := "–", "–"
 		if r.Notice != nil {
 			notice = r.Notice.Name()

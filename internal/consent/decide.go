@@ -79,7 +79,7 @@ type Decision struct {
 	Basis   purpose.Basis // that permits or would have had to
 	Record  string        // the ledger's record that decided, if one did
 	Version int64         // the newest row of the ledger when it was decided
-	Until   time.Time     // when the grant that permits it ends, zero where it does not
+	Until   time.Time     // when the grant that permits it ends, or that permitted it has ended; zero where it does not
 }
 
 // The reasons of decisions. A suppression's reason is "suppressed_" and its Reason.
@@ -378,7 +378,7 @@ func judge(def *Definition, basis purpose.Basis, q *Question, subjects int, said
 		d = deny(q.Operation, NobodyAsked)
 	case said.State == Granted && ended(def, said, q.At):
 		d = deny(q.Operation, Expired)
-		d.Record = said.Record
+		d.Record, d.Until = said.Record, until(def, said.At, said.Expires)
 	case said.State == Granted:
 		d.Effect, d.Reason, d.Until = Allow, ByGrant, until(def, said.At, said.Expires)
 	default:

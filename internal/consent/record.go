@@ -124,17 +124,20 @@ func Bytes(list []*Record) [][]byte {
 // History is what one or more identifiers of a person have said.
 type History struct {
 	Records []*Record `json:"records"`
+	// Expired are the ends of yeses that nobody took back, in their order. They are no
+	// rows of the ledger: they follow from it, and there are no receipts of them.
+	Expired []*Record `json:"expired"`
 	// Awaited are what an address was asked to confirm and did not, or not yet. They
 	// permit nothing.
 	Awaited []*Record `json:"awaited"`
 }
 
 // Records lists every statement under some identifiers, in order of arrival, and
-// what is waited for. Expired grants are told as such.
+// what is waited for. Grants that have ended are told as such.
 func (a *Authority) Records(ctx context.Context, subjects ...id.Hash) (*History, error) {
-	out := &History{Records: []*Record{}, Awaited: []*Record{}}
+	out := &History{Records: []*Record{}, Expired: []*Record{}, Awaited: []*Record{}}
 	err := a.keeper.Read(ctx, func(st Store) error {
-		out.Records, out.Awaited = out.Records[:0], out.Awaited[:0]
+		out.Records, out.Expired, out.Awaited = out.Records[:0], out.Expired[:0], out.Awaited[:0]
 		for _, s := range subjects {
 			rows, err := st.Ledger(s)
 			if err != nil {
@@ -142,6 +145,9 @@ func (a *Authority) Records(ctx context.Context, subjects ...id.Hash) (*History,
 			}
 			for i := range rows {
 				out.Records = append(out.Records, Describe(&rows[i]))
+			}
+			for _, x := range a.Policy().Expiries(rows, a.now()) {
+				out.Expired = append(out.Expired, x.describe())
 			}
 			asked, err := st.OptIns(s)
 			if err != nil {
@@ -159,7 +165,15 @@ func (a *Authority) Records(ctx context.Context, subjects ...id.Hash) (*History,
 		return nil, fmt.Errorf("read the records of permission: %w", err)
 	}
 	slices.SortStableFunc(out.Records, func(x, y *Record) int { return int(x.Sequence - y.Sequence) })
+	slices.SortStableFunc(out.Expired, func(x, y *Record) int { return x.Time.Compare(y.Time) })
 	return out, nil
+}
+
+// All lists records and ends together, by when they were.
+func (h *History) All() []*Record {
+	all := append(slices.Clone(h.Records), h.Expired...)
+	slices.SortStableFunc(all, func(x, y *Record) int { return x.Time.Compare(y.Time) })
+	return all
 }
 
 // KeepNotices writes the texts of a configuration down for ever. A text that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,9 +95,18 @@ func (r *Reader) said(b processor.Books, f *figure) ([]Said, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the ledger: %w", err)
 		}
+		from := len(out)
 		for i := range rows {
 			out = append(out, saidOf(&rows[i]))
 		}
+		for _, x := range r.Consent.Policy().Expiries(rows, r.Now()) {
+			for _, p := range x.Purposes {
+				out = append(out, Said{
+					Purpose: p, State: "expired", At: x.At.UTC(), Method: consent.ByTerm, Identifier: x.Of.Kind, Record: x.Record(),
+				})
+			}
+		}
+		slices.SortStableFunc(out[from:], func(x, y Said) int { return x.At.Compare(y.At) })
 	}
 	return out, nil
 }

@@ -99,6 +99,7 @@ type Permission struct {
 	State   string          `json:"state"` // why, stable snake_case
 	Since   *time.Time      `json:"at,omitempty"`
 	Method  string          `json:"method,omitempty"`
+	Until   *time.Time      `json:"until,omitempty"` // when the yes ends, or has ended
 }
 
 // Suppression is what stands against the person's address.
@@ -272,6 +273,9 @@ func (r *Reader) permissions(ctx context.Context, f *figure, out *Person) error 
 		p := Permission{Purpose: s.Definition.Name, Basis: s.Definition.Basis, Allowed: s.Decision.Effect == consent.Allow, State: s.Decision.Reason, Method: s.Method}
 		if !s.Since.IsZero() {
 			p.Since = &s.Since
+		}
+		if !s.Decision.Until.IsZero() {
+			p.Until = &s.Decision.Until
 		}
 		out.Permission = append(out.Permission, p)
 	}

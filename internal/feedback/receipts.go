@@ -24,7 +24,7 @@ func (d *Desk) Said(ctx context.Context, token string) ([]*consent.Record, error
 	type line struct{ record, purpose string }
 	seen := map[line]bool{}
 	var out []*consent.Record
-	for _, r := range slices.Backward(append(all.Records, all.Awaited...)) {
+	for _, r := range slices.Backward(append(all.All(), all.Awaited...)) {
 		if l := (line{r.ID, string(r.Purposes[0])}); !seen[l] {
 			seen[l] = true
 			out = append(out, r)

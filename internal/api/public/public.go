@@ -179,6 +179,9 @@ func (d *Door) more(r *http.Request, token string, p *page) error {
 		if def, ok := d.desk.Permission.Policy().Purpose(s.Purposes[0]); ok {
 			title, _ = def.In(p.Language)
 		}
+		if s.State == "expired" {
+			said = "ended"
+		}
 		if s.Purposes[0] == consent.Restriction {
 			title, said = p.Say("said_restriction"), "lifted"
 			if s.State == consent.Objected.String() {
