@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"rapport/internal/rights"
 )
 
 // atServer gives a true server in which people have come, and what runs commands
@@ -68,4 +72,32 @@ func TestAnExportAnswersARequest(t *testing.T) {
 	run("is closed", true, "person", "export", "user_id:ann", "--request", request)
 	request = regexp.MustCompile(`req-\S+`).FindString(run("open", false, "privacy", "request", "open", "user_id:ann", "--kind", "erase"))
 	run("not for a copy", true, "person", "export", "user_id:ann", "--request", request)
+}
+
+// TestWhatWasWrittenIsShown: what somebody wrote on the page of preferences is shown to
+// an operator, who cannot be fooled by what moves a cursor.
+func TestWhatWasWrittenIsShown(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := &console{out: &out, zone: time.UTC, env: func(string) (string, bool) { return "", false }}
+	c.request(&requestAnswer{
+		ID: "own-1", Kind: rights.Correct, Law: rights.GDPR,
+		Result: []byte(`{"by":"page","asks":{"traits":{"pets":2,"nick":null},"text":"not mine\u001b[2J","done":["city"]}}`),
+	})
+	for _, want := range []string{"pets            2\n", "nick            null\n", "city            put right at once\n", "in their words  not mine [2J\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// TestACorrectionNamesSomething: without values and without a request there is nothing
+// to put right, and a request that names none says so.
+func TestACorrectionNamesSomething(t *testing.T) {
+	t.Parallel()
+	run := atServer(t, "ann")
+	run("lacks --set", true, "person", "correct", "user_id:ann")
+	request := regexp.MustCompile(`req-\S+`).FindString(run("open", false, "privacy", "request", "open", "user_id:ann", "--kind", "correct"))
+	run("name at least one trait", true, "person", "correct", "user_id:ann", "--request", request)
+	run("done", false, "person", "correct", "user_id:ann", "--request", request, "--set", "city=Sampletown")
 }

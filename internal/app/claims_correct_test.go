@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -253,6 +255,44 @@ func TestReadersCorrectTheirData(t *testing.T) {
 		}
 		if raw, _ := json.Marshal(done[0]); bytes.Contains(raw, []byte("Sampletown")) {
 			t.Errorf("a request that is done keeps the value: %s", raw)
+		}
+	})
+}
+
+// TestOneOfManyCorrectionsCounts: of those who press a link's button at once one is
+// heard, and nothing of the others is taken.
+func TestOneOfManyCorrectionsCounts(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		sink := taking(t, func(string) bool { return false })
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: handClock()}, small(t, sink.Addr(), claiming("correct_at_once: [city]")))
+		const ann = "ann@people.example"
+		l.receivesPreferences(`{"email":"` + ann + `","city":"Sampletown"}`)
+		link := l.claim(sink, l.preferencesOf(sink, ann), ann, "correct")
+		var all sync.WaitGroup
+		pages := make([]string, 8)
+		for i := range pages {
+			all.Go(func() {
+				want := "Town " + strconv.Itoa(i)
+				pages[i] = l.form(link, url.Values{"was.city": {"Sampletown"}, "want.city": {want}, "words": {want}}).Body.String()
+			})
+		}
+		all.Wait()
+		var p struct{ Traits map[string]any }
+		l.get("/v1/people/user_id:ann", &p)
+		heard := 0
+		for i, page := range pages {
+			if strings.Contains(page, "we will look at it") {
+				heard++
+				if want := "Town " + strconv.Itoa(i); p.Traits["city"] != want || l.requestsOf("correct")[0].Result.Asks.Text != want {
+					t.Errorf("%s was heard, and %v is held, %+v", want, p.Traits["city"], l.requestsOf("correct")[0].Result.Asks)
+				}
+			} else if !strings.Contains(page, "done already") {
+				t.Errorf("another page: %s", page)
+			}
+		}
+		if heard != 1 {
+			t.Errorf("%d were heard, want 1", heard)
 		}
 	})
 }
