@@ -199,6 +199,10 @@ func (w *Walker) ring(e *event.Event) error {
 	if err := w.p.books.Timer.Disarm(armed); err != nil {
 		return fmt.Errorf("disarm: %w", err)
 	}
+	// A load that ended early may have left them out; figure would follow a merge.
+	if err := w.set.load([]id.Person{armed.Who}, nil); err != nil {
+		return err
+	}
 	f, ok := w.set.figures[armed.Who]
 	if !ok {
 		return nil

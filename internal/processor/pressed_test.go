@@ -21,7 +21,7 @@ func TestWhoSaysNoWaitsForAFewRecords(t *testing.T) {
 		h.append(event.Event{UserID: fmt.Sprint("u", i), Name: "Product Added"})
 	}
 	var ticks time.Duration
-	h.machine = func() time.Time { ticks += 3 * time.Millisecond; return start.Add(ticks) } // the least time between two looks
+	h.machine = func() time.Time { ticks += 200 * time.Microsecond; return start.Add(ticks) } // each record
 	var seen int64
 	turn := make(chan error, 1)
 	records := 0
@@ -52,6 +52,23 @@ func hurried() func() time.Time {
 		now = now.Add(time.Second)
 		return now
 	}
+}
+
+// An alarm that rings in a transaction which loads nobody ahead is heard all the same.
+func TestEndingEarlyLosesNoAlarm(t *testing.T) {
+	t.Parallel()
+	h := setup(t, shop)
+	for i := range 40 {
+		h.append(event.Event{UserID: fmt.Sprint("u", i), Name: "Product Added"})
+	}
+	h.walk()
+	same(t, "sizes", map[string]int64{"cart": 40}, h.sizes())
+	h.reopen() // Nobody is in memory.
+	h.machine = hurried()
+	asked := 0 // The first to ask are those who load.
+	h.trouble.pressed = func(func() bool) bool { asked++; return asked%25 == 1 }
+	h.at(30 * time.Hour)
+	same(t, "sizes when the time of all is over", map[string]int64{}, h.sizes())
 }
 
 // Where a transaction ends is nobody's business: what comes out is the same.

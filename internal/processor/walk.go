@@ -131,7 +131,6 @@ func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]
 		w.forget()
 		return 0, err
 	}
-	w.short = len(part.items) < to-from
 	w.committed(&p, &part, next)
 	return len(part.items), nil
 }
@@ -169,17 +168,19 @@ func (w *Walker) nextVersion(ctx context.Context, b *batch, aside map[int]error,
 }
 
 // A transaction ends for somebody who said no once it has taken leastTurn and walked
-// leastItems: however many say so, the walk goes on. The next one begins with no more
-// than shortTurn, so that looking up whom it names is short as well.
+// leastItems, or whatever it has walked by longTurn: however many say so, the walk goes
+// on. The next one begins with no more than shortTurn records, so that looking up whom
+// they name is short as well.
 const (
 	leastTurn  = 3 * time.Millisecond
+	longTurn   = 10 * leastTurn
 	leastItems = 16
 	shortTurn  = 64
 )
 
 // inside is the transaction: look up, walk each record, save.
 func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error {
-	w.p, w.failure, w.began = p, nil, w.Mono()
+	w.p, w.failure, w.began, w.short = p, nil, w.Mono(), false
 	if err := w.packer.begin(p.books.History); err != nil {
 		return err
 	}
@@ -196,7 +197,8 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 		} else if err := w.guarded(it, b.lane); err != nil {
 			return &recordError{from + i, err}
 		}
-		if i+1 >= leastItems && w.pressed() {
+		if w.pressed(i + 1) {
+			w.short = true
 			b.items = b.items[:i+1] // The rest has a transaction of its own, after theirs.
 			break
 		}
@@ -207,10 +209,21 @@ func (w *Walker) inside(p *pass, b *batch, from int, aside map[int]error) error 
 	return w.save(b)
 }
 
-// pressed tells whether the transaction in hand is to end for somebody who waits.
-func (w *Walker) pressed() bool {
-	return w.p.books.Pressed != nil && w.Mono().Sub(w.began) >= leastTurn && w.p.books.Pressed()
+// pressed tells whether the transaction in hand, which has walked so many records, is
+// to end for somebody who waits.
+func (w *Walker) pressed(walked int) bool {
+	if w.p.books.Pressed == nil {
+		return false
+	}
+	least := leastTurn
+	if walked < leastItems {
+		least = longTurn
+	}
+	return w.Mono().Sub(w.began) >= least && w.p.books.Pressed()
 }
+
+// hurries tells whether it had better load nobody more ahead of their turn.
+func (w *Walker) hurries() bool { return w.pressed(leastItems) }
 
 func (w *Walker) save(b *batch) error {
 	if err := w.packer.Flush(); err != nil {

@@ -79,10 +79,24 @@ func (s *workingSet) begin(books *Books, b *batch) error {
 		s.idents[h] = s.people[i]
 	}
 	s.people = b.persons(s.people)
-	if err := s.load(s.people, s.w.pressed); !errors.Is(err, errPressed) {
+	if err := s.load(s.people, s.w.hurries); !errors.Is(err, errPressed) {
 		return err
 	}
-	return nil // Who is missing is loaded when it is their turn.
+	return s.loadFirst()
+}
+
+// loadFirst loads whom the records name that are walked in any case; who is missing
+// then is loaded when it is their turn.
+func (s *workingSet) loadFirst() error {
+	s.people = s.people[:0]
+	for i := range s.batch.items[:min(leastItems, len(s.batch.items))] {
+		it := &s.batch.items[i]
+		s.people = append(s.people, id.Person(max(it.e.Person, 0)))
+		for _, x := range it.ids {
+			s.people = append(s.people, s.idents[x.Hash])
+		}
+	}
+	return s.load(s.people, nil)
 }
 
 // errPressed ends a loading of people ahead of their turn.

@@ -2,8 +2,10 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,16 +13,26 @@ import (
 )
 
 // ahead holds what was read for transactions to come. Names and rows of people are
-// changed by this process alone, as the owner's row makes sure of; so an answer holds
-// until a transaction commits that has changed it.
+// changed by this process alone, as the owner's row makes sure of; so an answer that
+// knows of all its commits holds until one that changes it. Each answer brings the
+// owner's row along: one from a copy of the database that lags behind is not kept.
 type ahead struct {
-	mu    sync.Mutex
-	slips []*slip // oldest first
+	mu      sync.Mutex
+	slips   []*slip // oldest first
+	commits int64   // this owner's
 }
 
-// keptSlips is for how many batches answers are kept: one that is being walked, one
-// that waits for it, and one that is being asked for.
-const keptSlips = 3
+const (
+	// keptSlips is for how many batches answers are kept: one that is being walked, one
+	// that waits for it, and one that is being asked for.
+	keptSlips = 3
+	// keptBytes bounds the rows of one answer; who is left out is asked for again.
+	keptBytes = 16 << 20
+	// aheadMost is how long the walk may be kept waiting by it.
+	aheadMost = 250 * time.Millisecond
+)
+
+var errStale = errors.New("the answer is older than the last commit, or of another owner")
 
 // slip is what one call of Ahead has read.
 type slip struct {
@@ -30,14 +42,17 @@ type slip struct {
 	// What was changed since it was asked for. Its answer may be from before.
 	asking bool
 	since  changed
-	void   bool // anything may have
+	void   bool  // anything may have
+	after  int64 // how many commits it must know of
 }
 
 // Ahead implements store.State: it looks up and loads on a connection of its own while
 // a transaction is being walked.
 func (s *State) Ahead(ctx context.Context, hashes []id.Hash, people []id.Person) ([]id.Person, error) {
+	ctx, cancel := context.WithTimeout(ctx, aheadMost)
+	defer cancel()
 	p := s.ahead.ask()
-	names, err := s.namesAhead(ctx, hashes)
+	names, err := s.namesAhead(ctx, p, hashes)
 	if err != nil {
 		s.ahead.drop(p)
 		return nil, err
@@ -50,7 +65,7 @@ func (s *State) Ahead(ctx context.Context, hashes []id.Hash, people []id.Person)
 	}
 	slices.Sort(people)
 	people = slices.Compact(people)
-	rows, err := s.peopleAhead(ctx, people)
+	rows, err := s.peopleAhead(ctx, p, people)
 	if err != nil {
 		s.ahead.drop(p)
 		return nil, err
@@ -59,58 +74,70 @@ func (s *State) Ahead(ctx context.Context, hashes []id.Hash, people []id.Person)
 	return people, nil
 }
 
-func (s *State) namesAhead(ctx context.Context, hashes []id.Hash) (map[id.Hash]id.Person, error) {
+func (s *State) namesAhead(ctx context.Context, p *slip, hashes []id.Hash) (map[id.Hash]id.Person, error) {
 	names := make(map[id.Hash]id.Person, len(hashes))
 	for _, h := range hashes {
 		names[h] = 0
 	}
-	if len(hashes) == 0 {
-		return names, nil
-	}
-	rows, err := s.readers.Query(ctx, "SELECT u.place, i.person FROM unnest($1::uuid[]) WITH ORDINALITY u(h, place) JOIN rapport_state.ident i USING(h)", uuids(hashes))
-	if err != nil {
-		return nil, s.failClosed(err)
-	}
 	var place, who int64
-	_, err = pgx.ForEachRow(rows, []any{&place, &who}, func() error {
+	return names, s.askAhead(ctx, p, []any{&place, &who}, func() error {
 		names[hashes[place-1]] = id.Person(who)
 		return nil
-	})
-	return names, s.failClosed(err)
+	}, `SELECT 0, n FROM rapport_state.owner WHERE one = 1 AND name = $1
+		UNION ALL SELECT u.place, i.person FROM unnest($2::uuid[]) WITH ORDINALITY u(h, place) JOIN rapport_state.ident i USING(h)`, uuids(hashes))
 }
 
 // peopleAhead leaves a damaged row out: whoever needs it asks for it again, and is told.
-func (s *State) peopleAhead(ctx context.Context, people []id.Person) (map[id.Person][]byte, error) {
+func (s *State) peopleAhead(ctx context.Context, p *slip, people []id.Person) (map[id.Person][]byte, error) {
 	out := make(map[id.Person][]byte, len(people))
-	if len(people) == 0 {
-		return out, nil
-	}
 	for _, who := range people {
 		out[who] = nil
 	}
-	rows, err := s.readers.Query(ctx, "SELECT id, body FROM rapport_state.person WHERE id = ANY($1::bigint[]) ORDER BY id", int64s(people))
-	if err != nil {
-		return nil, s.failClosed(err)
-	}
-	var who int64
+	var who, n int64
 	var raw []byte
-	_, err = pgx.ForEachRow(rows, []any{&who, &raw}, func() error {
+	kept := 0
+	return out, s.askAhead(ctx, p, []any{&who, &n, &raw}, func() error {
 		body, err := unsummed("person", who, raw)
-		if err != nil {
+		if kept += len(body); err != nil || kept > keptBytes {
 			delete(out, id.Person(who))
 			return nil //nolint:nilerr // The one who needs it meets the same.
 		}
-		out[id.Person(who)], raw = body, nil
+		out[id.Person(who)] = body
 		return nil
+	}, `SELECT 0, n, NULL::bytea FROM rapport_state.owner WHERE one = 1 AND name = $1
+		UNION ALL SELECT id, 0, body FROM rapport_state.person WHERE id = ANY($2::bigint[])`, int64s(people))
+}
+
+// askAhead asks, and makes sure that the answer knows of this owner's commits: the row
+// whose first column is 0 tells how many it knows of in its second.
+func (s *State) askAhead(ctx context.Context, p *slip, columns []any, each func() error, sql string, keys any) error {
+	rows, err := s.scout.Query(ctx, sql, s.name, keys)
+	if err != nil {
+		return s.failClosed(err)
+	}
+	known := int64(-1)
+	first, second := columns[0].(*int64), columns[1].(*int64) //nolint:forcetypeassert // Both statements begin so.
+	_, err = pgx.ForEachRow(rows, columns, func() error {
+		if *first == 0 {
+			known = *second
+			return nil
+		}
+		return each()
 	})
-	return out, s.failClosed(err)
+	switch {
+	case err != nil:
+		return s.failClosed(err)
+	case known < p.after:
+		return errStale
+	}
+	return nil
 }
 
 // ask makes room for an answer. What commits from now on is held against it.
 func (a *ahead) ask() *slip {
-	p := &slip{asking: true}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	p := &slip{asking: true, after: a.commits}
 	if len(a.slips) == keptSlips {
 		a.slips = slices.Delete(a.slips, 0, 1)
 	}
@@ -149,10 +176,11 @@ func (p *slip) forget(c *changed) {
 	}
 }
 
-// committed takes away what a transaction has changed.
-func (a *ahead) committed(c *changed) {
+// committed takes away what the latest of so many transactions has changed.
+func (a *ahead) committed(c *changed, commits int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.commits = commits
 	for _, p := range a.slips {
 		if p.asking {
 			p.since.names = append(p.since.names, c.names...)

@@ -137,9 +137,9 @@ var tuning = map[string][]string{
 		// Room on each page lets a body be replaced without touching an index.
 		"ALTER TABLE person SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.5)",
 		"ALTER TABLE mail SET (fillfactor = 70)",
-		// What fits on a page stays in its row: cut up beside it, it costs twice the writes.
-		"ALTER TABLE person SET (toast_tuple_target = 8160)",
-		"ALTER TABLE timeline SET (toast_tuple_target = 8160)",
+		// What fits twice on a page stays in its row: cut up beside it, it costs twice the writes.
+		"ALTER TABLE person SET (toast_tuple_target = 4000)",
+		"ALTER TABLE timeline SET (toast_tuple_target = 4000)",
 		// Bodies are packed already.
 		"ALTER TABLE person ALTER body SET STORAGE MAIN",
 		"ALTER TABLE timeline ALTER body SET STORAGE EXTERNAL",

@@ -230,6 +230,7 @@ func (s *State) Put(ctx context.Context, t *move.Table, rows []move.Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	defer s.ahead.clear() // What is put in goes past what a transaction gathers.
 	return s.Write(ctx, store.WriteOptions{Durable: true}, func(st store.Tx) error {
 		tx := st.(*tx)
 		types, err := tx.typesOf(t.Name)

@@ -47,6 +47,14 @@ func (n *numbered) add(number int64, body []byte) {
 	n.ids, n.bodies = append(n.ids, number), append(n.bodies, body)
 }
 
+// Len, Less and Swap order by number.
+func (n *numbered) Len() int           { return len(n.ids) }
+func (n *numbered) Less(i, k int) bool { return n.ids[i] < n.ids[k] }
+func (n *numbered) Swap(i, k int) {
+	n.ids[i], n.ids[k] = n.ids[k], n.ids[i]
+	n.bodies[i], n.bodies[k] = n.bodies[k], n.bodies[i]
+}
+
 // statement is one that stands for itself.
 type statement struct {
 	sql  string

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -44,6 +45,9 @@ func (p *persons) Load(ids []id.Person, fn func(who id.Person, body []byte) erro
 		}, "SELECT id, body FROM person WHERE id = ANY($1::bigint[]) ORDER BY id", int64s(rest))
 		if err != nil {
 			return err
+		}
+		if !sort.IsSorted(&found) {
+			sort.Sort(&found)
 		}
 	}
 	for i, who := range found.ids {

@@ -26,6 +26,7 @@ type State struct {
 	queue   rows.Queue
 	writer  *pool
 	readers *pool
+	scout   *pool       // reads ahead of the walk, which waits for no reader
 	name    pgtype.UUID // of this owner
 
 	// Held by whoever is in the queue's one place.
@@ -67,10 +68,16 @@ func OpenState(ctx context.Context, c Config) (*State, error) {
 	if err = s.prepare(ctx); err == nil {
 		s.readers, err = connect(ctx, c, StateSchema, int32(min(c.Readers, 1000)))
 	}
+	if err == nil {
+		if s.scout, err = connect(ctx, c, StateSchema, 1); err != nil {
+			s.readers.Close()
+		}
+	}
 	if err != nil {
 		s.writer.Close()
 		return nil, fmt.Errorf("open state: %w", err)
 	}
+	s.ahead.commits = s.commits
 	return s, nil
 }
 
@@ -144,7 +151,7 @@ func (s *State) write(ctx context.Context, c *pgx.Conn, durable bool, fn func(st
 	before, committed := s.next, false
 	defer func() {
 		if committed {
-			s.ahead.committed(&t.changed)
+			s.ahead.committed(&t.changed, s.commits)
 			return
 		}
 		s.next = before
@@ -265,6 +272,7 @@ func (s *State) Close() error {
 	s.closing.Do(func() {
 		s.shut.Store(true)
 		s.readers.Close()
+		s.scout.Close()
 		if s.queue.Enter(context.Background(), store.Urgent) == nil {
 			defer s.queue.Leave()
 		}
