@@ -138,7 +138,7 @@ func (h *House) exportTo(ctx context.Context, who id.Person, page bool, w io.Wri
 		return err
 	}
 	x := privacy.Export{
-		Reader: h.reader, House: h.edition().config.Workspace.Title, Now: h.clock.Now(),
+		Reader: h.reader, House: h.edition().config.Workspace.Title, Now: h.clock.Now(), Told: h.mayBeTold,
 		Rows: func(ctx context.Context, act string, below int64, limit int) ([]audit.Entry, error) {
 			return h.trail.Search(ctx, audit.Query{Subjects: subjects, What: act, Before: below, Limit: limit})
 		},

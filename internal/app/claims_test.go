@@ -14,6 +14,7 @@ import (
 	"rapport/internal/audit"
 	"rapport/internal/delivery/deliverytest"
 	"rapport/internal/privacy"
+	"rapport/internal/project"
 )
 
 // preferencesOf gives the path of the page of preferences out of the newest mail.
@@ -67,7 +68,9 @@ func TestReadersClaimTheirData(t *testing.T) {
 	onBothStores(t, func(t *testing.T, database string) {
 		sink := taking(t, func(string) bool { return false })
 		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
-		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), claiming("law: ccpa")))
+		files := claiming("law: ccpa")
+		files["destinations/crm.yaml"] = "kind: webhook\nurl: https://crm.example/in\nsecrets: env:SECRET_ONE\npurpose: service\nconsent: all\n"
+		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock, Secrets: project.Secrets{Env: secrets}}, small(t, sink.Addr(), files))
 		const ann = "ann@people.example"
 		if code, _ := l.receipt("ann", "r1"); code > 299 {
 			t.Fatal(code)
@@ -88,6 +91,7 @@ func TestReadersClaimTheirData(t *testing.T) {
 		var copied struct {
 			Traits     []struct{ Name string }
 			Recipients []privacy.Recipient
+			Told       []privacy.Told `json:"may_have_been_told"`
 			Trail      []audit.Entry
 		}
 		if err := json.Unmarshal(w.Body.Bytes(), &copied); w.Code != 200 || err != nil || len(copied.Traits) == 0 ||
@@ -97,6 +101,9 @@ func TestReadersClaimTheirData(t *testing.T) {
 		own := func(e audit.Entry) bool { return e.What == "person.exported" && e.Actor == "house/feedback" }
 		if !slices.ContainsFunc(copied.Trail, own) || slices.ContainsFunc(copied.Recipients, func(r privacy.Recipient) bool { return r.Copies > 0 }) {
 			t.Errorf("who took their own copy stands in the trail as %+v, and among the recipients %+v", copied.Trail, copied.Recipients)
+		}
+		if len(copied.Told) != 1 || copied.Told[0].Name != "crm" {
+			t.Errorf("who may have been told: %+v", copied.Told)
 		}
 		l.wantPage(l.form(link, url.Values{"as": {"json"}}), 200, "done already")
 

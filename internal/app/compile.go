@@ -42,7 +42,8 @@ type editions struct {
 	mu   sync.Mutex
 	made map[int]*edition
 
-	computing computing
+	computing  computing
+	recipients recipients
 }
 
 // edition gives a version that was stored.
@@ -135,14 +136,9 @@ func (e *editions) compile(ctx context.Context, number int) (*edition, error) {
 	if made, ok := e.made[number]; ok {
 		return made, nil
 	}
-	var v project.Version
-	var ok bool
-	err := e.state.Read(ctx, func(tx store.Tx) (err error) {
-		v, ok, err = tx.Project().Version(number)
-		return err
-	})
+	v, ok, err := e.version(ctx, number)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration %d: %w", number, err)
+		return nil, err
 	}
 	if !ok {
 		return nil, fmt.Errorf("%w: configuration %d", processor.ErrNoVersion, number)

@@ -2,13 +2,11 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"strings"
 
 	"rapport/internal/project"
 	"rapport/internal/purview"
-	"rapport/internal/store"
 )
 
 // computing remembers for what traits may be used that the versions up to one compute,
@@ -60,17 +58,11 @@ func aboutComputing(files map[string][]byte) map[string]string {
 
 // files reads those of a stored version, nil for a number that was never used.
 func (e *editions) files(ctx context.Context, number int) (files map[string][]byte, err error) {
-	err = e.state.Read(ctx, func(tx store.Tx) error {
-		v, ok, err := tx.Project().Version(number)
-		if ok {
-			files = v.Files
-		}
-		return err
-	})
-	if err != nil {
-		err = fmt.Errorf("read configuration %d: %w", number, err)
+	v, ok, err := e.version(ctx, number)
+	if err != nil || !ok {
+		return nil, err
 	}
-	return files, err
+	return v.Files, nil
 }
 
 // after reads a folder that is to be the version with a number.

@@ -29,7 +29,7 @@ func (h *House) operatorsDoor(mux *http.ServeMux) error {
 	}
 	door, err := manage.New(manage.Config{
 		Keys: h.access, Limits: limits, Log: h.log, Walk: h.walker, Reader: h.reader, Rejects: h.ingest, Asides: asides{h}, Destinations: h.office, Alerts: h.board.Open, Doors: h.reached, Consent: h.consent, Trail: h.trail, Desk: h.desk, Keyring: keyringDoor{h}, Hash: h.resolver.Hash,
-		Rights: h.requests(), Barred: h.barred.Has, Breaches: h.breaches(), Affected: h.affected, KnowsDestination: h.knowsDestination,
+		Rights: h.requests(), Told: h.mayBeTold, Barred: h.barred.Has, Breaches: h.breaches(), Affected: h.affected, KnowsDestination: h.knowsDestination,
 		Templates: func(name string) (manage.Template, bool) {
 			t, ok := h.edition().content.Templates[name]
 			if !ok {

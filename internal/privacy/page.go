@@ -51,9 +51,14 @@ func (h *htmlWriter) begin(x *Export, d *explain.Dossier) error {
 	}{d, x.House, x.Now})
 }
 
-func (h *htmlWriter) event(e *explain.Event) error      { return h.block("event", e) }
-func (h *htmlWriter) mails() error                      { return h.block("mails", nil) }
-func (h *htmlWriter) mail(m *explain.MailStory) error   { return h.block("mail", m) }
-func (h *htmlWriter) rows(recipients []Recipient) error { return h.block("rows", recipients) }
-func (h *htmlWriter) row(e *audit.Entry) error          { return h.block("row", e) }
-func (h *htmlWriter) end() error                        { return h.block("end", nil) }
+func (h *htmlWriter) event(e *explain.Event) error    { return h.block("event", e) }
+func (h *htmlWriter) mails() error                    { return h.block("mails", nil) }
+func (h *htmlWriter) mail(m *explain.MailStory) error { return h.block("mail", m) }
+func (h *htmlWriter) row(e *audit.Entry) error        { return h.block("row", e) }
+func (h *htmlWriter) end() error                      { return h.block("end", nil) }
+func (h *htmlWriter) rows(recipients []Recipient, told []Told) error {
+	return h.block("rows", struct {
+		Recipients []Recipient
+		Told       []Told
+	}{recipients, told})
+}

@@ -39,7 +39,8 @@ const ExportedAct = "person.exported"
 type Export struct {
 	Reader Reader
 	Rows   Rows
-	House  string // who is responsible, for the reader
+	Told   func(ctx context.Context) ([]Told, error) // who is told by configuration, or once was
+	House  string                                    // who is responsible, for the reader
 	Now    time.Time
 }
 
@@ -52,7 +53,7 @@ type writer interface {
 	event(e *explain.Event) error
 	mails() error // events are over
 	mail(m *explain.MailStory) error
-	rows(recipients []Recipient) error // mails are over
+	rows(recipients []Recipient, told []Told) error // mails are over
 	row(e *audit.Entry) error
 	end() error
 }
@@ -104,7 +105,11 @@ func (x *Export) write(ctx context.Context, who id.Person, w writer, out *bufio.
 	if err := x.eachRow(ctx, ExportedAct, func(e *audit.Entry) error { copied(to, e); return nil }); err != nil {
 		return fmt.Errorf("look for copies in the trail: %w", err)
 	}
-	if err := w.rows(recipients(to)); err != nil {
+	told, err := x.Told(ctx)
+	if err != nil {
+		return fmt.Errorf("look for destinations: %w", err)
+	}
+	if err := w.rows(recipients(to), permitted(told, d)); err != nil {
 		return err
 	}
 	if err := x.eachRow(ctx, "", w.row); err != nil {
@@ -246,8 +251,11 @@ func (j *jsonWriter) mails() error                    { return j.open(`],"messag
 func (j *jsonWriter) mail(m *explain.MailStory) error { return j.item(m) }
 func (j *jsonWriter) row(e *audit.Entry) error        { return j.item(e) }
 func (j *jsonWriter) end() error                      { return j.open("]}\n") }
-func (j *jsonWriter) rows(recipients []Recipient) error {
+func (j *jsonWriter) rows(recipients []Recipient, told []Told) error {
 	if err := j.put(`],"recipients":`, recipients); err != nil {
+		return err
+	}
+	if err := j.put(`,"may_have_been_told":`, told); err != nil {
 		return err
 	}
 	return j.open(`,"trail":[`)

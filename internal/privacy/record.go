@@ -1,11 +1,10 @@
 package privacy
 
 import (
+	"cmp"
 	_ "embed" // the page
 	"io"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -13,13 +12,12 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/journey"
 	"rapport/internal/project"
-	"rapport/internal/purpose"
 )
 
 // Record is a record of processing activities (GDPR, Art. 30(1)), as far as a
 // configuration says it. What it cannot say stands in Missing.
 type Record struct {
-	House      string      `json:"house"`
+	House      string      `json:"house"` // who is responsible
 	Contact    string      `json:"contact"`
 	Postal     string      `json:"postal_address,omitempty"`
 	Digest     string      `json:"configuration"` // of the folder that it was made from
@@ -46,15 +44,21 @@ type Activity struct {
 	Segments    []string `json:"segments"` // that its journeys ask for
 	Journeys    []string `json:"journeys"`
 	Templates   []string `json:"templates"` // mails
+	// What purposes.yaml says of it: which data, who else gets them, how long they are kept.
+	Declared []string `json:"data_declared"`
+	Thirds   []string `json:"third_parties"`
+	Kept     string   `json:"kept,omitempty"`
+	Told     []string `json:"destinations"` // that are told for it
 }
 
 // Processor is a recipient: (d).
 type Processor struct {
-	Name string `json:"name"`
-	Kind string `json:"kind"`
-	Host string `json:"host,omitempty"`
-	TLS  string `json:"tls,omitempty"`
-	Gets string `json:"gets"`
+	Name    string `json:"name"`
+	Kind    string `json:"kind"`
+	Host    string `json:"host,omitempty"`
+	TLS     string `json:"tls,omitempty"`
+	Purpose string `json:"purpose,omitempty"` // of a destination; a provider has the mails of all
+	Gets    string `json:"gets"`
 }
 
 // Term is how long something is kept: (f).
@@ -67,12 +71,13 @@ type Term struct {
 func RecordOf(c *project.Config, now time.Time) *Record {
 	w := &c.Workspace
 	r := &Record{
-		House: w.Title, Contact: w.Sending.From.Email, Postal: strings.TrimSpace(w.Sending.Postal), Digest: c.Digest, Made: now.UTC(),
+		House: cmp.Or(w.Consent.Controller, w.Title), Contact: w.Sending.From.Email, Postal: strings.TrimSpace(w.Sending.Postal), Digest: c.Digest, Made: now.UTC(),
 		Activities: []Activity{}, Recipients: []Processor{},
 	}
 	for _, d := range c.Policy.Purposes() {
 		a := Activity{
 			Purpose: string(d.Name), Title: d.Title, Description: d.Description, Basis: string(d.Basis), Scope: scopeOf(d), MaySayNo: d.Objectable(),
+			Declared: d.Data, Thirds: d.Recipients, Kept: d.Retention,
 		}
 		if a.Title == "" {
 			a.Title = a.Purpose
@@ -85,14 +90,13 @@ func RecordOf(c *project.Config, now time.Time) *Record {
 	for _, p := range c.Providers {
 		r.Recipients = append(r.Recipients, recipientOf(&p))
 	}
-	r.Retention = retention(c)
-	r.Measures = measures(c)
-	r.Missing = []string{
-		"the data protection officer, and any joint controller or representative",
-		"the categories of people: what your sources collect of customers, visitors, members",
-		"transfers to third countries, and what they rest on: no host tells in which country it stands",
-		"until when a profile is kept: no term is set for people, their history and their mails",
+	for i := range c.Destinations {
+		r.Recipients = append(r.Recipients, recipientBy(&c.Destinations[i]))
 	}
+	terms := termsOf(c)
+	r.Retention = retention(c, terms)
+	r.Measures = measures(c)
+	r.Missing = missing(c, terms)
 	return r
 }
 
@@ -122,6 +126,11 @@ func (a Activity) filled(c *project.Config) Activity {
 			}
 		}
 	}
+	for i := range c.Destinations {
+		if d := &c.Destinations[i]; string(d.Purpose) == a.Purpose {
+			a.Told = append(a.Told, d.Name)
+		}
+	}
 	for _, name := range a.Segments {
 		for i := range c.Segments {
 			if s := &c.Segments[i]; s.Name == name {
@@ -129,9 +138,10 @@ func (a Activity) filled(c *project.Config) Activity {
 			}
 		}
 	}
-	for _, list := range []*[]string{&a.Sources, &a.Events, &a.Data, &a.Segments, &a.Journeys, &a.Templates} {
-		slices.Sort(*list)
-		*list = append([]string{}, slices.Compact(*list)...)
+	for _, list := range []*[]string{&a.Sources, &a.Events, &a.Data, &a.Segments, &a.Journeys, &a.Templates, &a.Declared, &a.Thirds, &a.Told} {
+		own := append([]string{}, *list...) // Some are the policy's.
+		slices.Sort(own)
+		*list = slices.Compact(own)
 	}
 	return a
 }
@@ -154,59 +164,6 @@ func recipientOf(p *project.Provider) Processor {
 	out := Processor{Name: p.Name, Kind: p.Kind, Host: p.Host, TLS: p.TLS, Gets: "the address and the whole text of each mail"}
 	if p.Kind == project.DevinboxProvider {
 		out.TLS, out.Gets = "", "nothing leaves this machine"
-	}
-	return out
-}
-
-// retention says what the house forgets by itself.
-func retention(c *project.Config) []Term {
-	e := c.Workspace.Events
-	out := []Term{
-		{"events in the log, with their context (network address, browser)", term(e.KeepLog)},
-		{"message ids, for finding duplicates", term(e.DedupeWindow)},
-		{"rejects", "the newest " + strconv.Itoa(c.Workspace.Limits.RejectsKept)},
-		{"the ledger of permission, and suppressions", "for as long as the installation: they prove what was permitted"},
-		{"the trail", "for as long as the installation; it holds no personal data but details behind commitments"},
-	}
-	r := c.Workspace.Retention
-	if r.Mails > 0 {
-		out = append(out, Term{"what was in mails", term(r.Mails)})
-	}
-	for _, name := range purpose.Classes() {
-		class, _ := purpose.ParseClass(name) // It is one of them.
-		if t := r.Classes[class]; t > 0 {
-			out = append(out, Term{"what is " + name, term(t)})
-		}
-	}
-	for _, p := range slices.Sorted(maps.Keys(r.Purposes)) {
-		out = append(out, Term{"what is kept for " + string(p) + " alone, and what was in its mails", term(r.Purposes[p])})
-	}
-	return out
-}
-
-// measures are those that the configuration shows: (g), and Art. 32(1).
-func measures(c *project.Config) []string {
-	out := []string{
-		"permission is asked at every gate, up to the instant at which a mail is handed over",
-		"every read of personal data and every change by an operator is in a signed trail",
-		"identifiers are looked up by keyed hash; keys and databases stand in files of their own",
-	}
-	t := c.Workspace.Trail
-	if t.File != "" || t.Webhook != "" {
-		out = append(out, "checkpoints of the trail leave the machine every "+term(t.Every))
-	}
-	if strings.HasPrefix(c.Workspace.BaseURL, "https://") {
-		out = append(out, "readers reach the server under TLS")
-	}
-	for _, p := range c.Providers {
-		if p.Kind != project.DevinboxProvider && p.TLS != "none" {
-			out = append(out, "mails go to "+p.Name+" under TLS ("+p.TLS+")")
-		}
-	}
-	for _, s := range c.Sources {
-		if s.Kind == project.BrowserSource && !s.UserHash.IsZero() {
-			out = append(out, "the source "+s.Name+" signs user ids")
-		}
 	}
 	return out
 }

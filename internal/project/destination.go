@@ -1,8 +1,11 @@
 package project
 
 import (
+	"maps"
 	"net/url"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -172,6 +175,24 @@ func (c *Config) Destination(name string) (Destination, bool) {
 		return Destination{}, false
 	}
 	return c.Destinations[i], true
+}
+
+// DestinationsIn reads the destinations of a folder that was in effect once, by name,
+// whatever else stands in it. One that a newer program no longer reads is there all
+// the same, with what could be read of it.
+func DestinationsIn(files map[string][]byte) []Destination {
+	var out []Destination
+	for _, p := range slices.Sorted(maps.Keys(files)) {
+		if path.Dir(p) != "destinations" || path.Ext(p) != ".yaml" {
+			continue
+		}
+		d := Destination{Name: strings.TrimSuffix(path.Base(p), ".yaml")}
+		if f := parse(p, files[p], &report{}); f.root != nil {
+			d = destination(f, d.Name)
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // crossDestinations checks that what destinations name exists.

@@ -21,7 +21,7 @@ func (h *Handler) getExport(w http.ResponseWriter, r *http.Request, _ access.Key
 		return err
 	}
 	x := privacy.Export{
-		Reader: h.Reader, House: h.House(), Now: h.Now(),
+		Reader: h.Reader, House: h.House(), Now: h.Now(), Told: h.Told,
 		Rows: func(ctx context.Context, act string, below int64, limit int) ([]audit.Entry, error) {
 			return h.Trail.Search(ctx, audit.Query{Subjects: subjects, What: act, Before: below, Limit: limit})
 		},

@@ -33,6 +33,7 @@ import (
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
 	"rapport/internal/message"
+	"rapport/internal/privacy"
 	"rapport/internal/processor"
 	"rapport/internal/processor/processortest"
 	"rapport/internal/purpose"
@@ -285,6 +286,7 @@ func (h *house) configure() {
 			}
 			return breach.Affected{People: 1, Kinds: []breach.Count{{Name: "events", People: 1, Records: 2}}}, nil
 		},
+		Told:             func(context.Context) ([]privacy.Told, error) { return nil, nil },
 		KnowsDestination: func(name string) bool { return name == "crm" },
 		Backup:           func(context.Context, io.Writer) error { return nil },
 		Retention:        func(context.Context) (any, error) { return map[string]any{}, nil },

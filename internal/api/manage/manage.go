@@ -189,6 +189,8 @@ type Config struct {
 	KnowsDestination func(name string) bool
 	// Destinations is who else is told.
 	Destinations Destinations
+	// Told lists the destinations that are told of people, or once were.
+	Told func(ctx context.Context) ([]privacy.Told, error)
 	// Doors tells how the server is reached, nil while it is not; may be nil.
 	Doors func() *doctor.Doors
 	// Alerts lists what is wrong with the house.
@@ -248,8 +250,8 @@ func New(c Config) (*Handler, error) {
 	switch {
 	case c.Keys == nil || c.Limits == nil || c.Log == nil || c.Walk == nil || c.Reader == nil || c.Rejects == nil || c.Asides == nil || c.Consent == nil || c.Trail == nil || c.Desk == nil || c.Hash == nil || c.Destinations == nil || c.Alerts == nil || c.Keyring == nil || c.Rights == nil || c.Barred == nil:
 		return nil, errors.New("manage: Config.Keys, Limits, Log, Walk, Reader, Rejects, Asides, Consent, Trail, Desk, Hash, Destinations, Alerts, Keyring, Rights and Barred are required")
-	case c.Templates == nil || c.Providers == nil || c.Sources == nil || c.KnowsDestination == nil:
-		return nil, errors.New("manage: Config.Templates, Providers, Sources and KnowsDestination are required")
+	case c.Templates == nil || c.Providers == nil || c.Sources == nil || c.KnowsDestination == nil || c.Told == nil:
+		return nil, errors.New("manage: Config.Templates, Providers, Sources, KnowsDestination and Told are required")
 	case c.Breaches == nil || c.Affected == nil || c.Backup == nil || c.Retention == nil:
 		return nil, errors.New("manage: Config.Breaches, Affected, Backup and Retention are required")
 	case c.House == nil || c.Configuration == nil || c.Plan == nil || c.Apply == nil || c.Survey == nil:
