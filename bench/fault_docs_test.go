@@ -81,6 +81,25 @@ func TestTheClaimsOfSecurityAreTrue(t *testing.T) {
 	}
 }
 
+// Each gate of the page of permission names tests, and they are in the tree.
+func TestTheTableOfGatesIsTrue(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/privacy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gates := 0
+	for line := range strings.Lines(string(raw)) {
+		if strings.HasPrefix(line, "| G") {
+			gates++
+			namesTests(t, line)
+		}
+	}
+	if gates != 9 {
+		t.Errorf("%d gates, want 9", gates)
+	}
+}
+
 // named finds a room and tests of it.
 var named = regexp.MustCompile("`([a-z/]+)` ((?:Test[A-Za-z0-9]+(?:, )?)+)")
 

@@ -100,12 +100,14 @@ const (
 	SwitchedOff Ending = 7  // the journey was stopped by its definition
 	Lost        Ending = 8  // the version that was entered is no longer known
 	Parted      Ending = 10 // an event began it that somebody else did, from whom the person was parted
+	Denied      Ending = 11 // the person said no to the journey's purpose
 	Changed     Ending = 9  // a new version lets nobody stay, or has no step to go on with
 )
 
 var endingNames = map[Ending]string{
 	Completed: "completed", Stopped: "stopped", Exited: "exited", Merged: "merged", SendFailed: "send_failed",
 	StepFailed: "step_failed", SwitchedOff: "switched_off", Lost: "version_lost", Changed: "changed", Parted: "parted",
+	Denied: "not_permitted",
 }
 
 // String gives the stable name.

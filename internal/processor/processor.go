@@ -160,6 +160,7 @@ type Walker struct {
 	former       map[uint32]string // names of segments by key, those that are no more among them
 	pending      segment.Backfill
 	spoke        []id.Hash   // identifiers of whom the record in hand says something of permission
+	denied       []id.Hash   // those of them under which it says no
 	named        []id.Person // people who go by another identifier since the record in hand
 	oneByOne     int         // people that a backfill still takes singly
 	relayedTo    int64

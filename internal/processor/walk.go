@@ -278,8 +278,11 @@ func (w *Walker) setAside(lane eventlog.Lane, it *item, cause error) error {
 
 // one walks one record, and then whom it has changed in what they permit.
 func (w *Walker) one(it *item, lane eventlog.Lane) error {
-	w.spoke, w.named = w.spoke[:0], w.named[:0]
+	w.spoke, w.named, w.denied = w.spoke[:0], w.named[:0], w.denied[:0]
 	if err := w.record(it, lane); err != nil {
+		return err
+	}
+	if err := w.leave(&it.e); err != nil {
 		return err
 	}
 	return w.reconsider(&it.e)
@@ -368,9 +371,12 @@ func (w *Walker) permission(e *event.Event) error {
 		return fmt.Errorf("apply permission: %w", err)
 	}
 	w.p.consent = append(w.p.consent, applied)
-	if w.version.Segments.Asking() {
-		for i := range entries {
+	for i := range entries {
+		if w.version.Segments.Asking() {
 			w.spoke = append(w.spoke, entries[i].Subject)
+		}
+		if entries[i].State > consent.Granted && !slices.Contains(w.denied, entries[i].Subject) {
+			w.denied = append(w.denied, entries[i].Subject)
 		}
 	}
 	return nil
