@@ -2,8 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"maps"
-	"strings"
 
 	"rapport/internal/project"
 	"rapport/internal/purview"
@@ -31,10 +31,10 @@ func (e *editions) computedBefore(ctx context.Context, number int) (map[string]p
 		}
 		about := aboutComputing(files)
 		if files != nil && !maps.Equal(about, c.files) {
-			c.files = about
-			if config, _ := project.LoadStored(project.Files(files), former); config != nil { // One that a newer program does not read adds nothing.
-				former = config.Computed
+			if former, err = project.ComputedIn(files, former); err != nil {
+				return nil, fmt.Errorf("configuration %d: %w", n, err)
 			}
+			c.files = about
 		}
 		c.by = append(c.by, former)
 	}
@@ -49,7 +49,7 @@ func (e *editions) computedBefore(ctx context.Context, number int) (map[string]p
 func aboutComputing(files map[string][]byte) map[string]string {
 	out := map[string]string{}
 	for name, body := range files {
-		if strings.HasPrefix(name, "journeys/") || strings.HasPrefix(name, "plan/") || name == "purposes.yaml" {
+		if project.AboutComputing(name) {
 			out[name] = string(body)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/outbox"
 	"rapport/internal/processor"
+	"rapport/internal/project"
 	"rapport/internal/store"
 	"rapport/internal/store/move"
 )
@@ -281,4 +282,12 @@ func Permitted(ctx context.Context, h *House, kind, value string) (n int, err er
 		return err
 	})
 	return n, err
+}
+
+// StoreVersion keeps a configuration under the next number, and lets nobody know.
+func StoreVersion(ctx context.Context, h *House, v project.Version) (err error) {
+	if v.Number, err = h.nextNumber(ctx); err != nil {
+		return err
+	}
+	return h.storeVersion(ctx, v)
 }

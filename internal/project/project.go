@@ -98,7 +98,7 @@ func LoadStored(fsys fs.FS, former map[string]purview.Use) (*Config, []Problem) 
 }
 
 func load(fsys fs.FS, outside Severity, former map[string]purview.Use) (*Config, []Problem) {
-	l := &loader{fsys: fsys, outside: outside, former: former, report: &report{}, files: map[string][]byte{}, parsed: map[string]*file{}}
+	l := loading(fsys, outside, former)
 	l.find()
 	l.read()
 	l.cross()
