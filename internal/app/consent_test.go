@@ -241,6 +241,52 @@ func TestOptInsAreLimited(t *testing.T) {
 	})
 }
 
+// TestTheErasedConfirmNothing: an address whose person was erased is not asked, which a
+// form tells nobody, and a link of before permits nothing; once they are taken up again
+// both do what they did.
+func TestTheErasedConfirmNothing(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, database string) {
+		l, sink, clock := asks(t, database)
+		ask := func(email string) string {
+			t.Helper()
+			w := l.form("/subscribe", url.Values{"email": {email}, "purpose": {"marketing.newsletter"}})
+			l.wantPage(w, 200, "Look into your inbox")
+			l.told()
+			return w.Body.String()
+		}
+		const ann, bob = "ann@people.example", "bob@people.example"
+		if w := l.ask("POST", "/v1/identify", `{"messageId":"i","userId":"ann","traits":{"email":"`+ann+`"}}`); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+		l.settle()
+		l.erase("user_id:ann")
+		first := ask(bob)
+		if again := ask(ann); again != first || sink.To(ann) != 0 {
+			t.Errorf("%d mails to whoever was erased, and the page says so: %t", sink.To(ann), again != first)
+		}
+		if w := l.ask("POST", "/v1/consent/confirm", `{"email":"`+ann+`","purposes":["marketing.newsletter"]}`); w.Code != 404 || !strings.Contains(w.Body.String(), `"code":"person_erased"`) {
+			t.Errorf("the API: %d %s", w.Code, w.Body)
+		}
+		_, page := letter(t, sink, bob)
+		link := linksIn(page)[0]
+		app.Bar(l.house, bob)
+		l.wantPage(l.ask("GET", link, ""), 410, "Nothing was subscribed")
+		l.wantPage(l.form(link, nil), 410, "Nothing was subscribed", "write to us")
+		l.told()
+		if h := l.history("email:" + bob); len(h.Records) != 0 {
+			t.Errorf("a link permitted something: %+v", h.Records)
+		}
+		app.Unbar(l.house, bob)
+		clock.Set(clock.Now().Add(time.Minute))
+		l.wantPage(l.form(link, nil), 200, "Thank you")
+		l.told()
+		if h := l.history("email:" + bob); len(h.Records) == 0 {
+			t.Error("the link does nothing any more")
+		}
+	})
+}
+
 // TestPreferenceCentre: topics and purposes in two languages, by a signed link
 // without login; receipts that hold offline; tracking apart from mail, and silent
 // for mails of before; a browser's signal honoured and shown.

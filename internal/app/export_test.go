@@ -291,3 +291,8 @@ func StoreVersion(ctx context.Context, h *House, v project.Version) (err error) 
 	}
 	return h.storeVersion(ctx, v)
 }
+
+// Bar has nothing be kept under an address for now, as after a restore to before its
+// person was erased; Unbar ends that.
+func Bar(h *House, address string)   { h.barred.Change([]id.Hash{h.hasher.Sum("email", address)}, nil) }
+func Unbar(h *House, address string) { h.barred.Change(nil, []id.Hash{h.hasher.Sum("email", address)}) }

@@ -133,7 +133,7 @@ func (h *House) readersDoor(mux *http.ServeMux) error {
 	}
 	desk, err := feedback.New(feedback.Config{
 		Signer: signer, Permission: h.consent, Mails: mails{h.state}, Log: (*journal)(h), Now: h.clock.Now,
-		Links: h.links.made.Load, Asking: h.asking, Hash: h.hasher.Sum, Rand: rand.Reader, Prove: h.prove, Rights: h.claims(),
+		Links: h.links.made.Load, Asking: h.asking, Barred: h.barred.Has, Hash: h.hasher.Sum, Rand: rand.Reader, Prove: h.prove, Rights: h.claims(),
 	})
 	if err != nil {
 		return err

@@ -77,6 +77,7 @@ type Config struct {
 	Asking func() Asking                                                       // how addresses are asked to confirm; nil: none is
 	Hash   func(kind, value string) id.Hash                                    // the workspace's keyed hash; for Asking
 	Rand   io.Reader                                                           // names opt-ins; for Asking
+	Barred func(id.Hash) bool                                                  // nothing is kept under it, for its person was erased; nil: under none
 	Prove  func(context.Context, []id.Hash, [][]byte) (*audit.Receipts, error) // receipts of records; nil: there are none
 
 	Rights *Rights // what readers may ask of their data; nil: nothing; with Hash and Rand

@@ -75,6 +75,9 @@ func (d *Desk) Ask(ctx context.Context, w Wish, v Visit) (Asked, error) {
 	}
 	now := d.Now().UTC().Truncate(time.Millisecond)
 	o := consent.OptIn{Address: d.Hash("email", w.Email), Network: w.Network, At: now}
+	if d.barred(o.Address) {
+		return Asked{Until: now.Add(how.Limits.ValidFor), Why: OfErased}, nil
+	}
 	if o.Network == "" {
 		o.Network = consent.Network(v.IP)
 	}
@@ -124,6 +127,8 @@ func (d *Desk) asking() Asking {
 	return d.Asking()
 }
 
+func (d *Desk) barred(address id.Hash) bool { return d.Barred != nil && d.Barred(address) }
+
 func (d *Desk) titles(w Wish) (out []string) {
 	for _, p := range w.Purposes {
 		if def, ok := d.Permission.Policy().Purpose(p); ok {
@@ -142,7 +147,11 @@ const (
 	Open Stage = iota // the button may be pressed
 	Used              // it was pressed before
 	Over              // too late
+	Gone              // whoever had the address was erased: nothing is permitted under it
 )
+
+// OfErased is why an address is not asked under which nothing is kept.
+const OfErased = "person_erased"
 
 // Confirming is what the link of a confirmation mail is about.
 type Confirming struct {
@@ -180,6 +189,8 @@ func (d *Desk) confirming(ctx context.Context, token string) (c Confirming, o co
 		}
 	}
 	switch {
+	case d.barred(o.Address):
+		c.Stage, c.Purposes = Gone, nil
 	case !o.Confirmed.IsZero():
 		c.Stage = Used
 		c.Preferences, err = d.preferencesOf(&o, &asked)

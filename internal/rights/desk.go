@@ -45,14 +45,18 @@ func (d *Desk) Open(ctx context.Context, r Request) (Request, error) {
 	return r, d.Keeper.Write(ctx, func(s Store) error { return s.Put(r) })
 }
 
-// Close notes what became of a request. Once closed it stays as it is.
+// Close notes what became of a request. Once closed it stays as it is. Of an erasure
+// that was done nothing is noted.
 func (d *Desk) Close(ctx context.Context, name, outcome string, body json.RawMessage) (r Request, err error) {
 	if outcome != "done" && outcome != "refused" {
 		return r, fault.New(fault.Invalid, "bad_outcome", "a request ends as done or refused")
 	}
 	return d.Change(ctx, name, func(r *Request) error {
 		r.Closed, r.Outcome = d.Now().UTC().Truncate(time.Millisecond), outcome
-		if body != nil {
+		switch {
+		case r.Kind == Erase && outcome == "done":
+			r.Body = nil // What is noted of an erasure would outlive whom it is about.
+		case body != nil:
 			r.Body = body
 		}
 		return nil

@@ -97,6 +97,8 @@ func (h *Handler) postConfirm(w http.ResponseWriter, r *http.Request, caller acc
 		e := fault.New(fault.Limited, asked.Why, "so many confirmation mails were asked for already (consent.asks_per_address, asks_per_network)")
 		e.RetryAfter = time.Hour
 		return e
+	case feedback.OfErased:
+		return errErased
 	case consent.Unwanted:
 		return unprocessable("address_suppressed", "the address complained or is dead: it is not asked")
 	}

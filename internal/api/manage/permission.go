@@ -13,6 +13,7 @@ import (
 	"rapport/internal/consent"
 	"rapport/internal/eventlog"
 	"rapport/internal/fault"
+	"rapport/internal/feedback"
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/ingest"
@@ -142,6 +143,8 @@ func evidence(v []byte) error {
 	return nil
 }
 
+var errErased = fault.New(fault.NotFound, feedback.OfErased, "whoever had this identifier was erased, so nothing is permitted under it; rapport person admit has it kept again")
+
 // ofErased refuses a grant under an identifier of somebody who was erased. A no is
 // kept, without what it rests on.
 func (h *Handler) ofErased(e *consent.Entry) error {
@@ -149,7 +152,7 @@ func (h *Handler) ofErased(e *consent.Entry) error {
 		return nil
 	}
 	if e.State == consent.Granted {
-		return fault.New(fault.NotFound, "person_erased", "whoever had this identifier was erased, so nothing is permitted under it; rapport person admit has it kept again")
+		return errErased
 	}
 	e.Evidence, e.Facts = nil, nil
 	return nil

@@ -104,6 +104,8 @@ func (d *Door) confirm(w http.ResponseWriter, r *http.Request) {
 		key = "confirm_used"
 	case feedback.Over:
 		status, key = http.StatusGone, "confirm_over"
+	case feedback.Gone:
+		status, key = http.StatusGone, "confirm_gone"
 	}
 	if r.Method == http.MethodPost && c.Stage == feedback.Open {
 		p.Done, key = true, "confirm_done"
