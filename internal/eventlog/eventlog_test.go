@@ -30,7 +30,8 @@ type memory struct {
 
 var _ Store = (*memory)(nil)
 
-func (m *memory) ID() string { return "memory" }
+func (m *memory) ID() string    { return "memory" }
+func (m *memory) Place() string { return "these slices" }
 
 func (m *memory) Append(_ context.Context, frames []Frame) error {
 	m.mu.Lock()
@@ -509,7 +510,7 @@ func TestDamageIsNamed(t *testing.T) {
 			}
 			wantRecords(t, got, Live, 1, c.good)
 			_, err = l.Read(t.Context(), Live, int64(c.good+1), 1<<20)
-			if fault.CodeOf(err) != "log_damaged" || !strings.Contains(err.Error(), "lane live: "+c.want) || !strings.Contains(err.Error(), "backup") {
+			if fault.CodeOf(err) != "log_damaged" || !strings.Contains(err.Error(), "lane live: "+c.want) || !strings.Contains(err.Error(), "keep a copy of these slices") || !strings.Contains(err.Error(), "backup") {
 				t.Errorf("got %v, want log_damaged with %q and what to do", err, c.want)
 			}
 		})

@@ -28,7 +28,7 @@ func (l *Log) Read(ctx context.Context, lane Lane, from int64, maxBytes int) ([]
 		return nil, nil
 	}
 	if frames != nil {
-		return recordsOf(lane, frames, from, maxBytes)
+		return l.recordsOf(lane, frames, from, maxBytes)
 	}
 	return l.readStored(ctx, lane, from, tail, maxBytes)
 }
@@ -44,7 +44,7 @@ func (s *strand) from(pos int64) []recent {
 	return append([]recent(nil), s.recent[i:min(len(s.recent), i+64)]...)
 }
 
-func recordsOf(lane Lane, frames []recent, from int64, maxBytes int) ([]Record, error) {
+func (l *Log) recordsOf(lane Lane, frames []recent, from int64, maxBytes int) ([]Record, error) {
 	count, size, use := 0, 0, 0
 	for use < len(frames) && (use == 0 || size < maxBytes) {
 		count += frames[use].count
@@ -56,7 +56,7 @@ func recordsOf(lane Lane, frames []recent, from int64, maxBytes int) ([]Record, 
 	for _, r := range frames[:use] {
 		f := Frame{Lane: lane, First: r.first, Count: r.count, At: r.at}
 		if out, err = appendRecords(out, f, r.raw, from); err != nil {
-			return nil, damaged(lane, f.First, f.First+int64(f.Count)-1, err)
+			return nil, l.damaged(lane, f.First, f.First+int64(f.Count)-1, err)
 		}
 	}
 	return out, nil
@@ -70,7 +70,7 @@ func (l *Log) readStored(ctx context.Context, lane Lane, from, tail int64, maxBy
 		frames, err := l.store.Read(ctx, lane, next, max((maxBytes-size)/4, 4<<10))
 		if err != nil {
 			if errors.Is(err, ErrDamaged) {
-				return out, unlessSome(out, damaged(lane, next, next, err))
+				return out, unlessSome(out, l.damaged(lane, next, next, err))
 			}
 			return nil, fmt.Errorf("read lane %s from record %d: %w", lane, next, err)
 		}
@@ -91,7 +91,7 @@ func (l *Log) readStored(ctx context.Context, lane Lane, from, tail int64, maxBy
 			last := f.First + int64(f.Count) - 1
 			if err != nil {
 				out = before(out, f.First)
-				return out, unlessSome(out, damaged(lane, f.First, last, err))
+				return out, unlessSome(out, l.damaged(lane, f.First, last, err))
 			}
 			size += len(raw)
 			next = last + 1
@@ -133,16 +133,16 @@ func (l *Log) missing(ctx context.Context, lane Lane, from, to int64) error {
 		return fault.New(fault.NotFound, "log_expired",
 			"lane %s: record %d is older than the log's retention; the first one kept is %d", lane, from, first)
 	}
-	return damaged(lane, from, max(from, to), errMissing)
+	return l.damaged(lane, from, max(from, to), errMissing)
 }
 
 // damaged says what cannot be read and what to do next.
-func damaged(lane Lane, from, to int64, cause error) error {
+func (l *Log) damaged(lane Lane, from, to int64, cause error) error {
 	what := fmt.Sprintf("record %d", from)
 	if to > from {
 		what = fmt.Sprintf("records %d to %d", from, to)
 	}
 	return fault.Wrap(cause, fault.Internal, "log_damaged",
-		"lane %s: %s cannot be read as written. Stop the server, keep a copy of log.db and log.db-wal, check the disk, "+
-			"then restore the data folder from a backup; nothing after this record has been applied", lane, what)
+		"lane %s: %s cannot be read as written. Stop the server, keep a copy of %s, check the disk, "+
+			"then restore a backup; nothing after this record has been applied", lane, what, l.store.Place())
 }

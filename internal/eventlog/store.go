@@ -50,6 +50,9 @@ var ErrDamaged = errors.New("the file is damaged")
 type Store interface {
 	// ID names this log for ever: state remembers it and refuses another.
 	ID() string
+	// Place says in which files, or where else, the log is kept, for whoever is to
+	// keep a copy of a damaged one: "log.db and log.db-wal".
+	Place() string
 	// Append writes frames durably (fsync) and in one transaction.
 	Append(ctx context.Context, frames []Frame) error
 	// Read gives frames of a lane from the one that holds position `from`, in

@@ -73,7 +73,7 @@ func TestDamagedRowsAreNeverServed(t *testing.T) {
 			}
 			return err
 		}), "file_damaged", "of intent"},
-		{"rapport_log.frame", "body", func() error { return readFrames(t, address, records) }, "log_damaged", "record"},
+		{"rapport_log.frame", "body", func() error { return readFrames(t, address, records) }, "log_damaged", "keep a copy of the database (its schema rapport_log)"},
 	} {
 		everyByte(t, address, d)
 	}

@@ -25,6 +25,9 @@ type Log struct {
 
 var _ eventlog.Store = (*Log)(nil)
 
+// Place implements eventlog.Store.
+func (l *Log) Place() string { return "the database (its schema " + LogSchema + ")" }
+
 // logConnections are one that appends, and a few that read.
 const logConnections = 4
 

@@ -41,6 +41,9 @@ type Log struct {
 
 var _ eventlog.Store = (*Log)(nil)
 
+// Place implements eventlog.Store.
+func (l *Log) Place() string { return "log.db and log.db-wal" }
+
 // OpenLog opens a log, or makes one that is empty.
 func OpenLog(c LogConfig) (*Log, error) {
 	if c.Path == "" {
