@@ -192,12 +192,8 @@ says what does not hold, and what no check of this bundle can see. The exit code
 1 when something does not hold. A proof and receipts are checked by the checkpoint
 within them, and take no other.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := publicKey(key)
-			if err != nil {
-				return err
-			}
-			older, err := c.parcels(checkpoints)
 			if err != nil {
 				return err
 			}
@@ -206,7 +202,7 @@ within them, and take no other.`,
 				return err
 			}
 			defer func() { _ = in.Close() }() // It was only read.
-			return c.verify(in, key, older)
+			return c.verify(in, key, kept{checkpoints, cmd.Flags().Lookup("checkpoint").Annotations[ofEnvironment]})
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "the public key, or a file with it")
@@ -241,15 +237,39 @@ func (c *console) parcels(files []string) (older []audit.Parcel, err error) {
 	return older, nil
 }
 
+// kept are files of checkpoints that were kept elsewhere, and the variable that named
+// them, if one did.
+type kept struct {
+	files    []string
+	variable []string
+}
+
+// forProof refuses checkpoints that were asked for: a proof is held against none. What a
+// variable says is said for bundles, and of that it is told.
+func (k kept) forProof(c *console) error {
+	switch {
+	case len(k.files) == 0:
+		return nil
+	case len(k.variable) == 0:
+		return usagef("--checkpoint is for bundles: a proof, as receipts, is held against the checkpoint within it; export a bundle to hold it against an older one")
+	}
+	c.note("%s is for bundles and was not looked at: this is held against the checkpoint within it", k.variable[0])
+	return nil
+}
+
 // verify checks a bundle, or the proof of one row.
-func (c *console) verify(in io.Reader, key string, older []audit.Parcel) error {
+func (c *console) verify(in io.Reader, key string, elsewhere kept) error {
 	const head = `{"bundle"`
 	whole := bufio.NewReader(in)
 	if is, _ := whole.Peek(len(head)); string(is) != head { // What is shorter is none.
-		if len(older) > 0 {
-			return usagef("--checkpoint is for bundles: a proof, as receipts, is held against the checkpoint within it; export a bundle to hold it against an older one")
+		if err := elsewhere.forProof(c); err != nil {
+			return err
 		}
 		return c.verifyProof(whole, key)
+	}
+	older, err := c.parcels(elsewhere.files)
+	if err != nil {
+		return err
 	}
 	r, err := audit.Verify(whole, key, older)
 	if err != nil {

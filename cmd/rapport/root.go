@@ -216,6 +216,9 @@ func hasVariable(f *pflag.Flag) bool {
 	return f.Name != "help" && f.Name != "version" && f.Name != "key"
 }
 
+// ofEnvironment marks a flag that the environment has set: its variable.
+const ofEnvironment = "rapport_variable"
+
 // fromEnvironment sets every flag that is not on the command line from its
 // RAPPORT_ variable.
 func fromEnvironment(flags *pflag.FlagSet, env func(string) (string, bool)) error {
@@ -232,6 +235,10 @@ func fromEnvironment(flags *pflag.FlagSet, env func(string) (string, bool)) erro
 		if err := flags.Set(f.Name, v); err != nil && first == nil {
 			first = usagef("environment variable %s: %s", name, valueHint(f, v))
 		}
+		if f.Annotations == nil {
+			f.Annotations = map[string][]string{}
+		}
+		f.Annotations[ofEnvironment] = []string{name}
 	})
 	return first
 }
