@@ -196,27 +196,35 @@ func (r *Reader) EachEvent(ctx context.Context, d *Dossier, fn func(Event) error
 	})
 }
 
+// mailsAtOnce is how many mails are listed at once.
+const mailsAtOnce = 500
+
 // EachMail reads the mails in a person's story with all that was in them, newest
-// first: of more than MaxParted the newest.
+// first and page by page.
 func (r *Reader) EachMail(ctx context.Context, d *Dossier, fn func(*MailStory) error) error {
-	var ids []id.Message
-	err := r.Keeper.Read(ctx, func(b processor.Books) error {
-		mails, err := b.Outbox.OfPerson(d.Person.ID, processor.MaxParted)
-		for i := range mails {
-			ids = append(ids, mails[i].ID)
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("list mails: %w", err)
-	}
-	for _, m := range ids {
-		story, err := r.Message(ctx, m, "")
+	var before id.Message
+	for n := mailsAtOnce; n == mailsAtOnce; {
+		var ids []id.Message
+		err := r.Keeper.Read(ctx, func(b processor.Books) error {
+			mails, err := b.Outbox.OfPersonBefore(d.Person.ID, before, mailsAtOnce)
+			for i := range mails {
+				ids = append(ids, mails[i].ID)
+			}
+			return err
+		})
 		if err != nil {
-			return err
+			return fmt.Errorf("list mails: %w", err)
 		}
-		if err := fn(story); err != nil {
-			return err
+		n = len(ids)
+		for _, m := range ids {
+			story, err := r.Message(ctx, m, "")
+			if err != nil {
+				return err
+			}
+			if err := fn(story); err != nil {
+				return err
+			}
+			before = m
 		}
 	}
 	return nil

@@ -62,6 +62,8 @@ type Store interface {
 	Story(m id.Message) ([]Step, error)
 	// OfPerson lists a person's mails and those that are shared with them, newest first.
 	OfPerson(who id.Person, limit int) ([]Mail, error)
+	// OfPersonBefore lists those of them that are older than a mail, all with the zero id.
+	OfPersonBefore(who id.Person, before id.Message, limit int) ([]Mail, error)
 	// Newest lists mails below an id (zero: from the newest) in a state (zero:
 	// in any), newest first.
 	Newest(state message.State, before id.Message, limit int) ([]Mail, error)

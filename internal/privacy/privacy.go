@@ -68,7 +68,8 @@ type Recipient struct {
 }
 
 // JSON writes one JSON document. It reads and writes piece by piece: what it holds
-// at once is a page of the timeline, the list of mails, and one mail with its text.
+// at once is a page of the timeline, a page of the list of mails, and one mail with its
+// text.
 func (x *Export) JSON(ctx context.Context, who id.Person, w io.Writer) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	return x.write(ctx, who, &jsonWriter{out: out}, out)

@@ -314,8 +314,15 @@ func (o *memoryOutbox) Story(m id.Message) ([]outbox.Step, error) {
 
 // OfPerson implements outbox.Store.
 func (o *memoryOutbox) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
+	return o.OfPersonBefore(who, id.Message{}, limit)
+}
+
+// OfPersonBefore implements outbox.Store.
+func (o *memoryOutbox) OfPersonBefore(who id.Person, before id.Message, limit int) ([]outbox.Mail, error) {
 	newest := func(a, b *outbox.Mail) int { return byID(b, a) }
-	return o.list(newest, limit, func(m *outbox.Mail) bool { return m.Person == who }), nil
+	return o.list(newest, limit, func(m *outbox.Mail) bool {
+		return m.Person == who && (before.IsZero() || bytes.Compare(m.ID[:], before[:]) < 0)
+	}), nil
 }
 
 // Newest implements outbox.Store.

@@ -9,11 +9,19 @@ import (
 )
 
 func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
-	own, err := s.list("WHERE m.person = $1 ORDER BY m.id DESC LIMIT $2", int64(who), limit)
+	return s.OfPersonBefore(who, id.Message{}, limit)
+}
+
+func (s *mails) OfPersonBefore(who id.Person, before id.Message, limit int) ([]outbox.Mail, error) {
+	if before.IsZero() {
+		before = lastMail
+	}
+	own, err := s.list("WHERE m.person = $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3", int64(who), uuid(before), limit)
 	if err != nil {
 		return nil, err
 	}
-	shared, err := s.list("WHERE m.id IN (SELECT mail FROM mail_shared WHERE person = $1) AND m.person <> $1 ORDER BY m.id DESC LIMIT $2", int64(who), limit)
+	shared, err := s.list("WHERE m.id IN (SELECT mail FROM mail_shared WHERE person = $1) AND m.person <> $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3",
+		int64(who), uuid(before), limit)
 	return rows.Newest(own, shared, limit), err
 }
 

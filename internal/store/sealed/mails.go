@@ -101,6 +101,10 @@ func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
 	return s.opened(s.Store.OfPerson(who, limit))
 }
 
+func (s *mails) OfPersonBefore(who id.Person, before id.Message, limit int) ([]outbox.Mail, error) {
+	return s.opened(s.Store.OfPersonBefore(who, before, limit))
+}
+
 func (s *mails) Older(after id.Message, before time.Time, limit int) ([]outbox.Mail, error) {
 	return s.opened(s.Store.Older(after, before, limit))
 }

@@ -7,15 +7,24 @@ import (
 )
 
 func (s *mails) OfPerson(who id.Person, limit int) ([]outbox.Mail, error) {
-	q := s.c.query("SELECT " + mailRows + "WHERE m.person = ? ORDER BY m.id DESC LIMIT ?")
+	return s.OfPersonBefore(who, id.Message{}, limit)
+}
+
+func (s *mails) OfPersonBefore(who id.Person, before id.Message, limit int) ([]outbox.Mail, error) {
+	if before.IsZero() {
+		before = lastMail
+	}
+	q := s.c.query("SELECT " + mailRows + "WHERE m.person = ? AND m.id < ? ORDER BY m.id DESC LIMIT ?")
 	q.int(int64(who))
+	q.blob(before[:])
 	q.int(int64(limit))
 	own, err := s.collect(q, nil)
 	if err != nil {
 		return nil, err
 	}
-	q = s.c.query("SELECT " + mailRows + "WHERE m.id IN (SELECT mail FROM mail_shared WHERE person = ?1) AND m.person != ?1 ORDER BY m.id DESC LIMIT ?2")
+	q = s.c.query("SELECT " + mailRows + "WHERE m.id IN (SELECT mail FROM mail_shared WHERE person = ?1) AND m.person != ?1 AND m.id < ?2 ORDER BY m.id DESC LIMIT ?3")
 	q.int(int64(who))
+	q.blob(before[:])
 	q.int(int64(limit))
 	shared, err := s.collect(q, nil)
 	return rows.Newest(own, shared, limit), err

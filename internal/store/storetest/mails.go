@@ -353,6 +353,24 @@ func testMailShared(t *testing.T, s store.State) {
 	check("shared and given", 2, 10, []string{"k3", "k2", "k1", "k0"}, 2)
 	check("a page", 2, 3, []string{"k3", "k2", "k1"}, 2)
 	check("whose they were", 1, 10, []string{"k2", "k0"}, 1)
+	read(t, s, func(tx store.Tx) error {
+		var errs []error
+		for _, row := range []struct {
+			who    id.Person
+			before id.Message
+			limit  int
+			want   []string
+		}{{2, id.Message{}, 2, []string{"k3", "k2"}}, {2, ids[2], 2, []string{"k1", "k0"}}, {2, ids[1], 2, []string{"k0"}}, {1, ids[2], 9, []string{"k0"}}, {2, ids[0], 2, nil}} {
+			list, err := tx.Outbox().OfPersonBefore(row.who, row.before, row.limit)
+			var keys []string
+			for _, m := range list {
+				keys = append(keys, m.Key)
+			}
+			errs = append(errs, err)
+			same(t, "page by page", keys, row.want)
+		}
+		return errors.Join(errs...)
+	})
 	write(t, s, func(tx store.Tx) error {
 		return errors.Join(tx.Outbox().Give(ids[0], 2, 5), tx.Outbox().Give(ids[1], 9, 5))
 	})
