@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -46,8 +47,8 @@ func TestACopyOfAnySizeTakesNoMoreMemory(t *testing.T) { //nolint:paralleltest /
 			for _, accept := range []string{"application/json", "text/html"} {
 				more, size := l.heldWhile(server.URL, accept)
 				t.Logf("%s of %d events, %d MiB: %d KiB more are held", accept, many, size>>20, more>>10)
-				// Ten times as much is written; a tenth of that would be much to hold.
-				if limit := max(held[accept], 0) + size/10; more > limit {
+				// Ten times as much is written; whatever kept it would hold more than a quarter of it.
+				if more > held[accept]+size/4 {
 					t.Errorf("%s of %d bytes: %d bytes are held, of a tenth of it %d", accept, size, more, held[accept])
 				}
 			}
@@ -105,12 +106,18 @@ func (l *lived) heldWhile(server, accept string) (most, size int64) {
 	return 0, 0
 }
 
-// alive gives the bytes that something still points to.
+// alive gives the bytes that something still points to. What the server makes between a
+// collection and the count is counted too; nobody reads meanwhile, so that it soon
+// stops, and the least of several counts is without it.
 func alive() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	least := int64(math.MaxInt64)
+	for range 4 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		least = min(least, int64(m.HeapAlloc))
+	}
+	return least
 }
 
 // TestACopyHasAllMails: each mail once, also where there are more than are listed at once.
