@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,6 +68,8 @@ func (c *console) asksToExport(ctx context.Context, request, person string) erro
 	switch {
 	case r.Kind != rights.Export:
 		return fault.New(fault.Invalid, "other_request", "the request %s asks to %s, not for a copy", request, r.Kind)
+	case r.Unproven:
+		return fault.New(fault.Conflict, rights.NotProven, "nobody has proven yet that the request %s is theirs: it ends by itself at %s unless they do", request, r.ProofUntil.UTC().Format(time.RFC3339))
 	case !r.Closed.IsZero():
 		return fault.New(fault.Conflict, "request_closed", "the request %s is closed: it ended as %s", request, r.Outcome)
 	}

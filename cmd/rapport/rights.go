@@ -30,6 +30,8 @@ type requestAnswer struct {
 	Closed       time.Time             `json:"closed_at,omitzero"`
 	Outcome      string                `json:"outcome,omitempty"`
 	Overdue      bool                  `json:"overdue"`
+	Unproven     bool                  `json:"unproven,omitempty"`
+	ProofUntil   time.Time             `json:"proof_until,omitzero"`
 	Result       json.RawMessage       `json:"result,omitempty"`
 	Destinations []destination.Reached `json:"destinations,omitempty"`
 }
@@ -72,6 +74,8 @@ func (c *console) requestState(r *requestAnswer) string {
 		return c.red("overdue")
 	case !r.Closed.IsZero():
 		return r.Outcome
+	case r.Unproven:
+		return "not proven yet"
 	}
 	return c.yellow("open")
 }
@@ -80,10 +84,12 @@ func (c *console) request(r *requestAnswer) {
 	state := c.requestState(r)
 	if !r.Closed.IsZero() {
 		state += " " + c.time(r.Closed)
+	} else if r.Unproven {
+		state += ": their link works until " + c.time(r.ProofUntil)
 	}
 	c.pairs([2]string{"request", r.ID}, [2]string{"asks to", string(r.Kind)}, [2]string{"person", r.Person}, [2]string{"received", c.time(r.Received)},
 		[2]string{"due", c.time(r.Due) + " (" + string(r.Law) + ")"}, [2]string{"state", state})
-	if r.Kind == rights.Erase && !r.Closed.IsZero() {
+	if r.Kind == rights.Erase && r.Outcome == rights.Done {
 		var done processor.Erased
 		if json.Unmarshal(r.Result, &done) == nil {
 			c.erased(&done)
@@ -318,7 +324,7 @@ the identifier that you name are kept again, about somebody new.`,
 }
 
 func privacyRequests(c *console) *cobra.Command {
-	var open bool
+	var open, unproven bool
 	var kind string
 	cmd := &cobra.Command{
 		Use:     "requests",
@@ -329,6 +335,9 @@ func privacyRequests(c *console) *cobra.Command {
 			query := map[string]string{}
 			if open {
 				query["open"] = "true"
+			}
+			if unproven {
+				query["unproven"] = "true"
 			}
 			if kind != "" {
 				query["kind"] = kind
@@ -351,6 +360,8 @@ func privacyRequests(c *console) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&open, "open", false, "only those that wait, the first due first")
+	cmd.Flags().BoolVar(&unproven, "unproven", false, "only those of which nobody has proven yet that they are theirs")
+	cmd.MarkFlagsMutuallyExclusive("open", "unproven")
 	cmd.Flags().StringVar(&kind, "kind", "", "only those that ask to export, correct, erase, restrict, lift or object")
 	return cmd
 }

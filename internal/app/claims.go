@@ -50,12 +50,9 @@ func (h *House) proving() feedback.Proving {
 	return feedback.Proving{Template: t.Name, Purpose: t.Purpose, Law: c.Law, ValidFor: c.ValidFor, AtOnce: c.AtOnce}
 }
 
-// claimActor is who acts, in the trail, where readers use a right on the pages.
-const claimActor = "house/feedback"
-
 // noteClaim writes down what a reader is about to do.
 func (h *House) noteClaim(ctx context.Context, who id.Person, what string) error {
-	act := audit.Act{At: h.clock.Now(), Actor: claimActor, What: what, Object: who.String(), Subject: h.hasher.Sum(audit.PersonKind, who.String())}
+	act := audit.Act{At: h.clock.Now(), Actor: feedback.Actor, What: what, Object: who.String(), Subject: h.hasher.Sum(audit.PersonKind, who.String())}
 	return h.trail.Record(ctx, act)
 }
 
@@ -133,7 +130,7 @@ func (h *House) exportTo(ctx context.Context, who id.Person, page bool, w io.Wri
 	for _, x := range p.Identifiers {
 		subjects = append(subjects, h.hasher.Sum(x.Kind, x.Value))
 	}
-	act := audit.Act{At: h.clock.Now(), Actor: claimActor, What: privacy.ExportedAct, Object: p.ID.String(), Subject: subjects[0]}
+	act := audit.Act{At: h.clock.Now(), Actor: feedback.Actor, What: privacy.ExportedAct, Object: p.ID.String(), Subject: subjects[0]}
 	if err := h.trail.Record(ctx, act); err != nil {
 		return err
 	}

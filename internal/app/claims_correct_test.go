@@ -22,7 +22,9 @@ import (
 // asked is a request as the API tells it.
 type asked struct {
 	ID, Kind, Outcome string
+	Unproven          bool
 	Due               time.Time `json:"due_at"`
+	ProofUntil        time.Time `json:"proof_until"`
 	Result            struct {
 		Asks *struct {
 			Traits map[string]any

@@ -127,8 +127,12 @@ func TestReadersClaimTheirData(t *testing.T) {
 			Requests []struct{ Kind, Law, Outcome string }
 		}
 		l.get("/v1/requests?kind=erase", &list)
-		if len(list.Requests) != 2 || list.Requests[0].Outcome != "done" || list.Requests[0].Law != "ccpa" || list.Requests[1].Outcome != "" {
+		if len(list.Requests) != 2 || list.Requests[0].Outcome != "done" || list.Requests[0].Law != "ccpa" || list.Requests[1].Outcome != "erased" {
 			t.Errorf("requests: %+v", list.Requests)
+		}
+		var rows struct{ Rows []audit.Entry }
+		if l.get("/v1/audit?act=person.erase_asked&actor=house/feedback", &rows); len(rows.Rows) != 1 {
+			t.Errorf("the trail of who erased themselves: %+v", rows.Rows)
 		}
 	})
 }

@@ -367,8 +367,8 @@ func (h *House) destroy(gone []id.Person, names []id.Hash) error {
 	return h.keyring.ring.Destroy(keys...)
 }
 
-// destroyAgain takes the keys of those who were erased last: a crash may have come
-// between the two.
+// destroyAgain takes the keys of those who were erased: a crash may have come between
+// the two. It looks at all, for who was erased last may have asked long ago.
 func (h *House) destroyAgain(ctx context.Context) error {
 	if h.keyring == nil {
 		return nil
@@ -376,21 +376,14 @@ func (h *House) destroyAgain(ctx context.Context) error {
 	var gone []id.Person
 	err := h.state.Read(ctx, func(tx store.Tx) error {
 		gone = gone[:0]
-		list, err := tx.Rights().Requests(rights.Query{Kind: rights.Erase, Limit: rights.MaxListed})
-		if err != nil {
-			return err
-		}
-		for i := range list {
-			if list[i].Open() || list[i].Person == 0 {
-				continue
+		return rights.Each(rights.Query{Kind: rights.Erase}, tx.Rights().Requests, func(r *rights.Request) (bool, error) {
+			if r.Outcome != rights.Done || r.Person == 0 {
+				return true, nil
 			}
-			numbers, err := numbersOf(tx, list[i].Person)
-			if err != nil {
-				return err
-			}
+			numbers, err := numbersOf(tx, r.Person)
 			gone = append(gone, numbers...)
-		}
-		return nil
+			return true, err
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("read who was erased: %w", err)

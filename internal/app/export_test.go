@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"rapport/internal/alert"
 	"rapport/internal/cert"
 	"rapport/internal/destination"
 	"rapport/internal/event"
@@ -260,6 +261,11 @@ func Erasures(ctx context.Context, h *House) (n int, err error) {
 // Mails runs a function over the mails.
 func Mails(ctx context.Context, h *House, fn func(outbox.Store) error) error {
 	return h.state.Write(ctx, store.WriteOptions{Durable: true}, func(tx store.Tx) error { return fn(tx.Outbox()) })
+}
+
+// RequestAlerts tells which requests are due.
+func RequestAlerts(ctx context.Context, h *House) ([]alert.Alert, error) {
+	return h.lookAtRequests(ctx, time.Time{})
 }
 
 // Clean lets go of what the log and the state keep no longer.

@@ -186,7 +186,7 @@ func (h *House) clean(ctx context.Context, now time.Time) error {
 	err = h.state.Write(ctx, store.WriteOptions{Priority: store.Idle}, func(tx store.Tx) error {
 		return tx.Processor().DropSeen(since)
 	})
-	return errors.Join(err, h.dropUses(ctx, now.Add(-outbox.LongestWindow)), h.office.Clean(ctx))
+	return errors.Join(err, h.dropUses(ctx, now.Add(-outbox.LongestWindow)), h.office.Clean(ctx), h.requests().Lapse(ctx))
 }
 
 // sender owns the dispatcher and makes a new one when a configuration changes

@@ -204,10 +204,11 @@ const pressing = 2 * 24 * time.Hour
 
 func (h *House) lookAtRequests(ctx context.Context, _ time.Time) (out []alert.Alert, err error) {
 	now := h.clock.Now() // by which their clocks run
-	list, err := h.requests().Requests(ctx, rights.Query{Open: true})
-	for i := range list {
-		out = append(out, requestAlert(&list[i], now, h.alertsConfig())...)
-	}
+	conf := h.alertsConfig()
+	err = h.requests().Each(ctx, rights.Query{Open: true}, func(r *rights.Request) (bool, error) {
+		out = append(out, requestAlert(r, now, conf)...)
+		return r.Due.Sub(now) < conf.RequestBefore, nil // The first due comes first.
+	})
 	return out, err
 }
 

@@ -179,6 +179,9 @@ func (d *Desk) correct(ctx context.Context, c *Claiming, deed *Deed) error {
 	if err := d.Rights.Note(ctx, r.Person, "person.correct_asked"); err != nil {
 		return err
 	}
+	if _, err := d.Rights.Desk.Prove(ctx, r.ID); err != nil {
+		return err
+	}
 	_, err := d.Rights.Desk.Change(ctx, r.ID, func(r *rights.Request) error {
 		if r.Asked() != nil {
 			return fault.New(fault.Conflict, rights.Closed, "the link was used already")
@@ -219,11 +222,11 @@ func (d *Desk) putRight(ctx context.Context, c *Claiming, traits map[string]json
 
 // answer closes a request, or leaves it open with what somebody must look at.
 func (d *Desk) answer(ctx context.Context, name string, left *rights.Asks, waits bool) (err error) {
-	body := answered{Asks: left}.json()
+	a := answered{Asks: left}
 	if !waits {
-		_, err = d.Rights.Desk.Close(ctx, name, "done", body)
+		err = d.done(ctx, name, a)
 	} else if len(left.Done) > 0 {
-		_, err = d.Rights.Desk.Change(ctx, name, func(r *rights.Request) error { r.Body = body; return nil })
+		_, err = d.Rights.Desk.Change(ctx, name, func(r *rights.Request) error { r.Body = a.json(); return nil })
 	}
 	if fault.CodeOf(err) == rights.Closed {
 		err = nil // An operator was quicker, and has seen all of it.

@@ -144,10 +144,11 @@ type Stage uint8
 
 // The stages.
 const (
-	Open Stage = iota // the button may be pressed
-	Used              // it was pressed before
-	Over              // too late
-	Gone              // whoever had the address was erased: nothing is permitted under it
+	Open     Stage = iota // the button may be pressed
+	Used                  // it was pressed before
+	Over                  // too late
+	Gone                  // whoever had the address was erased: nothing is permitted under it
+	Declined              // somebody looked at it and did not do it
 )
 
 // OfErased is why an address is not asked under which nothing is kept.

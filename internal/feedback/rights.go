@@ -48,6 +48,9 @@ type Proving struct {
 	AtOnce   []string // the traits that readers put right themselves; the rest waits for somebody who looks at it
 }
 
+// Actor is who acts, in the trail, where readers use a right on the pages.
+const Actor = "house/feedback"
+
 // MostClaims is how many links one person is sent in a day.
 const MostClaims = 6
 
@@ -112,7 +115,7 @@ func (d *Desk) Claim(ctx context.Context, token string, kind rights.Kind, v Visi
 		return until, false, err
 	}
 	r := rights.Request{ID: claimID(name), Kind: kind, Law: how.Law, Person: m.Person, Subject: subject, Received: now, Body: body}
-	if _, err := d.Rights.Desk.Open(ctx, r); err != nil {
+	if err := d.Rights.Desk.Await(ctx, r, until); err != nil {
 		return until, false, err
 	}
 	return until, false, d.sendClaim(ctx, to, name, t.Address, kind, until, v)
@@ -185,8 +188,22 @@ func (d *Desk) Claiming(ctx context.Context, token string) (c Claiming, err erro
 	if err != nil {
 		return c, err
 	}
-	c = Claiming{Kind: r.Kind, Due: r.Due, request: r}
-	if !r.Open() || r.Asked() != nil {
+	c = Claiming{Kind: r.Kind, Due: r.Answer(), request: r}
+	switch r.Outcome {
+	case rights.Done:
+		c.Stage = Used
+		return c, nil
+	case rights.Refused:
+		c.Stage = Declined
+		return c, nil
+	case rights.Lapsed:
+		c.Stage = Over
+		return c, nil
+	}
+	if c.address, err = d.Rights.Address(ctx, r.Person, t.Address); err != nil || c.address == "" || len(r.Body) == 0 {
+		return c, orToken(err) // The address is not theirs any more, or they were erased.
+	}
+	if r.Asked() != nil {
 		c.Stage = Used
 		return c, nil
 	}
@@ -194,11 +211,7 @@ func (d *Desk) Claiming(ctx context.Context, token string) (c Claiming, err erro
 	if err := json.Unmarshal(r.Body, &kept); err != nil {
 		return c, fmt.Errorf("read a claim: %w", err)
 	}
-	c.Language = kept.Language
-	if c.address, err = d.Rights.Address(ctx, r.Person, t.Address); err != nil || c.address == "" {
-		return c, orToken(err) // The address is not theirs any more.
-	}
-	if !d.Now().Before(time.UnixMilli(kept.Until)) {
+	if c.Language = kept.Language; !d.Now().Before(time.UnixMilli(kept.Until)) {
 		c.Stage = Over
 		return c, nil
 	}
@@ -223,15 +236,19 @@ func (d *Desk) Fulfil(ctx context.Context, token string, deed *Deed, w io.Writer
 	if err != nil || c.Stage != Open {
 		return c, err
 	}
-	switch c.Kind {
-	case rights.Erase:
+	if c.Kind != rights.Correct { // Of a correction what they wrote is looked at before.
+		_, err = d.Rights.Desk.Prove(ctx, c.request.ID)
+	}
+	switch {
+	case err != nil:
+	case c.Kind == rights.Erase:
 		return c, d.erase(ctx, &c.request)
-	case rights.Correct:
+	case c.Kind == rights.Correct:
 		err = d.correct(ctx, &c, deed)
-	case rights.Restrict, rights.Lift:
+	case c.Kind == rights.Restrict || c.Kind == rights.Lift:
 		err = d.restrict(ctx, &c.request)
 	default:
-		if _, err = d.Rights.Desk.Close(ctx, c.request.ID, "done", answered{}.json()); err == nil {
+		if err = d.done(ctx, c.request.ID, answered{}); err == nil {
 			begin()
 			return c, d.Rights.Export(ctx, c.request.Person, deed.Page, w)
 		}
@@ -243,6 +260,9 @@ func (d *Desk) Fulfil(ctx context.Context, token string, deed *Deed, w io.Writer
 }
 
 func (d *Desk) erase(ctx context.Context, r *rights.Request) error {
+	if err := d.Rights.Note(ctx, r.Person, "person.erase_asked"); err != nil {
+		return err
+	}
 	now := d.Now().UTC().Truncate(time.Millisecond)
 	e, err := processor.EraseEvent(r.ID, r.Person, now, processor.EraseRequest{Law: r.Law, Received: r.Received.UnixMilli(), Note: "asked on the page of preferences"})
 	if err != nil {
@@ -260,7 +280,16 @@ func (d *Desk) restrict(ctx context.Context, r *rights.Request) error {
 	if err := d.Rights.Restrict(ctx, r.ID, r.Person, r.Kind); err != nil {
 		return err
 	}
-	_, err := d.Rights.Desk.Close(ctx, r.ID, "done", answered{}.json())
+	return d.done(ctx, r.ID, answered{})
+}
+
+// done ends a request; nothing of the link stays in it.
+func (d *Desk) done(ctx context.Context, name string, a answered) error {
+	_, err := d.Rights.Desk.Change(ctx, name, func(r *rights.Request) error {
+		r.End(d.Now(), rights.Done)
+		r.Body = a.json()
+		return nil
+	})
 	return err
 }
 

@@ -3,6 +3,7 @@ package rights
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"rapport/internal/fault"
@@ -45,30 +46,113 @@ func (d *Desk) Open(ctx context.Context, r Request) (Request, error) {
 	return r, d.Keeper.Write(ctx, func(s Store) error { return s.Put(r) })
 }
 
-// Close notes what became of a request. Once closed it stays as it is. Of an erasure
-// that was done nothing is noted.
-func (d *Desk) Close(ctx context.Context, name, outcome string, body json.RawMessage) (r Request, err error) {
-	if outcome != "done" && outcome != "refused" {
-		return r, fault.New(fault.Invalid, "bad_outcome", "a request ends as done or refused")
+// Await takes one down of which nobody has proven that it is theirs: it can be until
+// an instant, and nobody is to answer it before.
+func (d *Desk) Await(ctx context.Context, r Request, until time.Time) error {
+	r.Outcome, r.Due = Unproven, until
+	if err := r.Check(); err != nil {
+		return err
 	}
-	return d.Change(ctx, name, func(r *Request) error {
-		r.Closed, r.Outcome = d.Now().UTC().Truncate(time.Millisecond), outcome
-		switch {
-		case r.Kind == Erase && outcome == "done":
-			r.Body = nil // What is noted of an erasure would outlive whom it is about.
-		case body != nil:
-			r.Body = body
+	return d.Keeper.Write(ctx, func(s Store) error { return s.Put(r) })
+}
+
+// Prove says that whoever asked has proven that a request is theirs: from now on it
+// waits for its answer. To prove it twice is to prove it once.
+func (d *Desk) Prove(ctx context.Context, name string) (r Request, err error) {
+	return d.change(ctx, name, func(r *Request) error {
+		if r.Awaited() {
+			r.Outcome, r.Due = "", r.Law.Due(r.Received)
 		}
 		return nil
 	})
 }
 
-// Closed is the code of what cannot be changed because the request is closed.
-const Closed = "request_closed"
+// lapseAtOnce is how many requests lapse in one transaction.
+const lapseAtOnce = 500
+
+// Lapse ends those that nobody has proven in time.
+func (d *Desk) Lapse(ctx context.Context) error {
+	for {
+		now, n := d.Now(), 0
+		err := d.Keeper.Write(ctx, func(s Store) error {
+			n = 0
+			list, err := s.Requests(Query{Awaited: true, Limit: lapseAtOnce})
+			for i := range list {
+				if err != nil || list[i].Due.After(now) {
+					break
+				}
+				list[i].End(list[i].Due, Lapsed)
+				err = s.Put(list[i])
+				n++
+			}
+			return err
+		})
+		if err != nil || n < lapseAtOnce {
+			return err
+		}
+	}
+}
+
+// Close notes what became of a request beside what stands there already. Once closed
+// it stays as it is. Of an erasure that was done nothing is noted.
+func (d *Desk) Close(ctx context.Context, name, outcome, note string) (r Request, err error) {
+	if outcome != Done && outcome != Refused {
+		return r, fault.New(fault.Invalid, "bad_outcome", "a request ends as done or refused")
+	}
+	return d.Change(ctx, name, func(r *Request) error {
+		r.End(d.Now(), outcome)
+		if r.Kind == Erase && outcome == Done {
+			r.Body = nil // What is noted of an erasure would outlive whom it is about.
+			return nil
+		}
+		return r.Note(note)
+	})
+}
+
+// Note writes a note beside what stands in the body: what somebody wrote stays.
+func (r *Request) Note(note string) (err error) {
+	if note == "" {
+		return nil
+	}
+	body := map[string]json.RawMessage{}
+	if len(r.Body) > 0 {
+		if err := json.Unmarshal(r.Body, &body); err != nil {
+			return fmt.Errorf("read what is noted of a request: %w", err)
+		}
+	}
+	if body["note"], err = json.Marshal(note); err == nil {
+		r.Body, err = json.Marshal(body)
+	}
+	return err
+}
+
+// Codes of why a request cannot be changed.
+const (
+	Closed      = "request_closed"
+	NotProven   = "request_unproven"
+	unprovenSay = "nobody has proven yet that this request is theirs: it waits until %s for the link that was mailed to be followed, and ends by itself then"
+)
+
+// MayBeAnswered tells, by an error, that a request is not proven.
+func (r *Request) MayBeAnswered() error {
+	if !r.Awaited() {
+		return nil
+	}
+	return fault.New(fault.Conflict, NotProven, unprovenSay, r.Due.UTC().Format(time.RFC3339))
+}
 
 // Change lets fn change a request that is open, in one transaction: of two that ask
 // at once the second sees what the first has done. An error of fn changes nothing.
 func (d *Desk) Change(ctx context.Context, name string, fn func(r *Request) error) (r Request, err error) {
+	return d.change(ctx, name, func(r *Request) error {
+		if err := r.MayBeAnswered(); err != nil {
+			return err
+		}
+		return fn(r)
+	})
+}
+
+func (d *Desk) change(ctx context.Context, name string, fn func(r *Request) error) (r Request, err error) {
 	err = d.Keeper.Write(ctx, func(s Store) error {
 		var found bool
 		if r, found, err = s.Request(name); err != nil {
@@ -77,7 +161,7 @@ func (d *Desk) Change(ctx context.Context, name string, fn func(r *Request) erro
 		if !found {
 			return errNoRequest
 		}
-		if !r.Open() {
+		if !r.Closed.IsZero() {
 			return fault.New(fault.Conflict, Closed, "the request is closed already: it ended as %s", r.Outcome)
 		}
 		if err := fn(&r); err != nil {
@@ -101,6 +185,11 @@ func (d *Desk) Request(ctx context.Context, name string) (r Request, err error) 
 		err = errNoRequest
 	}
 	return r, err
+}
+
+// Each calls fn for all that a query selects, until it says that it has seen enough.
+func (d *Desk) Each(ctx context.Context, q Query, fn func(r *Request) (more bool, err error)) error {
+	return Each(q, func(q Query) ([]Request, error) { return d.Requests(ctx, q) }, fn)
 }
 
 // Requests lists some.

@@ -70,16 +70,45 @@ type Request struct {
 	Law      Law
 	Person   id.Person // zero: nobody was known
 	Subject  id.Hash   // keyed hash of the person's number, as in the trail
-	Received time.Time
-	Due      time.Time
-	Closed   time.Time // zero while it is open
-	Outcome  string    // "done", "refused"; "" while it is open
+	Received time.Time // when they first asked
+	Due      time.Time // until when it is to be answered; of one that is not proven, until when it can be
+	Closed   time.Time // zero while it is open or not proven
+	Outcome  string    // how it ended; Unproven before it began, "" while it is open
 	Told     int64     // of an erasure: the number under which destinations are told; zero: there are none
 	Body     json.RawMessage
 }
 
+// How a request ends, and what stands there before it has begun.
+const (
+	Done    = "done"
+	Refused = "refused"
+	// Unproven is one of which nobody has proven that it is theirs: nobody is to answer it.
+	Unproven = "unproven"
+	// Lapsed is one of which nobody proved it in time.
+	Lapsed = "lapsed"
+	// Erased is one that needs no answer any more, for whoever asked was erased.
+	Erased = "erased"
+)
+
 // Open tells whether it still waits for its answer.
-func (r *Request) Open() bool { return r.Closed.IsZero() }
+func (r *Request) Open() bool { return r.Closed.IsZero() && r.Outcome != Unproven }
+
+// Awaited tells whether it waits for whoever asked to prove that it is theirs.
+func (r *Request) Awaited() bool { return r.Closed.IsZero() && r.Outcome == Unproven }
+
+// Answer tells until when it is to be answered by the law, also where it is not proven:
+// the clock runs from the instant at which they first asked.
+func (r *Request) Answer() time.Time {
+	if r.Outcome == Unproven || r.Outcome == Lapsed {
+		return r.Law.Due(r.Received)
+	}
+	return r.Due
+}
+
+// End says how it ended.
+func (r *Request) End(at time.Time, outcome string) {
+	r.Closed, r.Outcome = at.UTC().Truncate(time.Millisecond), outcome
+}
 
 // Limits of what is kept of a request.
 const (
@@ -102,12 +131,49 @@ func (r *Request) Check() error {
 	return nil
 }
 
-// Query selects requests: open ones by when they are due, others newest first.
+// Query selects requests: open ones and those that are not proven by when they are
+// due, others newest first.
 type Query struct {
 	Open    bool
+	Awaited bool    // those that are not proven
 	Kind    Kind    // "": any
 	Subject id.Hash // zero: anybody's
 	Limit   int
+	After   Mark // those behind it; zero: from the beginning
+}
+
+// Mark is a place in a list of requests.
+type Mark struct {
+	At time.Time // when the request is due, or was received, by what the list goes
+	ID string
+}
+
+// Mark gives the place of a request in the list.
+func (q *Query) Mark(r *Request) Mark {
+	if q.Open || q.Awaited {
+		return Mark{r.Due, r.ID}
+	}
+	return Mark{r.Received, r.ID}
+}
+
+// Each calls fn for all that a query selects, page by page, until it says that it has
+// seen enough.
+func Each(q Query, list func(Query) ([]Request, error), fn func(r *Request) (more bool, err error)) error {
+	for q.Limit = MaxListed; ; {
+		page, err := list(q)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if more, err := fn(&page[i]); err != nil || !more {
+				return err
+			}
+			q.After = q.Mark(&page[i])
+		}
+		if len(page) < q.Limit {
+			return nil
+		}
+	}
 }
 
 // Store keeps requests and whom nothing is kept of any more. It is one accessor of
@@ -119,9 +185,10 @@ type Store interface {
 	Request(name string) (r Request, found bool, err error)
 	// Requests lists some.
 	Requests(q Query) ([]Request, error)
-	// Forget blanks what was noted of the requests of some people. Of an erasure that
-	// was carried out stays what it came to: there is a certificate of it.
-	Forget(people []id.Person) error
+	// Forget blanks what was noted of the requests of some people, and ends those that
+	// have not ended as Erased. Of an erasure that was carried out stays what it came
+	// to: there is a certificate of it.
+	Forget(people []id.Person, at time.Time) error
 	// Bar has nothing be kept under identifiers any more; Unbar ends it for one and
 	// tells whether it was so. EachBarred calls fn for every one.
 	Bar(request string, hashes []id.Hash) error

@@ -29,3 +29,33 @@ func TestDue(t *testing.T) {
 		}
 	}
 }
+
+// TestEachGoesOnBehindAPage: a list of more than one page is read to its end, or as far
+// as somebody wants.
+func TestEachGoesOnBehindAPage(t *testing.T) {
+	t.Parallel()
+	const all = 2*MaxListed + 1
+	for _, most := range []int{all, MaxListed, 3} {
+		list := func(q Query) (out []Request, _ error) {
+			from := 0
+			if q.After.ID != "" {
+				from = int(q.After.At.Unix()) + 1
+			}
+			for n := from; n < min(all, from+q.Limit); n++ {
+				out = append(out, Request{ID: "x", Due: time.Unix(int64(n), 0)})
+			}
+			return out, nil
+		}
+		n := 0
+		err := Each(Query{Open: true}, list, func(r *Request) (bool, error) {
+			if r.Due.Unix() != int64(n) {
+				t.Fatalf("%d comes after %d", r.Due.Unix(), n)
+			}
+			n++
+			return n < most, nil
+		})
+		if err != nil || n != most {
+			t.Errorf("%d of %d, %v", n, most, err)
+		}
+	}
+}

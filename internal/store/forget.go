@@ -96,10 +96,10 @@ func forgetSubjects(tx Tx, x *processor.Forgotten, _ *processor.Erased) error {
 	return nil
 }
 
-// forgetRequests takes away what was noted of what they asked. What the erasure came
-// to is noted behind it.
+// forgetRequests takes away what was noted of what they asked, and ends what waits.
+// What the erasure came to is noted behind it.
 func forgetRequests(tx Tx, x *processor.Forgotten, _ *processor.Erased) error {
-	if err := tx.Rights().Forget(x.People); err != nil {
+	if err := tx.Rights().Forget(x.People, x.At); err != nil {
 		return fmt.Errorf("forget what was noted of requests: %w", err)
 	}
 	return nil

@@ -26,7 +26,7 @@ import (
 // Rights takes down what people ask of their data.
 type Rights interface {
 	Open(ctx context.Context, r rights.Request) (rights.Request, error)
-	Close(ctx context.Context, name, outcome string, body json.RawMessage) (rights.Request, error)
+	Close(ctx context.Context, name, outcome, note string) (rights.Request, error)
 	Request(ctx context.Context, name string) (rights.Request, error)
 	Requests(ctx context.Context, q rights.Query) ([]rights.Request, error)
 }
@@ -44,14 +44,19 @@ type request struct {
 	Closed       time.Time             `json:"closed_at,omitzero"`
 	Outcome      string                `json:"outcome,omitempty"`
 	Overdue      bool                  `json:"overdue"`
+	Unproven     bool                  `json:"unproven,omitempty"` // nobody has proven that it is theirs
+	ProofUntil   time.Time             `json:"proof_until,omitzero"`
 	Result       json.RawMessage       `json:"result,omitempty"`
 	Destinations []destination.Reached `json:"destinations,omitempty"`
 }
 
 func (h *Handler) told(r *rights.Request) request {
 	out := request{
-		ID: r.ID, Kind: r.Kind, Law: r.Law, Received: r.Received, Due: r.Due, Closed: r.Closed, Outcome: r.Outcome,
+		ID: r.ID, Kind: r.Kind, Law: r.Law, Received: r.Received, Due: r.Answer(), Closed: r.Closed, Outcome: r.Outcome,
 		Overdue: r.Open() && h.Now().After(r.Due), Result: r.Body,
+	}
+	if r.Awaited() {
+		out.Outcome, out.Unproven, out.ProofUntil = "", true, r.Due
 	}
 	if r.Person != 0 {
 		out.Person = r.Person.String()
@@ -122,7 +127,7 @@ func (h *Handler) postErase(w http.ResponseWriter, r *http.Request, _ access.Key
 		return err
 	}
 	x, err := h.Rights.Request(r.Context(), name)
-	if err != nil || x.Open() {
+	if err != nil || x.Outcome != rights.Done {
 		return fault.New(fault.Conflict, "not_erased", "the person could not be erased: the record was set aside or the person is gone; `rapport mend` lists what was set aside")
 	}
 	return h.answerRequest(w, r, &x)
@@ -149,6 +154,8 @@ func (h *Handler) answers(w http.ResponseWriter, r *http.Request, in *asking, ki
 		return "", 0, false, err
 	case x.Kind != kind:
 		return "", 0, false, unprocessable("other_request", "the request asks to %s", x.Kind)
+	case x.Awaited():
+		return "", 0, false, x.MayBeAnswered()
 	case !x.Open():
 		return "", 0, false, h.answerRequest(w, r, &x)
 	default:
@@ -231,8 +238,8 @@ func (h *Handler) postAdmit(w http.ResponseWriter, r *http.Request, caller acces
 
 // getRequests lists what people asked for.
 func (h *Handler) getRequests(w http.ResponseWriter, r *http.Request, _ access.Key) error {
-	q := queryOf(r, "open", "kind", "limit")
-	x := rights.Query{Open: q.flag("open"), Kind: rights.Kind(q.text("kind")), Limit: int(q.number("limit", 100, rights.MaxListed))}
+	q := queryOf(r, "open", "unproven", "kind", "limit")
+	x := rights.Query{Open: q.flag("open"), Awaited: q.flag("unproven"), Kind: rights.Kind(q.text("kind")), Limit: int(q.number("limit", 100, rights.MaxListed))}
 	if q.err != nil {
 		return q.err
 	}
@@ -273,25 +280,17 @@ func (h *Handler) postRequest(w http.ResponseWriter, r *http.Request, _ access.K
 	if err != nil {
 		return err
 	}
-	body, err := noteOf(in.Note)
-	if err != nil {
+	x := rights.Request{
+		ID: "req-" + h.random.name(), Kind: in.Kind, Law: in.Law, Person: who, Subject: h.Hash(audit.PersonKind, who.String()),
+		Received: in.Received.UTC().Truncate(time.Millisecond),
+	}
+	if err := x.Note(in.Note); err != nil {
 		return err
 	}
-	x, err := h.Rights.Open(r.Context(), rights.Request{
-		ID: "req-" + h.random.name(), Kind: in.Kind, Law: in.Law, Person: who, Subject: h.Hash(audit.PersonKind, who.String()),
-		Received: in.Received.UTC().Truncate(time.Millisecond), Body: body,
-	})
-	if err != nil {
+	if x, err = h.Rights.Open(r.Context(), x); err != nil {
 		return err
 	}
 	return h.answer(w, r, http.StatusCreated, h.told(&x))
-}
-
-func noteOf(text string) (json.RawMessage, error) {
-	if text == "" {
-		return nil, nil
-	}
-	return json.Marshal(map[string]string{"note": text})
 }
 
 // getRequest tells of one; with a person it must be that person's.
@@ -325,11 +324,7 @@ func (h *Handler) postClose(w http.ResponseWriter, r *http.Request, _ access.Key
 	if len(in.Note) > rights.MaxNote {
 		return wrong("/note", "note_too_long", "a note has at most %d bytes", rights.MaxNote)
 	}
-	body, err := noteOf(in.Note)
-	if err != nil {
-		return err
-	}
-	x, err := h.Rights.Close(r.Context(), r.PathValue("id"), in.Outcome, body)
+	x, err := h.Rights.Close(r.Context(), r.PathValue("id"), in.Outcome, in.Note)
 	if err != nil {
 		return err
 	}
@@ -342,12 +337,14 @@ func (h *Handler) getCertificate(w http.ResponseWriter, r *http.Request, _ acces
 	if err != nil {
 		return err
 	}
-	if x.Kind != rights.Erase || x.Open() {
-		return fault.New(fault.Conflict, "not_erased", "only of an erasure that was carried out there is a certificate")
-	}
 	var done processor.Erased
-	if err := json.Unmarshal(x.Body, &done); err != nil {
-		return fmt.Errorf("read what an erasure came to: %w", err)
+	if x.Kind == rights.Erase && x.Outcome == rights.Done && len(x.Body) > 0 {
+		if err := json.Unmarshal(x.Body, &done); err != nil {
+			return fmt.Errorf("read what an erasure came to: %w", err)
+		}
+	}
+	if done.Person == "" { // Somebody may have closed it without erasing.
+		return fault.New(fault.Conflict, "not_erased", "only of an erasure that was carried out there is a certificate")
 	}
 	lines := []string{
 		"erasure " + x.ID, "of " + x.Person.String(), "received " + stamp(x.Received), "due " + stamp(x.Due), "done " + stamp(x.Closed),
@@ -430,18 +427,17 @@ func (h *Handler) rightTraits(ctx context.Context, request string, named map[str
 	return json.Marshal(named)
 }
 
-// closed takes a request down that was carried out.
+// closed takes down what was carried out, or closes the request that it answers: what
+// somebody wrote in that stays.
 func (h *Handler) closed(w http.ResponseWriter, r *http.Request, name string, kind rights.Kind, who id.Person, in *asking) error {
-	x := rights.Request{ID: name, Kind: kind, Law: in.Law, Person: who, Subject: h.Hash(audit.PersonKind, who.String()), Received: in.Received.UTC()}
-	x, err := h.Rights.Open(r.Context(), x)
-	if err != nil {
-		return err
+	if in.Request == "" {
+		x := rights.Request{ID: name, Kind: kind, Law: in.Law, Person: who, Subject: h.Hash(audit.PersonKind, who.String()), Received: in.Received.UTC()}
+		if _, err := h.Rights.Open(r.Context(), x); err != nil {
+			return err
+		}
 	}
-	body, err := noteOf(in.Note)
+	x, err := h.Rights.Close(r.Context(), name, rights.Done, in.Note)
 	if err != nil {
-		return err
-	}
-	if x, err = h.Rights.Close(r.Context(), x.ID, "done", body); err != nil {
 		return err
 	}
 	return h.answerRequest(w, r, &x)

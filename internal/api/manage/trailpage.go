@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rapport/internal/audit"
+	"rapport/internal/feedback"
 	"rapport/internal/id"
 	"rapport/internal/privacy"
 )
@@ -58,6 +59,30 @@ var told = map[string]string{
 	"trail.searched":         "The trail was searched for them.",
 }
 
+// byThemselves are the sentences about what they did on the pages of readers.
+var byThemselves = map[string]string{
+	privacy.ExportedAct:     "They took a copy of everything that is held about them.",
+	"person.erase_asked":    "They asked to be erased.",
+	"person.correct_asked":  "They said what is wrong in their data.",
+	"person.restrict_asked": "They asked that their data are kept and used for nothing.",
+	"person.lift_asked":     "They asked to end that restriction.",
+}
+
+// sentence says what a row tells.
+func sentence(e *audit.Entry) string {
+	text, ok := told[e.What]
+	if !ok {
+		text = e.What
+	}
+	if own, ok := byThemselves[e.What]; ok && e.Actor == feedback.Actor {
+		text = own
+	}
+	if strings.Contains(text, "%s") {
+		text = fmt.Sprintf(text, e.Object)
+	}
+	return text
+}
+
 // pageRow is a row as the page shows it.
 type pageRow struct {
 	audit.Entry
@@ -85,14 +110,7 @@ func trailPage(w http.ResponseWriter, who id.Person, now time.Time, v rowsView) 
 		More         bool
 	}{Person: who.String(), Made: now.UTC().Format("2 January 2006, 15:04 UTC"), More: v.Cursor != ""}
 	for _, e := range v.Rows {
-		text, ok := told[e.What]
-		if !ok {
-			text = e.What
-		}
-		if strings.Contains(text, "%s") {
-			text = fmt.Sprintf(text, e.Object)
-		}
-		data.Rows = append(data.Rows, pageRow{Entry: e, Day: e.At.Format("Monday, 2 January 2006"), Time: e.At.Format("15:04:05"), Text: text, Details: detailsOf(e.Detail)})
+		data.Rows = append(data.Rows, pageRow{Entry: e, Day: e.At.Format("Monday, 2 January 2006"), Time: e.At.Format("15:04:05"), Text: sentence(&e), Details: detailsOf(e.Detail)})
 	}
 	var b bytes.Buffer
 	if err := trailTemplate.Execute(&b, data); err != nil {

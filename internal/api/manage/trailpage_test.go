@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"rapport/internal/audit"
 	"rapport/internal/breach"
+	"rapport/internal/feedback"
 )
 
 // TestEveryActOnAPersonHasASentence on the page that tells somebody what happened to
@@ -35,5 +37,20 @@ func TestABreachKnowsEveryRead(t *testing.T) {
 		case strings.HasSuffix(act, "read") && kind == 0 && !unnamed && act != "breach.read" && act != "breaches.read": // Those name nobody.
 			t.Errorf("%s writes %q, and a breach counts it neither way", route, act)
 		}
+	}
+}
+
+// TestTheTrailSaysWhoAsked: what a person did themselves on the pages of readers is not
+// told to them as the act of an operator.
+func TestTheTrailSaysWhoAsked(t *testing.T) {
+	t.Parallel()
+	for act := range byThemselves {
+		operator, own := sentence(&audit.Entry{What: act, Actor: "key/k1"}), sentence(&audit.Entry{What: act, Actor: feedback.Actor})
+		if told[act] == "" || operator != told[act] || own == operator || strings.Contains(own, "operator") {
+			t.Errorf("%s: an operator %q, themselves %q", act, operator, own)
+		}
+	}
+	if got := sentence(&audit.Entry{What: "permission.changed", Actor: feedback.Actor, Object: "service"}); !strings.Contains(got, "service") {
+		t.Errorf("without its object: %q", got)
 	}
 }

@@ -124,6 +124,8 @@ func (d *Door) showClaim(w http.ResponseWriter, r *http.Request, c *feedback.Cla
 		key = doneTexts[c.Kind]
 	case c.Stage == feedback.Used:
 		key = "claim_used"
+	case c.Stage == feedback.Declined:
+		key = "claim_declined"
 	case c.Stage == feedback.Over:
 		status, key = http.StatusGone, "claim_over"
 	case c.Trouble != "":

@@ -1,6 +1,8 @@
 package pgstore
 
 import (
+	"time"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -48,16 +50,21 @@ func (s *requests) Request(name string) (rights.Request, bool, error) {
 
 func (s *requests) Requests(q rights.Query) ([]rights.Request, error) {
 	where := "WHERE ($1 = '' OR kind = $1) AND ($2::uuid IS NULL OR subject = $2::uuid) "
-	if q.Open {
-		where += `AND closed IS NULL ORDER BY due, id COLLATE "C" LIMIT $3`
-	} else {
-		where += `ORDER BY received DESC, id COLLATE "C" DESC LIMIT $3`
+	const behind = `AND ($4 = '' OR (due, id COLLATE "C") > ($5::bigint, $4)) ORDER BY due, id COLLATE "C" LIMIT $3`
+	switch {
+	case q.Open:
+		where += "AND closed IS NULL AND outcome <> 'unproven' " + behind
+	case q.Awaited:
+		where += "AND closed IS NULL AND outcome = 'unproven' " + behind
+	default:
+		where += `AND ($4 = '' OR (received, id COLLATE "C") < ($5::bigint, $4)) ORDER BY received DESC, id COLLATE "C" DESC LIMIT $3`
 	}
-	return s.list(where, string(q.Kind), pgtype.UUID{Bytes: q.Subject, Valid: q.Subject != (id.Hash{})}, q.Limit)
+	return s.list(where, string(q.Kind), pgtype.UUID{Bytes: q.Subject, Valid: q.Subject != (id.Hash{})}, q.Limit, q.After.ID, q.After.At.UnixMilli())
 }
 
-func (s *requests) Forget(people []id.Person) error {
-	return (*tx)(s).later("UPDATE request SET body = NULL WHERE person = ANY($1::bigint[]) AND NOT (kind = 'erase' AND outcome = 'done')", int64s(people))
+func (s *requests) Forget(people []id.Person, at time.Time) error {
+	return (*tx)(s).later(`UPDATE request SET body = NULL, outcome = CASE WHEN closed IS NULL THEN 'erased' ELSE outcome END,
+		closed = coalesce(closed, $2::bigint) WHERE person = ANY($1::bigint[]) AND NOT (kind = 'erase' AND outcome = 'done')`, int64s(people), at.UnixMilli())
 }
 
 func (s *requests) Bar(request string, hashes []id.Hash) error {

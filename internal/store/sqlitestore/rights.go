@@ -56,10 +56,13 @@ func (s *requests) Request(name string) (rights.Request, bool, error) {
 
 func (s *requests) Requests(x rights.Query) ([]rights.Request, error) {
 	sql := requestRows + "WHERE (?1 = '' OR kind = ?1) AND (?2 IS NULL OR subject = ?2) "
-	if x.Open {
-		sql += "AND closed IS NULL ORDER BY due, id LIMIT ?3"
-	} else {
-		sql += "ORDER BY received DESC, id DESC LIMIT ?3"
+	switch {
+	case x.Open:
+		sql += "AND closed IS NULL AND outcome <> 'unproven' AND (?4 = '' OR (due, id) > (?5, ?4)) ORDER BY due, id LIMIT ?3"
+	case x.Awaited:
+		sql += "AND closed IS NULL AND outcome = 'unproven' AND (?4 = '' OR (due, id) > (?5, ?4)) ORDER BY due, id LIMIT ?3"
+	default:
+		sql += "AND (?4 = '' OR (received, id) < (?5, ?4)) ORDER BY received DESC, id DESC LIMIT ?3"
 	}
 	q := s.c.query(sql)
 	q.text(string(x.Kind))
@@ -69,13 +72,17 @@ func (s *requests) Requests(x rights.Query) ([]rights.Request, error) {
 	}
 	q.blob(subject)
 	q.int(int64(x.Limit))
+	q.text(x.After.ID)
+	q.int(x.After.At.UnixMilli())
 	return s.list(q)
 }
 
-func (s *requests) Forget(people []id.Person) error {
+func (s *requests) Forget(people []id.Person, at time.Time) error {
 	for _, who := range people {
-		q := s.c.query("UPDATE request SET body = NULL WHERE person = ? AND NOT (kind = 'erase' AND outcome = 'done')")
+		q := s.c.query(`UPDATE request SET body = NULL, outcome = CASE WHEN closed IS NULL THEN 'erased' ELSE outcome END, closed = coalesce(closed, ?2)
+			WHERE person = ?1 AND NOT (kind = 'erase' AND outcome = 'done')`)
 		q.int(int64(who))
+		q.int(at.UnixMilli())
 		if err := q.exec(); err != nil {
 			return err
 		}

@@ -45,26 +45,50 @@ func testRequests(t *testing.T, s store.State) {
 	same(t, "newest first", names(rights.Query{}), []string{"a", "b", "c"})
 	same(t, "the first", names(rights.Query{Limit: 1}), []string{"a"})
 	same(t, "what is open, the first due first", names(rights.Query{Open: true}), []string{"b", "a"})
+	d, e := ask("d", rights.Export, 1), ask("e", rights.Export, 0)
+	d.Outcome, e.Outcome = rights.Unproven, rights.Unproven
+	f := ask("f", rights.Export, 1) // due with b
+	write(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.Rights().Put(d), tx.Rights().Put(e), tx.Rights().Put(f))
+	})
+	same(t, "what is open, without what is not proven", names(rights.Query{Open: true}), []string{"b", "f", "a"})
+	same(t, "what is not proven", names(rights.Query{Awaited: true}), []string{"e", "d"})
+	for name, q := range map[string]rights.Query{"newest": {}, "open": {Open: true}, "not proven": {Awaited: true}} {
+		var all []string
+		read(t, s, func(tx store.Tx) error {
+			all = nil
+			for q.Limit = 1; ; {
+				list, err := tx.Rights().Requests(q)
+				if err != nil || len(list) == 0 {
+					return err
+				}
+				all, q.After = append(all, list[0].ID), q.Mark(&list[0])
+			}
+		})
+		q.After = rights.Mark{}
+		q.Limit = 10
+		same(t, name+", one after the other", all, names(q))
+	}
 	same(t, "of a kind", names(rights.Query{Kind: rights.Erase}), []string{"a", "c"})
 	same(t, "somebody's", names(rights.Query{Subject: hash("b")}), []string{"b"})
 	read(t, s, func(tx store.Tx) error {
 		got, found, err := tx.Rights().Request("c")
 		same(t, "one is found", found, true)
 		same(t, "as it was written last", got, c)
-		_, found, noneErr := tx.Rights().Request("d")
+		_, found, noneErr := tx.Rights().Request("none")
 		same(t, "none is found", found, false)
 		return errors.Join(err, noneErr)
 	})
 }
 
 // testForgetRequests: what was noted of somebody's requests goes, the requests stay,
-// and so does what an erasure came to.
+// those that waited as ended, and so does what an erasure came to.
 func testForgetRequests(t *testing.T, s store.State) {
 	put := func(name string, who id.Person, kind rights.Kind, outcome string) rights.Request {
 		r := rights.Request{
 			ID: name, Kind: kind, Law: rights.GDPR, Person: who, Subject: hash(name), Received: noon, Due: noon.Add(time.Hour), Outcome: outcome, Body: []byte(`{"note":"x"}`),
 		}
-		if outcome != "" {
+		if outcome != "" && outcome != rights.Unproven {
 			r.Closed = noon.Add(time.Minute)
 		}
 		write(t, s, func(tx store.Tx) error { return tx.Rights().Put(r) })
@@ -72,13 +96,17 @@ func testForgetRequests(t *testing.T, s store.State) {
 	}
 	all := []rights.Request{
 		put("one", 1, rights.Restrict, "done"), put("two", 2, rights.Export, ""), put("refused", 1, rights.Erase, "refused"), put("asked", 1, rights.Erase, ""),
-		put("erased", 1, rights.Erase, "done"), put("another", 3, rights.Restrict, "done"),
+		put("awaited", 2, rights.Export, rights.Unproven), put("erased", 1, rights.Erase, "done"), put("another", 3, rights.Restrict, "done"), put("waits", 3, rights.Erase, ""),
 	}
-	write(t, s, func(tx store.Tx) error { return tx.Rights().Forget([]id.Person{1, 2}) })
+	at := noon.Add(2 * time.Hour)
+	write(t, s, func(tx store.Tx) error { return tx.Rights().Forget([]id.Person{1, 2}, at) })
 	for i := range all {
 		want := all[i]
-		if i < 4 {
+		if i < 5 {
 			want.Body = nil
+		}
+		if i < 5 && want.Closed.IsZero() {
+			want.Closed, want.Outcome = at, rights.Erased
 		}
 		read(t, s, func(tx store.Tx) error {
 			got, _, err := tx.Rights().Request(want.ID)
