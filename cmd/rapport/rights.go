@@ -114,6 +114,9 @@ func (c *console) saysWrong(r *requestAnswer) {
 		list = append(list, [2]string{clean(name), "put right at once"})
 	}
 	c.pairs(append(list, [2]string{"in their words", clean(x.Text)})...)
+	if x.Decided && r.Closed.IsZero() {
+		c.printf("\nThe traits are decided; what they wrote waits. Once it is dealt with: rapport privacy request close %s --note …\n", clean(r.ID))
+	}
 }
 
 func (c *console) erased(e *processor.Erased) {
@@ -195,13 +198,15 @@ identifier; a no to mail stands by such a hash. It cannot be taken back.`,
 func personCorrect(c *console) *cobra.Command {
 	var asked askedFlags
 	var set, unset []string
+	var answered bool
 	cmd := &cobra.Command{
 		Use:   "correct PERSON",
 		Short: "Put traits of somebody right",
 		Long: `Correct writes traits as somebody says they are (GDPR, Art. 16). Segments and
 destinations follow as after any event. A value that is JSON is taken as such. With
 --request alone the values are those that the person named on the page of
-preferences (rapport privacy request show ID).`,
+preferences (rapport privacy request show ID). What they wrote there in their own words
+keeps the request open until --note or --words-answered says that it is dealt with.`,
 		Example: `  rapport person correct user_id:42 --set city=Sampletown --set visits=3 --unset nickname
   rapport person correct user_id:42 --request own-1a2b`,
 		Args: cobra.ExactArgs(1),
@@ -225,6 +230,9 @@ preferences (rapport privacy request show ID).`,
 			for _, name := range unset {
 				traits[name] = nil
 			}
+			if answered {
+				body["words_answered"] = true
+			}
 			switch {
 			case len(traits) > 0:
 				body["traits"] = traits
@@ -236,6 +244,7 @@ preferences (rapport privacy request show ID).`,
 	}
 	asked.add(cmd)
 	cmd.Flags().StringArrayVar(&set, "set", nil, "TRAIT=VALUE that is right; may be repeated")
+	cmd.Flags().BoolVar(&answered, "words-answered", false, "what they wrote in their own words is dealt with")
 	cmd.Flags().StringArrayVar(&unset, "unset", nil, "TRAIT to take away; may be repeated")
 	return cmd
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"rapport/internal/audit"
 	"rapport/internal/consent"
@@ -16,6 +15,7 @@ import (
 	"rapport/internal/id"
 	"rapport/internal/identity"
 	"rapport/internal/privacy"
+	"rapport/internal/profile"
 	"rapport/internal/rights"
 	"rapport/internal/store"
 )
@@ -89,7 +89,7 @@ func (h *House) traitsOf(ctx context.Context, who id.Person) ([]feedback.Held, e
 	computed := h.edition().config.ComputedTraits()
 	var out []feedback.Held
 	for _, name := range slices.Sorted(maps.Keys(p.Traits)) {
-		if !strings.HasPrefix(name, "$") { // What groups they are in is said by the groups.
+		if name != profile.GroupTrait && name != profile.GroupsTrait { // What groups they are in is said by the groups.
 			out = append(out, feedback.Held{Name: name, Value: p.Traits[name], Own: slices.Contains(computed, name)})
 		}
 	}

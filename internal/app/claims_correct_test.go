@@ -26,6 +26,7 @@ type asked struct {
 	Due               time.Time `json:"due_at"`
 	ProofUntil        time.Time `json:"proof_until"`
 	Result            struct {
+		Note string
 		Asks *struct {
 			Traits map[string]any
 			Text   string
@@ -166,7 +167,7 @@ func TestReadersCorrectTheirData(t *testing.T) {
 		files["journeys/counts.yaml"] = "purpose: service\ntrigger: {event: Never}\nsteps:\n  - set: {rank: 7}\n"
 		l := live(t, app.Options{Data: data, Database: database, Clock: clock}, small(t, sink.Addr(), files))
 		const ann = "ann@people.example"
-		l.receivesPreferences(`{"email":"` + ann + `","city":"Sampletown","firstName":"<Ann>","plan":"basic","pets":2,"vip":false,"rank":3,"likes":["tea"],"nick":"A"}`)
+		l.receivesPreferences(`{"email":"` + ann + `","city":"Sampletown","firstName":"<Ann>","plan":"basic","pets":2,"vip":false,"rank":3,"likes":["tea"],"nick":"A","$own":"mine"}`)
 		preferences := l.preferencesOf(sink, ann)
 		traits := func() map[string]any {
 			var p struct{ Traits map[string]any }
@@ -178,7 +179,7 @@ func TestReadersCorrectTheirData(t *testing.T) {
 		link := l.claim(sink, preferences, ann, "correct")
 		page := l.ask("GET", link, "")
 		l.wantPage(page, 200, "What is wrong?", `name="want.city" value="Sampletown"`, `value="&lt;Ann&gt;" maxlength="300" autocomplete="given-name"`,
-			`name="want.plan"`, `name="want.vip"`, `inputmode="decimal"`, "<span>[&#34;tea&#34;]</span>", "<span>3</span>", "<textarea")
+			`name="want.plan"`, `name="want.vip"`, `name="want.$own" value="mine"`, `inputmode="decimal"`, "<span>[&#34;tea&#34;]</span>", "<span>3</span>", "<textarea")
 		for _, no := range []string{"want.email", "want.rank", "want.likes"} {
 			if strings.Contains(page.Body.String(), no) {
 				t.Errorf("%s can be changed", no)
@@ -186,7 +187,7 @@ func TestReadersCorrectTheirData(t *testing.T) {
 		}
 		// What was not changed, what cannot be, and what nobody has is not taken.
 		fill := func(pairs ...string) url.Values {
-			f := url.Values{"was.city": {"Sampletown"}, "want.city": {"Sampletown"}, "was.pets": {"2"}, "want.pets": {"2"}, "was.plan": {"free"}, "want.plan": {"free"}}
+			f := url.Values{"was.city": {"Sampletown"}, "want.city": {"Sampletown"}, "was.pets": {"2"}, "want.pets": {"2"}, "was.$own": {"mine"}, "want.$own": {"mine"}, "was.plan": {"free"}, "want.plan": {"free"}}
 			for i := 0; i < len(pairs); i += 2 {
 				f.Set(pairs[i], pairs[i+1])
 			}
@@ -204,10 +205,10 @@ func TestReadersCorrectTheirData(t *testing.T) {
 		}
 
 		const words = "the invoice was never mine"
-		l.wantPage(l.form(link, fill("want.city", "Elsewhere", "want.pets", "2,5", "was.first_name", "<Ann>", "want.first_name", "",
+		l.wantPage(l.form(link, fill("want.city", "Elsewhere", "want.pets", "2.5", "was.first_name", "<Ann>", "want.first_name", "",
 			"was.vip", "false", "want.vip", "true", "was.nick", "A", "want.nick", "", "words", words)), 200, "we will look at it", "1 April 2026")
 		l.wantPage(l.form(link, fill("want.city", "Nowhere")), 200, "done already")
-		want := map[string]any{"email": ann, "city": "Elsewhere", "plan": "basic", "pets": 2.0, "vip": false, "rank": 3.0, "likes": []any{"tea"}, "nick": "A"}
+		want := map[string]any{"email": ann, "city": "Elsewhere", "plan": "basic", "pets": 2.0, "vip": false, "rank": 3.0, "likes": []any{"tea"}, "nick": "A", "$own": "mine"}
 		if diff := cmp.Diff(want, traits()); diff != "" {
 			t.Errorf("put right at once (-want +got):\n%s", diff)
 		}
@@ -234,11 +235,26 @@ func TestReadersCorrectTheirData(t *testing.T) {
 		if other.Code != http.StatusUnprocessableEntity && other.Code != http.StatusBadRequest {
 			t.Errorf("nothing to correct: %d %s", other.Code, other.Body)
 		}
-		for range 2 {
-			w := l.ask("POST", "/v1/people/user_id:ann/correct", `{"request":"`+open[0].ID+`"}`, "Idempotency-Key", "c")
-			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"outcome":"done"`) {
-				t.Fatalf("carried out: %d %s", w.Code, w.Body)
+		if w := l.ask("POST", "/v1/people/user_id:ann/correct", `{"traits":{"pets":1e999}}`, "Idempotency-Key", "b"); w.Code != http.StatusBadRequest {
+			t.Errorf("a number beyond all: %d %s", w.Code, w.Body)
+		}
+		carry := func(more, want string) {
+			t.Helper()
+			w := l.ask("POST", "/v1/people/user_id:ann/correct", `{"request":"`+open[0].ID+`"`+more+`}`, "Idempotency-Key", "c")
+			if !strings.Contains(w.Body.String(), want) {
+				t.Fatalf("carried out: %d %s, want %s", w.Code, w.Body, want)
 			}
+		}
+		carry("", `"decided":true`)
+		if waits := l.requestsOf("correct"); waits[0].Outcome != "" || waits[0].Result.Asks.Text != words {
+			t.Errorf("what they wrote is answered by nobody, and the request is %+v", waits)
+		}
+		carry("", "nothing_corrected")
+		for range 2 {
+			carry(`,"note":"told them by letter"`, `"outcome":"done"`)
+		}
+		if done := l.requestsOf("correct"); done[0].Result.Asks == nil || done[0].Result.Asks.Text != words || done[0].Result.Note != "told them by letter" {
+			t.Errorf("beside the note stands %+v", done[0].Result)
 		}
 		want["pets"], want["vip"] = 2.5, true
 		delete(want, "nick")

@@ -63,6 +63,17 @@ func TestWhatNobodyHasProvenIsNoOpenRequest(t *testing.T) {
 			t.Errorf("open once it is proven: %+v", open)
 		}
 
+		other := l.claim(sink, preferences, ann, "correct")
+		l.wantPage(l.form(other, url.Values{"words": {"nor this"}}), 200, "we will look at it")
+		refused := l.requestsOf("correct")[0]
+		if refused.Outcome != "" || refused.ID == open[0].ID {
+			refused = l.requestsOf("correct")[1] // of one instant
+		}
+		if w := l.ask("POST", "/v1/requests/"+refused.ID+"/close", `{"outcome":"refused","note":"it is right"}`); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+		l.wantPage(l.ask("GET", other, ""), 200, "We did not do this")
+
 		clock.Set(clock.Now().Add(22*time.Hour + 59*time.Minute))
 		lapse := func() {
 			t.Helper()

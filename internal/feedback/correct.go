@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"rapport/internal/event"
 	"rapport/internal/fault"
 	"rapport/internal/identity"
+	"rapport/internal/ingest"
 	"rapport/internal/rights"
 )
 
@@ -76,9 +78,12 @@ const (
 // show reads what is held: of what can be changed the fields, and the rest.
 func (d *Desk) show(ctx context.Context, c *Claiming) error {
 	list, err := d.Rights.Traits(ctx, c.request.Person)
-	if err != nil {
-		return err
-	}
+	c.lay(list)
+	return err
+}
+
+// lay gives each trait its place on the page, as long as there is room.
+func (c *Claiming) lay(list []Held) {
 	for i := range list {
 		h := &list[i]
 		shape, text, ok := shapeOf(h)
@@ -87,9 +92,10 @@ func (d *Desk) show(ctx context.Context, c *Claiming) error {
 			c.Fields = append(c.Fields, Field{Name: h.Name, Shape: shape, Was: text, Want: text})
 		case len(c.Held) < MostFields:
 			c.Held = append(c.Held, *h)
+		default:
+			c.More++
 		}
 	}
-	return nil
 }
 
 // shapeOf tells how a trait is put right, false where it is not by a field of a form:
@@ -116,8 +122,38 @@ func plain(s string) bool {
 	return len(s) <= MostFieldText && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
+// Localise writes the numbers as readers of the page's language do.
+func (c *Claiming) Localise(comma bool) {
+	for i := range c.Fields {
+		if f := &c.Fields[i]; comma && f.Shape == Number {
+			f.Was = strings.Replace(f.Was, ".", ",", 1)
+			f.Want = f.Was
+		}
+	}
+}
+
+// grouped is a number that readers of a decimal comma may well mean as thousands.
+var grouped = regexp.MustCompile(`^-?[1-9][0-9]{0,2}[.][0-9]{3}$`)
+
+// number reads a number as it is written where the page's language has a decimal comma,
+// or a point. What may mean a thousand times as much is none.
+func number(want string, comma bool) (json.RawMessage, bool) {
+	if comma {
+		switch decimals := strings.Count(want, ","); {
+		case decimals == 1 && !strings.Contains(want, "."):
+			want = strings.Replace(want, ",", ".", 1)
+		case decimals > 0 || grouped.MatchString(want):
+			return nil, false
+		}
+	}
+	if want[0] != '-' && (want[0] < '0' || want[0] > '9') || !json.Valid([]byte(want)) {
+		return nil, false
+	}
+	return ingest.Sound([]byte(want))
+}
+
 // value reads what stands in a field; an empty one takes the trait away.
-func (f *Field) value() (json.RawMessage, bool) {
+func (f *Field) value(comma bool) (json.RawMessage, bool) {
 	want := strings.TrimSpace(f.Want)
 	switch {
 	case want == "":
@@ -127,11 +163,7 @@ func (f *Field) value() (json.RawMessage, bool) {
 	case f.Shape == YesNo:
 		return json.RawMessage(want), want == "true" || want == "false"
 	case f.Shape == Number:
-		if strings.Count(want, ",") == 1 && !strings.Contains(want, ".") {
-			want = strings.Replace(want, ",", ".", 1) // As readers of many languages write it.
-		}
-		first := want[0] == '-' || want[0] >= '0' && want[0] <= '9'
-		return json.RawMessage(want), first && json.Valid([]byte(want))
+		return number(want, comma)
 	}
 	raw, err := json.Marshal(want)
 	return raw, err == nil
@@ -155,7 +187,7 @@ func (c *Claiming) read(deed *Deed) *rights.Asks {
 		if f.Was, f.Want = was, want; was == want {
 			continue
 		}
-		raw, ok := f.value()
+		raw, ok := f.value(deed.Comma)
 		if !ok {
 			f.Bad, c.Trouble = true, BadField
 			continue
@@ -171,6 +203,7 @@ func (c *Claiming) read(deed *Deed) *rights.Asks {
 // correct takes down what is wrong before anything is put right: should the house fall
 // between the two, somebody will look at it.
 func (d *Desk) correct(ctx context.Context, c *Claiming, deed *Deed) error {
+	c.Localise(deed.Comma)
 	asks := c.read(deed)
 	if c.Trouble != "" {
 		return nil

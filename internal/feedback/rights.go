@@ -166,6 +166,7 @@ type Claiming struct {
 	Language string
 	Held     []Held  // of a correction: what is held that cannot be changed on the page
 	Fields   []Field // and what can
+	More     int     // how many more are held than the page shows
 	Text     string  // what else is wrong, as it was written
 	Trouble  Trouble // why it was not taken
 	Waits    bool    // somebody of the house will look at it
@@ -223,10 +224,11 @@ func (d *Desk) Claiming(ctx context.Context, token string) (c Claiming, err erro
 
 // Deed is what a reader chose or wrote on the page of a link.
 type Deed struct {
-	Page bool              // the copy is to be a page to read
-	Was  map[string]string // by trait: what the page showed
-	Want map[string]string // and what the reader left it at
-	Text string            // what else is wrong
+	Page  bool              // the copy is to be a page to read
+	Was   map[string]string // by trait: what the page showed
+	Want  map[string]string // and what the reader left it at
+	Text  string            // what else is wrong
+	Comma bool              // the page's language has a decimal comma
 }
 
 // Fulfil does what was asked, once: the press of the button, never a GET. A copy is

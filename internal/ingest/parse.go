@@ -46,6 +46,19 @@ func (in *Ingest) sound(raw []byte, f scan.Facts) (good []byte, mended bool, _ p
 	return raw, false, problem{CodeDuplicateKey, "a key stands twice in one object"}
 }
 
+// Sound gives a JSON value that may be kept as part of an event, mended where its texts
+// are none, for what comes in by a form or a call of an operator; false where an event
+// that brings it would be rejected.
+func Sound(raw []byte) ([]byte, bool) {
+	in := Ingest{limits: Limits{}.withDefaults()}
+	_, f, closed := scan.Measure(raw, 0, in.limits.Depth)
+	if !closed {
+		return nil, false
+	}
+	good, _, p := in.sound(raw, f)
+	return good, p.ok()
+}
+
 // errMessageID tells parse's caller that an id could not be made.
 var errMessageID = errors.New("make a message id")
 

@@ -77,7 +77,7 @@ func (c *Config) ComputedTraits() []string {
 	var out []string
 	for _, d := range c.Journeys {
 		for _, v := range d.Refs().Values {
-			out = append(out, v.Trait)
+			out = append(out, profile.Canonical(v.Trait)) // as it is kept
 		}
 	}
 	slices.Sort(out)

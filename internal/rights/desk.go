@@ -110,17 +110,22 @@ func (d *Desk) Close(ctx context.Context, name, outcome, note string) (r Request
 }
 
 // Note writes a note beside what stands in the body: what somebody wrote stays.
-func (r *Request) Note(note string) (err error) {
+func (r *Request) Note(note string) error {
 	if note == "" {
 		return nil
 	}
+	return r.say("note", note)
+}
+
+// say writes one part of the body and leaves the others.
+func (r *Request) say(part string, value any) (err error) {
 	body := map[string]json.RawMessage{}
 	if len(r.Body) > 0 {
 		if err := json.Unmarshal(r.Body, &body); err != nil {
 			return fmt.Errorf("read what is noted of a request: %w", err)
 		}
 	}
-	if body["note"], err = json.Marshal(note); err == nil {
+	if body[part], err = json.Marshal(value); err == nil {
 		r.Body, err = json.Marshal(body)
 	}
 	return err

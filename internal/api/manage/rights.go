@@ -18,7 +18,9 @@ import (
 	"rapport/internal/fault"
 	"rapport/internal/id"
 	"rapport/internal/identity"
+	"rapport/internal/ingest"
 	"rapport/internal/processor"
+	"rapport/internal/profile"
 	"rapport/internal/purpose"
 	"rapport/internal/rights"
 )
@@ -27,6 +29,7 @@ import (
 type Rights interface {
 	Open(ctx context.Context, r rights.Request) (rights.Request, error)
 	Close(ctx context.Context, name, outcome, note string) (rights.Request, error)
+	Change(ctx context.Context, name string, fn func(*rights.Request) error) (rights.Request, error)
 	Request(ctx context.Context, name string) (rights.Request, error)
 	Requests(ctx context.Context, q rights.Query) ([]rights.Request, error)
 }
@@ -376,7 +379,8 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // postCorrect puts traits of somebody right.
 func (h *Handler) postCorrect(w http.ResponseWriter, r *http.Request, _ access.Key) error {
 	var in struct {
-		Traits map[string]json.RawMessage `json:"traits"`
+		Traits   map[string]json.RawMessage `json:"traits"`
+		Answered bool                       `json:"words_answered"` // what they wrote in their own words is dealt with
 		asking
 	}
 	if err := h.decode(r, maxSmallBody, &in); err != nil {
@@ -390,41 +394,80 @@ func (h *Handler) postCorrect(w http.ResponseWriter, r *http.Request, _ access.K
 	if err != nil || !fresh {
 		return err
 	}
-	traits, err := h.rightTraits(r.Context(), in.Request, in.Traits)
+	asked, err := h.askedIn(r.Context(), in.Request)
 	if err != nil {
 		return err
 	}
-	e := &event.Event{
-		Type: event.Identify, Source: house, MessageID: name, Person: int64(who), Time: now, Received: now, Traits: traits,
+	words := asked.Text != "" && !in.Answered && in.Note == ""
+	if in.Traits == nil && !asked.Decided {
+		in.Traits = asked.Traits
 	}
-	if err := h.carryOut(r.Context(), e); err != nil {
-		return err
+	if in.Traits != nil || asked.Text == "" || words {
+		traits, err := rightTraits(in.Traits)
+		if err != nil {
+			return err
+		}
+		e := &event.Event{
+			Type: event.Identify, Source: house, MessageID: correctionID(name, in.Request, traits), Person: int64(who), Time: now, Received: now, Traits: traits,
+		}
+		if err := h.carryOut(r.Context(), e); err != nil {
+			return err
+		}
+	}
+	if words {
+		x, err := h.Rights.Change(r.Context(), name, (*rights.Request).Decide)
+		if err != nil {
+			return err
+		}
+		return h.answerRequest(w, r, &x)
 	}
 	return h.closed(w, r, name, rights.Correct, who, &in.asking)
 }
 
-// rightTraits gives what is right as an identify says it: what the caller names, or
-// what somebody has named on the page of a request, so that an operator who has looked
-// at it need not write it again.
-func (h *Handler) rightTraits(ctx context.Context, request string, named map[string]json.RawMessage) (json.RawMessage, error) {
-	if named == nil && request != "" {
-		x, err := h.Rights.Request(ctx, request)
-		if err != nil {
-			return nil, err
-		}
-		if asked := x.Asked(); asked != nil {
-			named = asked.Traits
-		}
+// correctionID names the record of a correction: for one request there may be several.
+func correctionID(name, request string, traits []byte) string {
+	if request == "" {
+		return name
 	}
+	d := digestOf(traits)
+	return name + "-" + hex.EncodeToString(d[:8])
+}
+
+// askedIn gives what somebody wrote on the page of a request, so that an operator who
+// has looked at it need not write it again.
+func (h *Handler) askedIn(ctx context.Context, request string) (rights.Asks, error) {
+	if request == "" {
+		return rights.Asks{}, nil
+	}
+	x, err := h.Rights.Request(ctx, request)
+	if err != nil {
+		return rights.Asks{}, err
+	}
+	if asked := x.Asked(); asked != nil {
+		return *asked, nil
+	}
+	return rights.Asks{}, nil
+}
+
+// rightTraits gives what is right as an identify says it.
+func rightTraits(named map[string]json.RawMessage) (json.RawMessage, error) {
 	if len(named) == 0 {
 		return nil, wrong("/traits", "nothing_corrected", "name at least one trait with its right value; null takes it away")
 	}
 	for name := range named {
-		if strings.HasPrefix(name, "$") || name == "" {
-			return nil, wrong("/traits", "bad_trait", "the house writes traits that begin with $ itself")
+		if name == profile.GroupTrait || name == profile.GroupsTrait || name == "" {
+			return nil, wrong("/traits", "bad_trait", "a trait has a name, and the house writes $group and $groups itself")
 		}
 	}
-	return json.Marshal(named)
+	raw, err := json.Marshal(named)
+	if err != nil {
+		return nil, err
+	}
+	good, ok := ingest.Sound(raw)
+	if !ok {
+		return nil, wrong("/traits", "bad_trait", "a value cannot be kept, by the limits of every event: a number is too large for a float64, it is nested too deep, or has too many keys")
+	}
+	return good, nil
 }
 
 // closed takes down what was carried out, or closes the request that it answers: what

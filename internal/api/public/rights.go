@@ -3,11 +3,13 @@ package public
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"rapport/internal/feedback"
 	"rapport/internal/rights"
+	"rapport/internal/wording"
 )
 
 // claim sends the link with which a reader uses a right.
@@ -48,6 +50,7 @@ func (d *Door) fulfil(w http.ResponseWriter, r *http.Request) {
 			d.refuse(w, r, err)
 			return
 		}
+		c.Localise(wording.DecimalComma(d.start(r, c.Language).Language))
 		d.showClaim(w, r, &c, false)
 	case http.MethodPost:
 		d.press(w, r, token)
@@ -78,6 +81,7 @@ func (d *Door) press(w http.ResponseWriter, r *http.Request, token string) {
 		return
 	}
 	deed, begun := deedOf(f), false
+	deed.Comma = wording.DecimalComma(d.start(r, c.Language).Language)
 	c, err = d.desk.Fulfil(r.Context(), token, deed, w, func() {
 		begun = true
 		beginDownload(w, deed.Page)
@@ -133,6 +137,11 @@ func (d *Door) showClaim(w http.ResponseWriter, r *http.Request, c *feedback.Cla
 	}
 	p.Title, p.Text = p.Say(key+"_title"), p.Say(key)
 	d.show(w, r, status, "claim", p)
+}
+
+// MoreHeld says how much more is held than the page shows.
+func (p page) MoreHeld() string {
+	return p.Say("claim_correct_more", "count", strconv.Itoa(p.Claim.More))
 }
 
 // Label names a trait as people read it.
