@@ -83,8 +83,8 @@ func TestNotesGoWithThePerson(t *testing.T) {
 				open = x.ID
 			}
 		}
-		// What is still open is closed, and what is noted of it then is not kept.
-		if w := l.ask("POST", "/v1/requests/"+open+"/close", `{"outcome":"refused","note":"`+marker+` is erased"}`); w.Code != http.StatusOK {
+		// What was still open has ended with the erasure, and takes no note any more.
+		if w := l.ask("POST", "/v1/requests/"+open+"/close", `{"outcome":"refused","note":"`+marker+` is erased"}`); w.Code != http.StatusConflict {
 			t.Fatal(w.Code, w.Body)
 		}
 		l.settle()
