@@ -16,7 +16,6 @@ type ahead struct {
 	back  chan *batch
 	err   error
 
-	hashes []id.Hash
 	people []id.Person
 }
 
@@ -86,8 +85,8 @@ func (w *Walker) feed(ctx context.Context, a *ahead) error {
 // foresee lets the store read whom a batch names before it is walked. Where that
 // fails the batch meets the same trouble, and tells of it.
 func (w *Walker) foresee(ctx context.Context, a *ahead, b *batch) {
-	a.hashes, a.people = b.hashes(a.hashes[:0]), b.persons(a.people[:0])
-	if err := w.Keeper.Ahead(ctx, a.hashes, a.people); err != nil && ctx.Err() == nil {
+	b.named, a.people = b.hashes(b.named[:0]), b.persons(a.people[:0])
+	if err := w.Keeper.Ahead(ctx, b.named, a.people); err != nil && ctx.Err() == nil {
 		w.Logger.Debug("reading ahead failed, the batch asks itself", "error", err)
 	}
 }

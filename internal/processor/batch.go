@@ -29,6 +29,7 @@ type batch struct {
 	lane  eventlog.Lane
 	first int64 // position of the first record
 	items []item
+	named []id.Hash // hashes of it all, where they are known already
 }
 
 // item is one record, ready to be walked.
@@ -67,7 +68,7 @@ func (w *Walker) prepare(b *batch, lane eventlog.Lane, recs []eventlog.Record) {
 	if cap(b.items) < len(recs) {
 		b.items = slices.Grow(b.items[:0], len(recs))
 	}
-	b.items = b.items[:0]
+	b.items, b.named = b.items[:0], b.named[:0]
 	waves := 0
 	for _, rec := range recs {
 		n := len(b.items)

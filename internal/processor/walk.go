@@ -112,6 +112,9 @@ func (w *Walker) try(ctx context.Context, b *batch, from, to int, aside map[int]
 		to = min(to, from+shortTurn)
 	}
 	part := batch{lane: b.lane, first: b.items[from].pos, items: b.items[from:to]}
+	if from == 0 && to == len(b.items) {
+		part.named = b.named
+	}
 	next, err := w.nextVersion(ctx, &part, aside, from)
 	if err != nil {
 		return 0, &recordError{from, err}

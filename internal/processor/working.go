@@ -67,7 +67,9 @@ func (s *workingSet) begin(books *Books, b *batch) error {
 	s.books, s.batch = books, b
 	s.dirty = s.dirty[:0]
 	clear(s.idents)
-	s.hashes = b.hashes(s.hashes[:0])
+	if s.hashes = append(s.hashes[:0], b.named...); len(s.hashes) == 0 {
+		s.hashes = b.hashes(s.hashes)
+	}
 	if cap(s.people) < len(s.hashes) {
 		s.people = make([]id.Person, len(s.hashes), 2*len(s.hashes))
 	}
