@@ -127,7 +127,7 @@ func (t *Trail) Record(ctx context.Context, a Act) error {
 const (
 	growRows   = 250                    // rows that one transaction puts into the tree: a few milliseconds
 	growEvery  = 500 * time.Millisecond // how long a row waits for its place in the tree
-	parcelRows = 10_000                 // rows that one checkpoint covers at most
+	parcelRows = 10_000                 // rows after which one is signed at the latest, give or take growRows
 )
 
 // Run puts rows into the tree, signs checkpoints and has them leave, until the
