@@ -61,9 +61,7 @@ func (l *lived) receivesPreferences(traits string) {
 func TestReadersRestrictTheirData(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, database string) {
-		sink := taking(t, func(string) bool { return false })
-		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
-		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), claiming("law: gdpr")))
+		l, sink, clock := claims(t, database, "law: gdpr")
 		const ann = "ann@people.example"
 		l.receivesPreferences(`{"email":"` + ann + `"}`)
 		preferences := l.preferencesOf(sink, ann)
@@ -162,7 +160,7 @@ func TestReadersCorrectTheirData(t *testing.T) {
 	onBothStores(t, func(t *testing.T, database string) {
 		sink := taking(t, func(string) bool { return false })
 		data := t.TempDir()
-		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
+		clock := handClock()
 		files := claiming("law: gdpr, correct_at_once: [city, firstName]")
 		files["journeys/counts.yaml"] = "purpose: service\ntrigger: {event: Never}\nsteps:\n  - set: {rank: 7}\n"
 		l := live(t, app.Options{Data: data, Database: database, Clock: clock}, small(t, sink.Addr(), files))
@@ -282,8 +280,7 @@ func TestReadersCorrectTheirData(t *testing.T) {
 func TestOneOfManyCorrectionsCounts(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, database string) {
-		sink := taking(t, func(string) bool { return false })
-		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: handClock()}, small(t, sink.Addr(), claiming("correct_at_once: [city]")))
+		l, sink, _ := claims(t, database, "correct_at_once: [city]")
 		const ann = "ann@people.example"
 		l.receivesPreferences(`{"email":"` + ann + `","city":"Sampletown"}`)
 		link := l.claim(sink, l.preferencesOf(sink, ann), ann, "correct")

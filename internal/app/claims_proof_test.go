@@ -33,9 +33,7 @@ func (l *lived) wantCode(path, body, code string) {
 func TestWhatNobodyHasProvenIsNoOpenRequest(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, database string) {
-		sink := taking(t, func(string) bool { return false })
-		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
-		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), claiming("law: gdpr")))
+		l, sink, clock := claims(t, database, "law: gdpr")
 		const ann = "ann@people.example"
 		l.receivesPreferences(`{"email":"` + ann + `","city":"Sampletown"}`)
 		preferences := l.preferencesOf(sink, ann)
@@ -104,8 +102,7 @@ func TestWhatNobodyHasProvenIsNoOpenRequest(t *testing.T) {
 func TestAnErasureEndsWhatTheyAsked(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, database string) {
-		sink := taking(t, func(string) bool { return false })
-		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: handClock()}, small(t, sink.Addr(), claiming("law: gdpr")))
+		l, sink, _ := claims(t, database, "law: gdpr")
 		const ann = "ann@people.example"
 		l.receivesPreferences(`{"email":"` + ann + `","city":"Sampletown"}`)
 		preferences := l.preferencesOf(sink, ann)

@@ -48,6 +48,14 @@ func claiming(more string) map[string]string {
 	return files
 }
 
+// claims runs a house in which readers use their rights on the pages; more stands in
+// rights: as claiming has it.
+func claims(t *testing.T, database, more string) (*lived, *deliverytest.Sink, *app.Clock) {
+	t.Helper()
+	sink, clock := taking(t, func(string) bool { return false }), handClock()
+	return live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), claiming(more))), sink, clock
+}
+
 // claim asks for something on the page of preferences, and gives the link of the mail.
 func (l *lived) claim(sink *deliverytest.Sink, preferences, to, what string) string {
 	l.t.Helper()
@@ -67,7 +75,7 @@ func TestReadersClaimTheirData(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, database string) {
 		sink := taking(t, func(string) bool { return false })
-		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
+		clock := handClock()
 		files := claiming("law: ccpa")
 		files["destinations/crm.yaml"] = "kind: webhook\nurl: https://crm.example/in\nsecrets: env:SECRET_ONE\npurpose: service\nconsent: all\n"
 		l := live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock, Secrets: project.Secrets{Env: secrets}}, small(t, sink.Addr(), files))

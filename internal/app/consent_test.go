@@ -56,7 +56,7 @@ func asks(t *testing.T, database string) (*lived, *deliverytest.Sink, *app.Clock
 	for name, text := range asking {
 		files[name] = text
 	}
-	clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
+	clock := handClock()
 	return live(t, app.Options{Data: t.TempDir(), Database: database, Clock: clock}, small(t, sink.Addr(), files)), sink, clock
 }
 

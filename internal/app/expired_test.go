@@ -16,7 +16,7 @@ func TestAYesThatEndedIsTold(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, database string) {
 		sink := taking(t, func(string) bool { return false })
-		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
+		clock := handClock()
 		o := app.Options{Data: t.TempDir(), Database: database, Clock: clock}
 		config := small(t, sink.Addr(), claiming("law: gdpr"))
 		l := live(t, o, config)

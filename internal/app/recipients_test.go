@@ -22,7 +22,7 @@ func TestACopySaysWhoMayHaveBeenTold(t *testing.T) {
 		with := func(more map[string]string) *project.Config { return small(t, sink.Addr(), more) }
 		const head = "kind: webhook\nsecrets: env:SECRET_ONE\npurpose: marketing.newsletter\n"
 		crm := head + "url: https://crm.example/hooks/their-token\nevents: [Trigger]\nidentifiers: [user_id, email]\n"
-		clock := app.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 0)
+		clock := handClock()
 		o := app.Options{Data: t.TempDir(), Database: database, Clock: clock, Secrets: project.Secrets{Env: secrets}}
 		l := live(t, o, with(map[string]string{"destinations/crm.yaml": crm, "destinations/old.yaml": head + "title: Old house\nurl: https://old.example/in\nsegments: all\n"}))
 		l.says(`{"type":"identify","messageId":"i","userId":"ann","traits":{"email":"ann@people.example"}}`)
