@@ -238,18 +238,23 @@ func (t *tx) hasRow(who id.Person) bool {
 
 // knownNames fills in whose names are known from ahead, and gives the places of the rest.
 func (t *tx) knownNames(hashes []id.Hash, out []id.Person) (rest []int) {
-	if t.s != nil {
-		t.s.ahead.mu.Lock()
-		defer t.s.ahead.mu.Unlock()
-	}
-	for i, h := range hashes {
-		who, ok := id.Person(0), false
-		if t.s != nil && !t.hasName(h) {
-			who, ok = t.s.ahead.name(h)
-		}
-		if out[i] = who; !ok {
+	clear(out)
+	if t.s == nil { // Who only reads has a snapshot of their own.
+		for i := range hashes {
 			rest = append(rest, i)
 		}
+		return rest
+	}
+	t.s.ahead.mu.Lock()
+	defer t.s.ahead.mu.Unlock()
+	for i, h := range hashes {
+		if !t.hasName(h) {
+			if who, ok := t.s.ahead.name(h); ok {
+				out[i] = who
+				continue
+			}
+		}
+		rest = append(rest, i)
 	}
 	return rest
 }
