@@ -279,7 +279,7 @@ func (w *Walker) close(it *item, f *figure, req *EraseRequest, told int64, out *
 	received := time.UnixMilli(req.Received).UTC()
 	r := rights.Request{
 		ID: it.e.MessageID, Kind: rights.Erase, Law: req.Law, Person: f.id, Subject: w.Hasher.Sum(personKind, f.id.String()),
-		Received: received, Due: req.Law.Due(received), Closed: time.UnixMilli(w.now).UTC(), Outcome: "done", Told: told, Body: body,
+		Received: received, Due: req.Law.Due(received), Closed: time.UnixMilli(w.now).UTC(), Outcome: rights.Done, Told: told, Body: body,
 	}
 	if err := w.p.books.Rights.Put(r); err != nil {
 		return fmt.Errorf("note an erasure: %w", err)

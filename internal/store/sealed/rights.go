@@ -20,7 +20,7 @@ func requestLabel(name string) []byte { return append([]byte("request/"), name..
 // requestKey gives the key of a request. What an erasure came to is read when the
 // key of who was erased is gone.
 func requestKey(r *rights.Request) seal.ID {
-	if r.Person == 0 || r.Kind == rights.Erase && r.Outcome == "done" {
+	if r.Person == 0 || r.Kind == rights.Erase && r.Outcome == rights.Done {
 		return seal.House()
 	}
 	return seal.Person(r.Person)
